@@ -1,0 +1,107 @@
+"""Checkpoints of MSPN from one layout to another."""
+import re
+from typing import Dict, Mapping
+
+import torch
+from torch import Tensor
+
+from .keys import LAYOUTS, count_units, translate
+
+_SIGNS = {
+    'mmpose_mspn': re.compile(r'backbone\.(stem|stages)\.|head\.predictors\.'),
+    'official': re.compile(r'top\.conv\.|stage\d+\.(downsample|upsample)\.'),
+    'mmpose': re.compile(r'backbone\.(top|multi_stage_mspn)\.|head\.predict_layers\.'),
+}
+_OFFICIAL_STEM = 'top.conv.conv.weight'
+
+
+def convert(state_dict: Mapping, to: str = 'mmpose_mspn') -> Dict[str, Tensor]:
+    """Bring the weights of a whole pose estimator into another layout.
+
+    The source layout is recognised from the keys; ``{'model': …}``, ``{'state_dict': …}`` and DDP's ``module.`` prefix are
+    unpacked. Going from the official layout, conv biases are folded into the running means of the norms behind them,
+    exact in eval mode, and the stem's input channels are permuted from BGR to RGB; going to it, biases of zero are
+    written and the stem is permuted back.
+
+    Args:
+        state_dict: Weights, or a checkpoint that holds them.
+        to: ``'mmpose_mspn'``, ``'official'`` or ``'mmpose'``.
+
+    Returns:
+        Weights with keys ``backbone.…`` and ``head.…`` (in the official layout, its own). Tensors that need no change are
+        shared with the input.
+
+    Raises:
+        ValueError: ``to`` is unknown, the layout is not recognised, or keys do not belong to it.
+    """
+    if to not in LAYOUTS:
+        raise ValueError(f'to must be one of {", ".join(LAYOUTS)}, got {to!r}')
+    weights = _unpack(state_dict)
+    source = recognise(weights)
+    units = count_units(list(weights), source)
+    if source == 'official' != to:
+        weights = _without_biases(weights)
+    converted, unknown = {}, []
+    for key, value in weights.items():
+        try:
+            converted[translate(key, source, to, units)] = value
+        except KeyError:
+            unknown.append(key)
+    if unknown:
+        raise ValueError(f'keys that no {source} MSPN has: {", ".join(sorted(unknown))}')
+    if source != 'official' == to:
+        converted = _with_biases(converted)
+    return converted
+
+
+def recognise(state_dict: Mapping) -> str:
+    """Layout of the weights of a pose estimator.
+
+    Raises:
+        ValueError: No layout, or several, have such keys.
+    """
+    found = [layout for layout, sign in _SIGNS.items() if any(sign.match(key) for key in state_dict)]
+    if len(found) != 1:
+        raise ValueError(f'the layout is not recognised: the keys fit {found or "none"} of {list(LAYOUTS)}; '
+                         f'the first are {list(state_dict)[:3]}')
+    return found[0]
+
+
+def _unpack(checkpoint: Mapping) -> Dict[str, Tensor]:
+    for name in ('state_dict', 'model'):
+        if isinstance(checkpoint.get(name), Mapping):
+            checkpoint = checkpoint[name]
+    weights = {re.sub(r'^module\.', '', key): value for key, value in checkpoint.items()}
+    # Buffers of older data preprocessors: settings of the config, not weights.
+    return {key: value for key, value in weights.items() if not key.startswith('data_preprocessor.')}
+
+
+def _swap_stem(weights: Dict[str, Tensor]) -> None:
+    if _OFFICIAL_STEM in weights:
+        weights[_OFFICIAL_STEM] = weights[_OFFICIAL_STEM].flip(1)
+
+
+def _norm_of(bias: str) -> str:
+    """Prefix of the norm behind the conv whose bias this is."""
+    return re.sub(r'conv\.bias$', 'bn.', bias)
+
+
+def _without_biases(official: Dict[str, Tensor]) -> Dict[str, Tensor]:
+    weights = dict(official)
+    for key in [key for key in weights if key.endswith('.conv.bias')]:
+        mean = _norm_of(key) + 'running_mean'
+        if mean not in weights:
+            raise ValueError(f'{key} cannot be folded: {mean} is missing')
+        weights[mean] = weights[mean] - weights.pop(key)
+    _swap_stem(weights)
+    return weights
+
+
+def _with_biases(official: Dict[str, Tensor]) -> Dict[str, Tensor]:
+    weights = {}
+    for key, value in official.items():
+        weights[key] = value
+        if key.endswith('.conv.weight'):
+            weights[re.sub('weight$', 'bias', key)] = torch.zeros_like(value[:, 0, 0, 0])
+    _swap_stem(weights)
+    return weights

@@ -1,0 +1,53 @@
+"""ImageNet weights of an encoder, into a multi-stage network."""
+from typing import Dict, Mapping, Optional
+
+from mmengine.logging import print_log
+from mmengine.runner.checkpoint import CheckpointLoader
+from torch import Tensor, nn
+
+_CLASSIFIER = ('fc.', 'head.', 'neck.')
+
+
+def load_imagenet(backbone: nn.Module, checkpoint: str, prefix: Optional[str] = None) -> None:
+    """Fill the stem and every stage's encoder of an MSPN backbone.
+
+    Args:
+        backbone: :class:`mmpose_mspn.models.MSPN`.
+        checkpoint: File or URL, as in ``init_cfg``. torchvision's layout, or mmpretrain's with ``backbone.`` before
+            each key.
+        prefix: Keep only the keys below it; ``backbone`` is found by itself.
+
+    Raises:
+        ValueError: Names the keys that are missing, unexpected or of another shape.
+    """
+    weights = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu', logger='silent')
+    weights = weights.get('state_dict', weights)
+    if prefix is None and any(key.startswith('backbone.') for key in weights):
+        prefix = 'backbone'
+    if prefix:
+        weights = {key[len(prefix) + 1:]: value for key, value in weights.items() if key.startswith(f'{prefix}.')}
+    weights = {key: value for key, value in weights.items() if not key.startswith(_CLASSIFIER)}
+    layers = tuple(f'{name}.' for name in backbone.stages[0].encoder)
+    in_layers = {key: value for key, value in weights.items() if key.startswith(layers)}
+    in_stem = {key: value for key, value in weights.items() if key not in in_layers}
+    problems = _misfits('stem', backbone.stem, in_stem)
+    for index, stage in enumerate(backbone.stages):
+        problems += _misfits(f'stages.{index}.encoder', stage.encoder, in_layers)
+    if problems:
+        raise ValueError(f'{checkpoint} does not fit the encoder: ' + '; '.join(problems))
+    backbone.stem.load_state_dict(in_stem, strict=False)
+    for stage in backbone.stages:
+        stage.encoder.load_state_dict(in_layers, strict=False)
+    print_log(f'{checkpoint}: {len(in_stem)} tensors into the stem, {len(in_layers)} into each of '
+              f'{len(backbone.stages)} encoders', 'current')
+
+
+def _misfits(where: str, module: nn.Module, weights: Mapping[str, Tensor]) -> list:
+    own: Dict[str, Tensor] = module.state_dict()
+    # Files older than the counter lack it; nothing but a log depends on it.
+    missing = [key for key in own if key not in weights and not key.endswith('num_batches_tracked')]
+    unexpected = [key for key in weights if key not in own]
+    shapes = [f'{key} {tuple(weights[key].shape)} for {tuple(own[key].shape)}' for key in own
+              if key in weights and weights[key].shape != own[key].shape]
+    found = (('missing', missing), ('unexpected', unexpected), ('of another shape', shapes))
+    return [f'{where}: {what} {", ".join(keys)}' for what, keys in found if keys]

@@ -1,0 +1,83 @@
+"""Names of MSPN's parameters in the three layouts, side by side: the one table behind all conversions.
+
+In a template ``{s}`` is the stage, ``{u}`` the unit from 0, ``{U}`` the unit from 1, ``{f}`` the flat index
+stage × units + unit, ``{n}`` any number and ``{rest}`` the remaining path.
+"""
+import re
+from typing import Dict, List, Tuple
+
+LAYOUTS = ('mmpose_mspn', 'official', 'mmpose')
+
+# (ours, official, mmpose), most specific first
+TABLE: List[Tuple[str, str, str]] = [
+    ('backbone.stem.conv1.{rest}', 'top.conv.conv.{rest}', 'backbone.top.top.0.conv.{rest}'),
+    ('backbone.stem.bn1.{rest}', 'top.conv.bn.{rest}', 'backbone.top.top.0.bn.{rest}'),
+    ('backbone.stages.{s}.encoder.layer{l}.{b}.downsample.0.{rest}',
+     'stage{s}.downsample.layer{l}.{b}.downsample.conv.{rest}',
+     'backbone.multi_stage_mspn.{s}.downsample.layer{l}.{b}.downsample.conv.{rest}'),
+    ('backbone.stages.{s}.encoder.layer{l}.{b}.downsample.1.{rest}',
+     'stage{s}.downsample.layer{l}.{b}.downsample.bn.{rest}',
+     'backbone.multi_stage_mspn.{s}.downsample.layer{l}.{b}.downsample.bn.{rest}'),
+    ('backbone.stages.{s}.encoder.layer{l}.{b}.conv{n}.{rest}',
+     'stage{s}.downsample.layer{l}.{b}.conv_bn_relu{n}.conv.{rest}',
+     'backbone.multi_stage_mspn.{s}.downsample.layer{l}.{b}.conv{n}.{rest}'),
+    ('backbone.stages.{s}.encoder.layer{l}.{b}.bn{n}.{rest}',
+     'stage{s}.downsample.layer{l}.{b}.conv_bn_relu{n}.bn.{rest}',
+     'backbone.multi_stage_mspn.{s}.downsample.layer{l}.{b}.bn{n}.{rest}'),
+    *((f'backbone.stages.{{s}}.units.{{u}}.{ours}.{{rest}}', f'stage{{s}}.upsample.up{{U}}.{official}.{{rest}}',
+       f'backbone.multi_stage_mspn.{{s}}.upsample.up{{U}}.{mmpose}.{{rest}}') for ours, official, mmpose in (
+           ('lateral', 'u_skip', 'in_skip'),
+           ('up', 'up_conv', 'up_conv'),
+           ('skip_encoder', 'skip1', 'out_skip1'),
+           ('skip_decoder', 'skip2', 'out_skip2'),
+       )),
+    ('backbone.stages.{s}.to_next.{rest}', 'stage{s}.upsample.up{units}.cross_conv.{rest}',
+     'backbone.multi_stage_mspn.{s}.upsample.up{units}.cross_conv.{rest}'),
+    ('head.predictors.{s}.{u}.0.{rest}', 'stage{s}.upsample.up{U}.res_conv1.{rest}',
+     'head.predict_layers.{f}.conv_layers.0.{rest}'),
+    ('head.predictors.{s}.{u}.1.{rest}', 'stage{s}.upsample.up{U}.res_conv2.{rest}',
+     'head.predict_layers.{f}.conv_layers.1.{rest}'),
+]
+
+
+def _pattern(template: str) -> 're.Pattern':
+    pattern = re.escape(template).replace(r'\{rest\}', r'(?P<rest>.+)')
+    return re.compile(re.sub(r'\\\{(\w+)\\\}', r'(?P<\1>\\d+)', pattern) + '$')
+
+
+_PATTERNS = {
+    layout: [(_pattern(row[column]), row) for row in TABLE] for column, layout in enumerate(LAYOUTS)
+}
+
+
+def translate(key: str, source: str, target: str, units: int) -> str:
+    """Name of the parameter ``key`` in another layout; ``units`` is U.
+
+    Raises:
+        KeyError: ``key`` is none of the source layout's names.
+    """
+    for pattern, row in _PATTERNS[source]:
+        match = pattern.match(key)
+        if match:
+            return row[LAYOUTS.index(target)].format(**_all_indices(match.groupdict(), units))
+    raise KeyError(key)
+
+
+def _all_indices(found: Dict[str, str], units: int) -> Dict[str, str]:
+    """The indices that one layout's name holds, and those that the others would hold instead."""
+    indices: Dict[str, object] = dict(found, units=units)
+    if 'f' in found:
+        stage, unit = divmod(int(found['f']), units)
+        indices.update(s=stage, u=unit, U=unit + 1)
+    elif 'u' in found or 'U' in found:
+        unit = int(found['u']) if 'u' in found else int(found['U']) - 1
+        indices.update(u=unit, U=unit + 1, f=int(found['s']) * units + unit)
+    return indices
+
+
+def count_units(keys: List[str], layout: str) -> int:
+    """U, read from the names of a layout: the highest unit of the way up."""
+    template = dict(mmpose_mspn=r'backbone\.stages\.\d+\.units\.(\d+)\.', official=r'stage\d+\.upsample\.up(\d+)\.',
+                    mmpose=r'backbone\.multi_stage_mspn\.\d+\.upsample\.up(\d+)\.')[layout]
+    found = [int(match[1]) for match in map(re.compile(template).match, keys) if match]
+    return max(found, default=0) + (1 if layout == 'mmpose_mspn' else 0)

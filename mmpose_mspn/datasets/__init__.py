@@ -1,0 +1,5 @@
+"""Data sets and transforms of the official protocol; the synthetic people."""
+from .coco_dataset import CocoDataset
+from .transforms import HalfBody, RandomScaleRotation, WidenBBox
+
+__all__ = ['CocoDataset', 'HalfBody', 'RandomScaleRotation', 'WidenBBox']

@@ -1,0 +1,2 @@
+"""The version of mmpose_mspn, its only home."""
+__version__ = '0.1.0'

@@ -1,0 +1,37 @@
+"""Packaging of mmpose_mspn: `pip install -e .` where mmpose is installed already."""
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+
+
+def version() -> str:
+    scope: dict = {}
+    exec((ROOT / 'mmpose_mspn' / 'version.py').read_text(encoding='utf-8'), scope)
+    return scope['__version__']
+
+
+def requirements(name: str) -> list:
+    lines = (ROOT / 'requirements' / f'{name}.txt').read_text(encoding='utf-8').splitlines()
+    return [line for line in map(str.strip, lines) if line and not line.startswith('#')]
+
+
+setup(
+    name='mmpose_mspn',
+    version=version(),
+    description='MSPN, the multi-stage pose network, for mmpose: faithful to the paper and fast',
+    long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    author='The mmpose_mspn authors',
+    license='Apache-2.0',
+    packages=find_packages(include=['mmpose_mspn', 'mmpose_mspn.*']),
+    python_requires='>=3.9',
+    install_requires=requirements('runtime'),
+    extras_require={'detector': requirements('detector'), 'tests': requirements('tests')},
+    classifiers=[
+        'License :: OSI Approved :: Apache Software License',
+        'Programming Language :: Python :: 3',
+        'Topic :: Scientific/Engineering :: Image Recognition',
+    ],
+)

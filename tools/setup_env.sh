@@ -1,0 +1,87 @@
+#!/usr/bin/env bash
+# Makes the virtual environment that `make demo` and `make test` run in.
+#
+#   tools/setup_env.sh [DIR]     DIR defaults to .venv; PYTHON=python3.11 chooses the interpreter
+#
+# Once it has succeeded, later calls return at once; a changed requirements file makes it run again.
+set -euo pipefail
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+venv=${1:-$root/.venv}
+python=${PYTHON:-python3}
+needed_gb=8   # torch's CUDA build with its libraries; the CPU build takes about 2
+
+say() { printf '[setup] %s\n' "$*"; }
+fail() { printf '[setup] %s\n' "$*" >&2; exit 1; }
+
+stamp=$venv/.ready-$(cat "$root"/requirements/*.txt "$root"/setup.py "$0" | cksum | cut -d' ' -f1)
+[ -e "$stamp" ] && exit 0
+
+check_machine() {
+    command -v "$python" >/dev/null ||
+        fail "$python was not found: install Python 3.10, 3.11 or 3.12, or name one with PYTHON=/path/to/python3.11."
+    local version
+    version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+    case $version in
+        3.10 | 3.11 | 3.12) ;;
+        *) fail "Python $version is outside 3.10-3.12, which the pinned torch and numpy support: name another with PYTHON=/path/to/python3.11." ;;
+    esac
+    "$python" -c 'import venv, ensurepip' 2>/dev/null ||
+        fail "$python has no venv module: install it (Debian and Ubuntu: apt install python$version-venv)."
+    "$python" -c 'import os, sysconfig as s; raise SystemExit(not os.path.exists(s.get_path("include") + "/Python.h"))' ||
+        fail "Python.h is missing, mmcv cannot be compiled: install the headers (Debian and Ubuntu: apt install python$version-dev)."
+    command -v "${CXX:-c++}" >/dev/null ||
+        fail "no C++ compiler was found, mmcv cannot be compiled: install one (Debian and Ubuntu: apt install g++) or name it with CXX."
+    mkdir -p "$(dirname "$venv")"
+    local free_gb
+    free_gb=$(df -Pk "$(dirname "$venv")" | awk 'NR == 2 { print int($4 / 1048576) }')
+    [ "$free_gb" -ge "$needed_gb" ] ||
+        fail "$free_gb GB are free for $venv and $needed_gb are needed: free some, or put it elsewhere with VENV=/other/disk/venv."
+}
+
+pip() { "$venv/bin/python" -m pip --disable-pip-version-check "$@"; }
+
+# mmcv's registry entry is source only. -O1 without debug symbols compiles three times faster
+# than its default, and nothing on MSPN's path is bound by its ops; they are built for the CPU, because a
+# CUDA build wants an nvcc that matches torch. MMCV_FLAGS/MMCV_CUDA=1 choose otherwise.
+install_mmcv() {
+    local gpus=
+    [ "${MMCV_CUDA:-0}" = 1 ] && gpus=${CUDA_VISIBLE_DEVICES-all}
+    say "mmcv: compiling its ops unless pip has built them before (about 8 minutes on two cores)"
+    local log=$venv/mmcv-build.log
+    set +e
+    (
+        if [ "$gpus" != all ]; then export CUDA_VISIBLE_DEVICES=$gpus; fi
+        export CFLAGS="${MMCV_FLAGS:--g0 -O1}" CXXFLAGS="${MMCV_FLAGS:--g0 -O1}" MAX_JOBS="${MAX_JOBS:-$(nproc)}"
+        export PATH="$venv/bin:$PATH" MMCV_WITH_OPS=1
+        pip install -v --no-build-isolation --no-deps "$@" mmcv==2.1.0
+    ) 2>&1 | tee "$log" | grep --line-buffered -oE '\[[0-9]+/[0-9]+\] ' | sed -u 's/^/[setup] mmcv: file /'
+    local status=${PIPESTATUS[0]}
+    set -e
+    [ "$status" = 0 ] || { tail -n 20 "$log" >&2; fail "mmcv did not compile; the whole log is $log"; }
+}
+
+check_machine
+start=$SECONDS
+say "virtual environment in $venv"
+[ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
+say "1/5 torch and build tools"
+pip install -q -r "$root/requirements/build.txt" torch==2.13.0
+say "2/5 libraries"
+pip install -q -r "$root/requirements/pinned.txt"
+# No --deps: its wheel asks for the CUDA build of torch, mmpose_mspn.compat makes it import beside the CPU one.
+pip install -q --no-deps torchvision==0.28.0
+say "3/5 mmcv"
+if ! "$venv/bin/python" -c 'import mmcv.ops' 2>/dev/null; then
+    install_mmcv
+    # A wheel cached from a build against another torch does not import: build it afresh.
+    "$venv/bin/python" -c 'import mmcv.ops' 2>/dev/null || install_mmcv --no-cache-dir --force-reinstall
+fi
+say "4/5 mmpose"
+# No --deps: it lists chumpy, which no 2-D code uses and which does not build on today's pip.
+pip install -q --no-deps mmpose==1.3.2
+say "5/5 mmpose_mspn"
+pip install -q --no-deps --no-build-isolation -e "$root"
+"$venv/bin/python" -c 'import mmpose_mspn'
+touch "$stamp"
+say "ready after $((SECONDS - start)) s"
