@@ -1,7 +1,7 @@
 """Recordings of the official code, and the weights and inputs that they were made with.
 
-The figures in ``tests/data/official_mspn`` were recorded by running the official PyTorch code on the CPU in float32. Its
-weights were drawn from each parameter's name and shape, so :func:`weights` rebuilds them here.
+The figures in ``tests/data/official_mspn`` were recorded by running the official PyTorch code on the CPU in float32.
+Its weights were drawn from each parameter's name and shape, so :func:`weights` rebuilds them here.
 """
 import json
 import zlib

@@ -18,8 +18,8 @@ _OFFICIAL_STEM = 'top.conv.conv.weight'
 def convert(state_dict: Mapping, to: str = 'mmpose_mspn') -> Dict[str, Tensor]:
     """Bring the weights of a whole pose estimator into another layout.
 
-    The source layout is recognised from the keys; ``{'model': …}``, ``{'state_dict': …}`` and DDP's ``module.`` prefix are
-    unpacked. Going from the official layout, conv biases are folded into the running means of the norms behind them,
+    The source layout is recognised from the keys; ``{'model': …}``, ``{'state_dict': …}`` and DDP's ``module.`` prefix
+    are unpacked. From the official layout, conv biases are folded into the running means of the norms behind them,
     exact in eval mode, and the stem's input channels are permuted from BGR to RGB; going to it, biases of zero are
     written and the stem is permuted back.
 
@@ -28,8 +28,8 @@ def convert(state_dict: Mapping, to: str = 'mmpose_mspn') -> Dict[str, Tensor]:
         to: ``'mmpose_mspn'``, ``'official'`` or ``'mmpose'``.
 
     Returns:
-        Weights with keys ``backbone.…`` and ``head.…`` (in the official layout, its own). Tensors that need no change are
-        shared with the input.
+        Weights with keys ``backbone.…`` and ``head.…`` (in the official layout, its own). Tensors that need no change
+        are shared with the input.
 
     Raises:
         ValueError: ``to`` is unknown, the layout is not recognised, or keys do not belong to it.

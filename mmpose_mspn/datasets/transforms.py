@@ -1,7 +1,7 @@
 """The official protocol's augmentation as pipeline steps (PROTOCOL, "Training protocol" and "Test protocol").
 
-``TopdownAffine`` of mmpose restores the input's aspect ratio by growing the short side. Growing commutes with the uniform
-scaling in between, so no step here does it.
+``TopdownAffine`` of mmpose restores the input's aspect ratio by growing the short side. Growing commutes with the
+uniform scaling in between, so no step here does it.
 """
 from typing import Dict, Optional, Sequence, Tuple
 
@@ -64,13 +64,14 @@ class WidenBBox(BaseTransform):
 class HalfBody(BaseTransform):
     """Crop to the upper or lower half of the labelled joints.
 
-    With more than ``min_joints`` labelled joints and probability ``prob``: the upper joints when a standard normal draw is
-    below 0.5 and more than ``min_joints`` of them are labelled; else the lower ones if more than ``min_joints``; else
-    the upper; fewer than 3: nothing. The box is the joints' extent, widened as in :class:`WidenBBox`.
+    With more than ``min_joints`` labelled joints and probability ``prob``: the upper joints when a standard normal draw
+    is below 0.5 and more than 3 of them are labelled; else the lower ones if more than 3; else the upper; fewer than
+    3: nothing. The box is the joints' extent, widened as in :class:`WidenBBox`.
 
     mmpose's ``RandomHalfBody`` counts joints by summing their visibility, which 0/1/2 breaks.
 
-    Required keys: ``keypoints`` (1, K, 2) image px, ``keypoints_visible`` (1, K). Modified: ``bbox_center``, ``bbox_scale``.
+    Required keys: ``keypoints`` (1, K, 2) image px, ``keypoints_visible`` (1, K). Modified: ``bbox_center``,
+    ``bbox_scale``.
 
     Args:
         upper_body_ids: Joints of the upper half (COCO 0-12, MPII 7-15).

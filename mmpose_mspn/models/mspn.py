@@ -5,6 +5,7 @@ way up; every stage but the last hands its features of each resolution to the ne
 """
 from typing import List, Optional, Tuple, Union
 
+import torch
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
 from mmpose.models.backbones.base_backbone import BaseBackbone
@@ -15,6 +16,9 @@ from torch.nn import functional as F
 from mmpose_mspn.checkpoints.imagenet import load_imagenet
 from mmpose_mspn.models.recompute import recompute
 from mmpose_mspn.registry import MODELS
+
+NOT_OF_THE_ENCODER = {'frozen_stages', 'norm_eval', 'out_indices', 'init_cfg', 'with_cp', 'zero_init_residual'}
+"""Arguments that act on a whole backbone, of which the stages keep the layers only."""
 
 
 class UpUnit(BaseModule):
@@ -70,7 +74,8 @@ class Stage(BaseModule):
             for index, channels in enumerate(reversed(layer_channels)))
         self.to_next = None if last else ConvModule(unit_channels, in_channels, 1, **conv_args)
 
-    def forward(self, x: Tensor, skips: Optional[List[Tensor]]) -> Tuple[List[Tensor], Optional[List], Optional[Tensor]]:
+    def forward(self, x: Tensor,
+                skips: Optional[List[Tensor]]) -> Tuple[List[Tensor], Optional[List[Tensor]], Optional[Tensor]]:
         """Features of the units, coarse to fine; skips for the next stage, fine to coarse; the next stage's input."""
         encoded = []
         for index, layer in enumerate(self.encoder.values()):
@@ -145,6 +150,9 @@ class MSPN(BaseBackbone):
         self.output = output
         conv_args = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg or dict(type='BN'))
         encoder_cfg = {**conv_args, **(encoder or dict(type='ResNet', depth=50))}
+        for name in NOT_OF_THE_ENCODER & set(encoder_cfg):
+            raise ValueError(f'{name} cannot be set in encoder, whose layers the stages take over: set frozen_stages, '
+                             f'with_cp and init_cfg of MSPN itself, got {name}={encoder_cfg[name]!r}')
         stages = []
         for index in range(num_stages):
             built = _build_encoder(encoder_cfg)
@@ -161,7 +169,8 @@ class MSPN(BaseBackbone):
 
     def forward(self, x: Tensor) -> Union[List[List[Tensor]], Tuple[Tensor]]:
         """Features of a batch of crops (B, 3, h, w), by ``output``; unit j of U lies at 1/(4·2^(U-1-j)) of the crop."""
-        x = self.stem(x)
+        # Everything behind follows this layout, in which CPUs and tensor cores convolve faster.
+        x = self.stem(x.contiguous(memory_format=torch.channels_last))
         features, skips = [], None
         for stage in self.stages:
             units, skips, x = stage(x, skips)

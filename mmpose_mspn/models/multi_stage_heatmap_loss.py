@@ -1,7 +1,6 @@
 """The losses of MSPN over stages and units (section 3.3 of the paper; PROTOCOL, "Targets and loss")."""
 from typing import Dict, Optional, Sequence
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 

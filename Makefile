@@ -1,0 +1,23 @@
+# Each target does all the set-up it needs; see README.md.
+VENV ?= .venv
+PYTHON_IN = $(VENV)/bin/python
+
+.PHONY: demo test lint setup data clean
+
+demo: setup  ## train, measure and show a small MSPN on synthetic people: work_dirs/demo
+	$(PYTHON_IN) tools/demo.py
+
+test: setup lint  ## the test suite
+	$(PYTHON_IN) -m pytest
+
+lint: setup
+	$(PYTHON_IN) -m ruff check .
+
+setup:  ## virtual environment with every dependency, mmcv compiled once
+	@tools/setup_env.sh $(VENV)
+
+data: setup  ## synthetic people in data/synthetic, where every config looks first
+	$(PYTHON_IN) tools/make_synthetic.py data/synthetic
+
+clean:
+	rm -rf $(VENV) work_dirs build *.egg-info

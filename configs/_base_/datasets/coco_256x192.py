@@ -1,0 +1,67 @@
+# COCO keypoints by the official protocol (docs/data.md shows the folder's layout).
+# data_root is the one path: the synthetic people and real COCO have the same layout below it.
+data_root = 'data/synthetic/'
+dataset_type = 'mmpose_mspn.CocoDataset'
+
+# (width, height)
+codec = dict(type='mmpose_mspn.CoarseToFineHeatmap', input_size=(192, 256), heatmap_size=(48, 64), blur_kernel_size=5)
+
+augmentation = [
+    dict(type='LoadImage'),
+    dict(type='mmpose_mspn.WidenBBox', fixed=(0.05, 0.05), random=(0.6, 0.8)),
+    dict(type='mmpose_mspn.HalfBody', upper_body_ids=tuple(range(13)), prob=0.3, min_joints=3, random=(0.6, 0.8)),
+    dict(type='mmpose_mspn.RandomScaleRotation', shrink=0.8, scale=(0.75, 1.25), rotation=45, rotation_prob=0.5),
+    dict(type='RandomFlip', direction='horizontal', prob=0.5),
+]
+test_crop = [
+    dict(type='LoadImage'),
+    dict(type='mmpose_mspn.WidenBBox', fixed=(0.09, 0.135)),
+]
+# The annotation itself is of no use to the loss and heavy between processes.
+train_meta = ('id', 'img_id', 'img_path', 'input_size', 'input_center', 'input_scale', 'flip_indices')
+
+train_pipeline = [
+    *augmentation,
+    dict(type='TopdownAffine', input_size=codec['input_size']),
+    dict(type='GenerateTarget', encoder=codec),
+    dict(type='PackPoseInputs', meta_keys=train_meta),
+]
+val_pipeline = [
+    *test_crop,
+    dict(type='TopdownAffine', input_size=codec['input_size']),
+    dict(type='PackPoseInputs'),
+]
+
+train_dataloader = dict(
+    batch_size=32,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        data_mode='topdown',
+        ann_file='annotations/person_keypoints_train2017.json',
+        data_prefix=dict(img='train2017/'),
+        pipeline=train_pipeline))
+val_dataloader = dict(
+    batch_size=32,
+    num_workers=4,
+    persistent_workers=True,
+    drop_last=False,
+    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        data_mode='topdown',
+        ann_file='annotations/person_keypoints_val2017.json',
+        bbox_file='person_detection_results/COCO_val2017_detections_AP_H_56_person.json',
+        data_prefix=dict(img='val2017/'),
+        test_mode=True,
+        pipeline=val_pipeline))
+test_dataloader = val_dataloader
+
+# Instance score: detector score × mean of all joints' scores, no second suppression. The annotation file
+# is the data set's own.
+val_evaluator = dict(type='CocoMetric', score_mode='bbox_keypoint', keypoint_score_thr=0., nms_mode='none')
+test_evaluator = val_evaluator

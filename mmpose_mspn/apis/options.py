@@ -1,0 +1,62 @@
+"""What tools/train.py and tools/test.py share: mmpose's command line, turned into a config."""
+import argparse
+import os
+import os.path as osp
+
+import torch
+from mmengine.config import Config, DictAction
+
+from mmpose_mspn.apis.config import ensure_synthetic, load_config
+from mmpose_mspn.engine import prepare_launch
+
+
+def run_parser(description: str) -> argparse.ArgumentParser:
+    """Arguments that training and testing have in common."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--work-dir', help='where logs and results go; default work_dirs/CONFIG')
+    parser.add_argument('--data-root', help="folder of the data, in place of the config's data_root")
+    parser.add_argument('--show-dir', help='where pictures of predictions go')
+    parser.add_argument('--show', action='store_true', help='show predictions in a window')
+    parser.add_argument('--interval', type=int, default=1, help='draw every so many samples, >= 1')
+    parser.add_argument('--wait-time', type=float, default=1, help='seconds that each window stays')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, help='key=value pairs merged into the config: '
+        'key="[a,b]" or key=a,b for a list, no white space')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+    # The spelling depends on the launcher's version.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    return parser
+
+
+def run_config(args: argparse.Namespace) -> Config:
+    """The config of a run, with its data and its processes ready."""
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg = load_config(args.config, args.cfg_options, args.data_root)
+    name = osp.splitext(osp.basename(args.config))[0]
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or osp.join('work_dirs', name)
+    cfg.launcher = args.launcher
+    if args.show or args.show_dir:
+        if args.interval < 1:
+            raise ValueError(f'--interval must be >= 1, got {args.interval}')
+        cfg.default_hooks.visualization.update(
+            enable=True, show=args.show, wait_time=args.wait_time, out_dir=args.show_dir, interval=args.interval)
+    ensure_synthetic(cfg)
+    prepare_launch(cfg)
+    return cfg
+
+
+def use_amp(cfg: Config) -> None:
+    """Switch the config to automatic mixed precision: dynamic loss scaling on a GPU, bf16 on a CPU.
+
+    Raises:
+        ValueError: The config has an optimiser wrapper of another type.
+    """
+    kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
+    if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
+        raise ValueError(f'--amp takes the place of optim_wrapper.type OptimWrapper, got {kind}')
+    if torch.cuda.is_available():
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+    else:
+        cfg.optim_wrapper.type = 'mmpose_mspn.CPUAmpOptimWrapper'

@@ -1,0 +1,86 @@
+# Copyright (c) mmpose_mspn contributors. Licensed under Apache-2.0.
+"""The body parts of a parts map, and the one rule that says which joints can be seen."""
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+
+from .body import KEYPOINT_NAMES, Figure
+
+
+class Part(IntEnum):
+    """Values of a parts map; 0 is 'no person here'."""
+    TORSO = 1
+    PELVIS = 2
+    NECK = 3
+    HEAD = 4
+    HAIR = 5
+    LEFT_EAR = 6
+    RIGHT_EAR = 7
+    LEFT_UPPER_ARM = 8
+    RIGHT_UPPER_ARM = 9
+    LEFT_FOREARM = 10
+    RIGHT_FOREARM = 11
+    LEFT_HAND = 12
+    RIGHT_HAND = 13
+    LEFT_THIGH = 14
+    RIGHT_THIGH = 15
+    LEFT_SHIN = 16
+    RIGHT_SHIN = 17
+    LEFT_FOOT = 18
+    RIGHT_FOOT = 19
+    SKIRT = 20
+
+    @classmethod
+    def of(cls, side: str, name: str) -> Part:
+        """The left or right part of that name, as in ``Part.of('left', 'thigh')``."""
+        return cls[f'{side}_{name}'.upper()]
+
+
+# The parts on which a joint is at home: a pixel of one of them at the joint shows the joint, ...
+_LIMBS = {'shoulder': ('upper_arm',), 'elbow': ('upper_arm', 'forearm'),
+          'wrist': ('forearm', 'hand'), 'hip': ('thigh',), 'knee': ('thigh', 'shin'),
+          'ankle': ('shin', 'foot'), 'ear': ('ear',)}
+# ... and the shared parts that show it only if the joint is not on their far side. The number is
+# how far behind the part's middle it may be: in half widths of the pair or of the head.
+_SHARED = {'nose': ('head', .1, {Part.HEAD}), 'eye': ('head', .1, {Part.HEAD}),
+           'ear': ('head', .45, {Part.HEAD}), 'shoulder': ('neck', .85, {Part.TORSO, Part.NECK}),
+           'hip': ('pelvis', .85, {Part.TORSO, Part.PELVIS, Part.SKIRT})}
+
+
+def showing_parts(figure: Figure) -> list[set[Part]]:
+    """For each of the 17 joints the parts that show it when one of them owns its pixel."""
+    width = {'head': figure.build.head[0], 'neck': figure.build.shoulder,
+             'pelvis': figure.build.hip}
+    shown = []
+    for name in KEYPOINT_NAMES:
+        side, _, kind = name.rpartition('_')
+        parts = {Part.of(side, limb) for limb in _LIMBS.get(kind, ())}
+        if kind in _SHARED:
+            middle, tolerance, shared = _SHARED[kind]
+            behind = (figure.points[middle] - figure.points[name])[2]
+            if behind < tolerance * width[middle] * figure.scale:
+                parts |= shared
+        shown.append(parts)
+    return shown
+
+
+def joints_in_image(figure: Figure, shape: tuple[int, int]) -> np.ndarray:
+    """(17,) bool: the joint's nearest pixel exists in an image of ``shape`` (H, W)."""
+    pixels = np.rint(figure.joints()[:, :2])
+    return ((pixels >= 0) & (pixels < np.array(shape)[::-1])).all(1)
+
+
+def visible_joints(figure: Figure, parts: np.ndarray) -> np.ndarray:
+    """(17,) bool: the joint is in the image and its pixel shows a part it belongs to.
+
+    ``parts`` is (H, W) uint8, this person's parts and 0 elsewhere.
+    """
+    visible = joints_in_image(figure, parts.shape)
+    pixels = np.rint(figure.joints()[:, :2]).astype(int)
+    for index, shown in enumerate(showing_parts(figure)):
+        if visible[index]:
+            x, y = pixels[index]
+            visible[index] = int(parts[y, x]) in shown
+    return visible

@@ -1,0 +1,140 @@
+"""MPII under the official protocol, with the stock metric."""
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.structures import InstanceData
+from mmpose.evaluation.metrics import MpiiPCKAccuracy
+from mmpose.registry import DATASETS
+from scipy.io import savemat
+
+import mmpose_mspn  # noqa: F401  registers the parts
+from mmpose_mspn.datasets import mpii_dataset  # noqa: F401
+
+SAMPLE = Path(__file__).parents[3] / 'shared' / 'data' / 'mpii_sample'
+TEST_PIPELINE = [
+    dict(type='mmpose.LoadImage'),
+    dict(type='mmpose_mspn.WidenBBox', fixed=(.25, .25)),
+    dict(type='mmpose.TopdownAffine', input_size=(256, 256)),
+    dict(type='mmpose.PackPoseInputs'),
+]
+
+
+def person(number, **changes):
+    draw = np.random.default_rng(number)
+    return dict(
+        image=f'{number:09d}.jpg', center=[100. + number, 60.], scale=0.5,
+        joints=draw.uniform(10, 110, (16, 2)).tolist(), joints_vis=[1] * 15 + [0], **changes)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three people of three images, with head boxes of 30 × 40 px."""
+    people = [person(number) for number in range(1, 4)]
+    for entry in people:
+        cv2.imwrite(str(tmp_path / entry['image']), np.full((128, 200, 3), 90, np.uint8))
+    (tmp_path / 'people.json').write_text(json.dumps(people))
+    boxes = np.zeros((2, 2, 3))
+    boxes[1] = np.array([[30.], [40.]])
+    savemat(str(tmp_path / 'heads.mat'), dict(headboxes_src=boxes))
+    return tmp_path
+
+
+def build(folder, **changes):
+    return DATASETS.build({
+        'type': 'mmpose_mspn.MpiiDataset', 'data_root': str(folder), 'ann_file': 'people.json', 'pipeline': [],
+        **changes
+    })
+
+
+def test_centre_scale_joints_and_visibility(folder):
+    info = build(folder)[0]
+    # centre (101, 60) and scale 0.5: down 7.5, then back 1; a square of 100 px
+    assert info['bbox'].tolist() == [[50., 16.5, 150., 116.5]]
+    assert info['bbox_center'].tolist() == [[100., 66.5]]
+    assert info['bbox_scale'].tolist() == [[100., 100.]]
+    assert info['keypoints'][0] == pytest.approx(np.array(person(1)['joints']) - 1, abs=1e-4)
+    assert info['keypoints_visible'].tolist() == [[2.] * 15 + [0.]]
+    assert info['img_id'] == 1
+    assert info['raw_ann_info'] == dict(image='000000001.jpg', center=[101., 60.], scale=0.5)
+
+
+def test_an_unknown_centre_stays_unknown(folder):
+    (folder / 'people.json').write_text(json.dumps([dict(person(1), center=[-1., -1.])]))
+    assert build(folder)[0]['bbox_center'].tolist() == [[-2., -2.]]
+
+
+def evaluate(people, moved_by):
+    """The stock metric for predictions that lie ``moved_by`` px right of the truth, which counts from 1."""
+    metric = MpiiPCKAccuracy()
+    for number in range(len(people)):
+        sample = people[number]['data_samples']
+        truth = np.array(person(number + 1)['joints'], np.float32)[None]
+        sample.pred_instances = InstanceData(
+            keypoints=truth - 1 + np.array([moved_by, 0], np.float32), keypoint_scores=np.ones((1, 16)))
+        metric.process([], [sample.to_dict()])
+    return metric.evaluate(len(people))
+
+
+def test_stock_metric_measures_from_the_annotated_joint(folder):
+    """Head size 0.6 · 50 = 30 px: PCKh's limit of one half is 15 px, and a limit of 0.1 is 3 px."""
+    people = build(folder, test_mode=True, headbox_file='heads.mat', pipeline=TEST_PIPELINE)
+    assert people[0]['data_samples'].gt_instances.head_size.item() == pytest.approx(30)
+    right = evaluate(people, 0.)
+    # A joint that nobody has labelled counts as 0 there; PCK leaves it out.
+    assert right['PCK'] == pytest.approx(100) and right['PCK@0.1'] == pytest.approx(100)
+    assert evaluate(people, 14.9)['PCK'] == pytest.approx(100)
+    assert evaluate(people, 15.1)['PCK'] == pytest.approx(0)
+    assert evaluate(people, -2.9)['PCK@0.1'] == pytest.approx(100)
+    assert evaluate(people, -3.1)['PCK@0.1'] == pytest.approx(0)
+
+
+def test_test_set_without_joints_keeps_everyone(folder):
+    bare = [{name: person(number)[name] for name in ('image', 'center', 'scale')} for number in (1, 2, 3)]
+    (folder / 'people.json').write_text(json.dumps(bare))
+    people = build(folder, test_mode=True, pipeline=TEST_PIPELINE)
+    assert len(people) == 3
+    assert people[2]['inputs'].shape == (3, 256, 256)
+    with pytest.raises(ValueError, match='person 0 of .*people.json lacks joints, joints_vis'):
+        build(folder)
+
+
+def test_missing_files_say_what_to_do(folder):
+    with pytest.raises(FileNotFoundError, match='ann_file .*none.json does not exist: put MPII there'):
+        build(folder, ann_file='none.json')
+    with pytest.raises(FileNotFoundError, match='headbox_file .*none.mat does not exist'):
+        build(folder, test_mode=True, headbox_file='none.mat')
+
+
+def test_head_boxes_of_other_people_are_refused(folder):
+    (folder / 'people.json').write_text(json.dumps([person(1)]))
+    with pytest.raises(ValueError, match=r'shape \(2, 2, 1\), got \(2, 2, 3\)'):
+        build(folder, test_mode=True, headbox_file='heads.mat')
+
+
+def test_joints_of_another_number_are_refused(folder):
+    (folder / 'people.json').write_text(json.dumps([dict(person(1), joints=[[1, 1]] * 15)]))
+    with pytest.raises(ValueError, match=r'must have 16 joints'):
+        build(folder)
+
+
+@pytest.mark.skipif(not SAMPLE.exists(), reason=f'{SAMPLE} is not there')
+def test_real_people_fill_the_crop():
+    people = DATASETS.build(dict(
+        type='mmpose_mspn.MpiiDataset', data_root=str(SAMPLE), ann_file='test_mpii.json', pipeline=[
+            dict(type='mmpose.LoadImage'),
+            dict(type='mmpose_mspn.WidenBBox', fixed=(.25, .25)),
+            dict(type='mmpose.TopdownAffine', input_size=(256, 256)),
+            dict(type='mmpose.GenerateTarget', encoder=dict(
+                type='mmpose_mspn.CoarseToFineHeatmap', input_size=(256, 256), heatmap_size=(64, 64))),
+            dict(type='mmpose.PackPoseInputs'),
+        ]))
+    assert len(people) == 5
+    labelled = inside = 0
+    for number in range(len(people)):
+        sample = people[number]['data_samples']
+        labelled += (sample.gt_instances.keypoints_visible == 2).sum()
+        inside += (sample.gt_instance_labels.keypoint_weights == 2).sum().item()
+    assert inside > 0.9 * labelled > 0

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Test on several GPUs, or on the CPU in several processes where there is no GPU.
+#
+#   tools/dist_test.sh CONFIG CHECKPOINT PROCESSES [arguments of tools/test.py]
+#
+# Several machines: run it on each with NNODES, NODE_RANK, MASTER_ADDR and PORT set.
+set -euo pipefail
+if [ $# -lt 3 ]; then
+    sed -n '2,6s/^# \{0,1\}//p' "$0" >&2
+    exit 2
+fi
+config=$1 checkpoint=$2 processes=$3
+shift 3
+tools=$(cd "$(dirname "$0")" && pwd)
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+exec "${PYTHON:-python}" -m torch.distributed.run \
+    --nnodes="${NNODES:-1}" --node_rank="${NODE_RANK:-0}" \
+    --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="${PORT:-29500}" \
+    --nproc_per_node="$processes" \
+    "$tools/test.py" "$config" "$checkpoint" --launcher pytorch "$@"

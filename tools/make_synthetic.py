@@ -1,0 +1,31 @@
+# Copyright (c) mmpose_mspn contributors. Licensed under Apache-2.0.
+"""Write a data set of drawn people in COCO 2017's layout."""
+import argparse
+
+from mmpose_mspn.datasets.synthetic import generate
+
+
+def parse_args() -> argparse.Namespace:
+    """The command line's arguments."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('out', help='folder of the data set: what data_root points to')
+    parser.add_argument('--train', type=int, default=2000, help='training images')
+    parser.add_argument('--val', type=int, default=300, help='validation images')
+    parser.add_argument('--seed', type=int, default=0, help='the same seed gives the same files')
+    parser.add_argument('--workers', type=int, help='processes (default: one for each CPU)')
+    parser.add_argument('--size', type=int, nargs=2, default=(320, 256), metavar=('W', 'H'),
+                        help='width and height of the images in pixels')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Generate; a bad argument ends with its message, not with a traceback."""
+    args = parse_args()
+    try:
+        generate(args.out, args.train, args.val, args.seed, args.workers, tuple(args.size))
+    except ValueError as error:
+        raise SystemExit(f'error: {error}') from error
+
+
+if __name__ == '__main__':
+    main()

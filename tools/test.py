@@ -1,0 +1,32 @@
+#!/usr/bin/env python3
+"""Test a model: mmpose's tools/test.py, for this package's configs."""
+from mmengine.fileio import dump
+from mmengine.runner import Runner
+
+from mmpose_mspn.apis.options import run_config, run_parser
+
+
+def main() -> None:
+    parser = run_parser(__doc__)
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('--out', help='file (.json, .yaml or .pkl) for the metrics')
+    parser.add_argument('--dump', help='file (.pkl) for all predictions')
+    parser.add_argument('--badcase', action='store_true', help='analyse the worst cases by badcase of the config')
+    args = parser.parse_args()
+    cfg = run_config(args)
+    cfg.load_from = args.checkpoint
+    if args.dump:
+        evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
+        cfg.test_evaluator = [*evaluators, dict(type='DumpResults', out_file_path=args.dump)]
+    if args.badcase:
+        badcase = cfg.default_hooks.badcase
+        by_loss = badcase.get('metric_type', 'loss') == 'loss'
+        badcase.setdefault('metric', dict(type='KeypointMSELoss') if by_loss else cfg.test_evaluator)
+        badcase.update(enable=True, show=args.show, interval=args.interval)
+    metrics = Runner.from_cfg(cfg).test()
+    if args.out:
+        dump(metrics, args.out)
+
+
+if __name__ == '__main__':
+    main()

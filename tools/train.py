@@ -1,0 +1,31 @@
+#!/usr/bin/env python3
+"""Train a model: mmpose's tools/train.py, for this package's configs."""
+from mmengine.runner import Runner
+
+from mmpose_mspn.apis.options import run_config, run_parser, use_amp
+
+
+def main() -> None:
+    parser = run_parser(__doc__)
+    parser.add_argument(
+        '--resume', nargs='?', const='auto', help='go on from the latest checkpoint of the work dir, or from this one')
+    parser.add_argument('--amp', action='store_true', help='automatic mixed precision (bf16 on a CPU)')
+    parser.add_argument('--no-validate', action='store_true', help='do not evaluate while training')
+    parser.add_argument(
+        '--auto-scale-lr', action='store_true', help='scale the learning rate by the actual batch size')
+    args = parser.parse_args()
+    cfg = run_config(args)
+    if args.resume:
+        cfg.resume = True
+        cfg.load_from = None if args.resume == 'auto' else args.resume
+    if args.amp:
+        use_amp(cfg)
+    if args.no_validate:
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    if args.auto_scale_lr:
+        cfg.auto_scale_lr.enable = True
+    Runner.from_cfg(cfg).train()
+
+
+if __name__ == '__main__':
+    main()
