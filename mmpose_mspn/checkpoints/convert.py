@@ -36,7 +36,7 @@ def convert(state_dict: Mapping, to: str = 'mmpose_mspn') -> Dict[str, Tensor]:
     """
     if to not in LAYOUTS:
         raise ValueError(f'to must be one of {", ".join(LAYOUTS)}, got {to!r}')
-    weights = _unpack(state_dict)
+    weights = unpack(state_dict)
     source = recognise(weights)
     units = count_units(list(weights), source)
     if source == 'official' != to:
@@ -67,7 +67,8 @@ def recognise(state_dict: Mapping) -> str:
     return found[0]
 
 
-def _unpack(checkpoint: Mapping) -> Dict[str, Tensor]:
+def unpack(checkpoint: Mapping) -> Dict[str, Tensor]:
+    """Weights of a checkpoint, whatever wraps them, without DDP's prefix."""
     for name in ('state_dict', 'model'):
         if isinstance(checkpoint.get(name), Mapping):
             checkpoint = checkpoint[name]

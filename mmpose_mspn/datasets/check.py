@@ -13,10 +13,11 @@ EXAMPLES = 3
 
 REMEDIES = {
     'missing file': 'put it there, or change data_root and the paths below it in the config',
-    'unreadable file': 'fetch or write the file again: it must be JSON (or a .mat file) of the format named',
+    'unreadable file': 'fetch or write the file again, in the format named',
+    'incomplete entry': 'write all of the fields that the data sets read',
     'missing image': 'fetch the images again, or correct data_prefix',
     'image that does not open': 'fetch the image again',
-    'image of another size': 'the annotations belong to other images, or these were resized: fetch both from one source',
+    'image of another size': 'annotations belong to other images, or these were resized: fetch both from one source',
     'duplicate image id': 'give every image an id of its own: the later entry hides the earlier one',
     'duplicate annotation id': 'give every annotation an id of its own: the later entry hides the earlier one',
     'annotation of an unknown image': 'add the image to "images", or drop the annotation',
@@ -27,6 +28,9 @@ REMEDIES = {
     'box outside the image': 'correct the box: it must overlap the image (MPII: the centre must lie in it)',
     'detection in an unknown image': 'take a box file that was made for these images',
     'detection without a finite score': 'write a number as score',
+    'result in an unknown image': 'test on the images that the evaluation asks for',
+    'result of another category': 'write category_id 1, a person',
+    'result that is not finite': 'write numbers; a network that gives none has diverged',
     'head boxes of other people': 'take the head boxes of this annotation file: one a person, in its order',
 }
 """What to do about each kind of problem."""

@@ -33,9 +33,11 @@ def check_coco(ann_file: str, image_dir: str, report: Report, bbox_file: Optiona
     if not isinstance(content, dict) or 'images' not in content:
         report.add('unreadable file', f'{ann_file}: not COCO\'s format, which has "images" and "annotations"')
         return
-    images = {image['id']: image for image in content['images']}
-    _duplicates(content['images'], 'duplicate image id', ann_file, report)
-    annotations = content.get('annotations', [])
+    entries = _complete(content['images'], ('id', 'file_name', 'width', 'height'), f'image of {ann_file}', report)
+    images = {image['id']: image for image in entries}
+    _duplicates(entries, 'duplicate image id', ann_file, report)
+    annotations = _complete(content.get('annotations', []), ('id', 'image_id', 'category_id'),
+                            f'annotation of {ann_file}', report)
     _duplicates(annotations, 'duplicate annotation id', ann_file, report)
     paths = {number: osp.join(image_dir, image['file_name']) for number, image in images.items()}
     sizes = image_sizes(paths.values(), report, decode, progress)
@@ -44,7 +46,7 @@ def check_coco(ann_file: str, image_dir: str, report: Report, bbox_file: Optiona
         if sizes.get(paths[number], annotated) != annotated:
             report.add('image of another size', f'{paths[number]}: {sizes[paths[number]]}, annotated {annotated}')
     for annotation in annotations:
-        name = f'annotation {annotation.get("id")} of {ann_file}'
+        name = f'annotation {annotation["id"]} of {ann_file}'
         image = images.get(annotation['image_id'])
         if image is None:
             report.add('annotation of an unknown image', f'{name}: image {annotation["image_id"]}')
@@ -52,6 +54,18 @@ def check_coco(ann_file: str, image_dir: str, report: Report, bbox_file: Optiona
             _coco_person(annotation, (image['width'], image['height']), name, report)
     if bbox_file:
         _detections(bbox_file, images, report)
+
+
+def _complete(entries: List[dict], fields: Tuple[str, ...], name: str, report: Report) -> List[dict]:
+    """The entries that have all fields."""
+    whole = []
+    for index, entry in enumerate(entries):
+        missing = [field for field in fields if field not in entry]
+        if missing:
+            report.add('incomplete entry', f'entry {index}, {name}: no {", ".join(missing)}')
+        else:
+            whole.append(entry)
+    return whole
 
 
 def _duplicates(entries: List[dict], kind: str, file: str, report: Report) -> None:
@@ -115,20 +129,22 @@ def check_mpii(ann_file: str, image_dir: str, report: Report, headbox_file: Opti
     people = read_json(ann_file, report)
     if people is None:
         return
-    if not isinstance(people, list) or not all('image' in person for person in people):
-        report.add('unreadable file', f'{ann_file}: not a list of people with image, center and scale')
+    if not isinstance(people, list):
+        report.add('unreadable file', f'{ann_file}: not a list of people')
         return
+    annotated = len(people)
+    people = _complete(people, ('image', 'center', 'scale'), f'person of {ann_file}', report)
     sizes = image_sizes((osp.join(image_dir, person['image']) for person in people), report, decode, progress)
     for index, person in enumerate(people):
         size = sizes.get(osp.join(image_dir, person['image']))
         if size is not None:
             _mpii_person(person, size, f'person {index} of {ann_file}', report)
     if headbox_file:
-        _head_boxes(headbox_file, len(people), report)
+        _head_boxes(headbox_file, annotated, report)
 
 
 def _mpii_person(person: dict, size: Tuple[int, int], name: str, report: Report) -> None:
-    scale, centre = person.get('scale', 0), person.get('center', (-1, -1))
+    scale, centre = person['scale'], person['center']
     if not scale > 0:
         report.add('box without a size', f'{name}: scale {scale}')
     if not inside(*centre, size, first=1):

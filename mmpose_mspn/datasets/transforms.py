@@ -12,9 +12,9 @@ from mmcv.transforms.utils import cache_randomness
 from mmpose_mspn.registry import TRANSFORMS
 
 
-def _check_probability(prob: float) -> None:
+def _check_probability(name: str, prob: float) -> None:
     if not 0 <= prob <= 1:
-        raise ValueError(f'prob must be 0 ... 1, got {prob}')
+        raise ValueError(f'{name} must be 0 ... 1, got {prob}')
 
 
 def _check_widths(name: str, widths: Sequence[float]) -> None:
@@ -88,7 +88,7 @@ class HalfBody(BaseTransform):
                  prob: float = 0.3,
                  min_joints: int = 3,
                  random: Tuple[float, float] = (0.6, 0.8)) -> None:
-        _check_probability(prob)
+        _check_probability('prob', prob)
         _check_widths('random', random)
         if min_joints < 0:
             raise ValueError(f'min_joints must be >= 0, got {min_joints}')
@@ -147,7 +147,7 @@ class RandomScaleRotation(BaseTransform):
                  scale: Tuple[float, float] = (0.75, 1.25),
                  rotation: float = 45.,
                  rotation_prob: float = 0.5) -> None:
-        _check_probability(rotation_prob)
+        _check_probability('rotation_prob', rotation_prob)
         if shrink <= 0:
             raise ValueError(f'shrink must be > 0, got {shrink}')
         if not 0 < scale[0] <= scale[1]:

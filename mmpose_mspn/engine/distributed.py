@@ -20,8 +20,8 @@ class CPUDistributedDataParallel(MMDistributedDataParallel):
 def prepare_launch(cfg: Config) -> None:
     """Make a config with ``launcher`` ready for this machine.
 
-    With a GPU nothing is needed. Without one, the process group is opened here with gloo, before mmengine would ask CUDA
-    for a device, and the model is wrapped without device ids.
+    With a GPU nothing is needed. Without one, the process group is opened here with gloo, before mmengine would ask
+    CUDA for a device, and the model is wrapped without device ids.
 
     Raises:
         RuntimeError: A launcher was asked for, but its environment variables are missing.

@@ -153,6 +153,8 @@ class MSPN(BaseBackbone):
         for name in NOT_OF_THE_ENCODER & set(encoder_cfg):
             raise ValueError(f'{name} cannot be set in encoder, whose layers the stages take over: set frozen_stages, '
                              f'with_cp and init_cfg of MSPN itself, got {name}={encoder_cfg[name]!r}')
+        if 'num_stages' in encoder_cfg:  # mmpose's backbones want an output that exists
+            encoder_cfg['out_indices'] = (encoder_cfg['num_stages'] - 1, )
         stages = []
         for index in range(num_stages):
             built = _build_encoder(encoder_cfg)

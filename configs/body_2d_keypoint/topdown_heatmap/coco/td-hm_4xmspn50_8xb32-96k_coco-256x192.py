@@ -4,7 +4,7 @@ _base_ = [
 ]
 
 model = dict(
-    type='TopdownPoseEstimator',
+    type='mmpose_mspn.TopdownPoseEstimator',
     data_preprocessor=dict(
         type='PoseDataPreprocessor', mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True),
     backbone=dict(
