@@ -5,7 +5,6 @@ way up; every stage but the last hands its features of each resolution to the ne
 """
 from typing import List, Optional, Tuple, Union
 
-import torch
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
 from mmpose.models.backbones.base_backbone import BaseBackbone
@@ -112,7 +111,8 @@ class MSPN(BaseBackbone):
         cross_stage_aggregation: Every stage's encoder adds the features of the stage before (section 3.2). ``False``:
             the stages are joined by their input only.
         norm_cfg: Norm of every conv, the encoder's included unless ``encoder`` names its own.
-        conv_cfg: Type of every conv, likewise.
+        conv_cfg: Type of every conv behind the stem, likewise.
+        stem_conv_cfg: Type of the stem's convs; ``None`` is a plain one, whatever ``conv_cfg`` is.
         with_cp: Recompute the activations of layers and units in the backward pass: less memory, more time. Norm
             statistics are updated once, so training is the same.
         frozen_stages: -1 none; 0 the stem; n the stem and the first n stages get no gradient and stay in eval mode.
@@ -131,6 +131,7 @@ class MSPN(BaseBackbone):
                  cross_stage_aggregation: bool = True,
                  norm_cfg: Optional[dict] = None,
                  conv_cfg: Optional[dict] = None,
+                 stem_conv_cfg: Optional[dict] = None,
                  with_cp: bool = False,
                  frozen_stages: int = -1,
                  output: str = 'all',
@@ -159,7 +160,9 @@ class MSPN(BaseBackbone):
         for index in range(num_stages):
             built = _build_encoder(encoder_cfg)
             if index == 0:
-                self.stem = _stem(built)
+                # What replaces the convs of the residual layers need not suit an image.
+                same = encoder_cfg['conv_cfg'] == stem_conv_cfg
+                self.stem = _stem(built if same else _build_encoder({**encoder_cfg, 'conv_cfg': stem_conv_cfg}))
             last = index == num_stages - 1
             layers = nn.ModuleDict({name: getattr(built, name) for name in built.res_layers})
             stages.append(
@@ -171,8 +174,7 @@ class MSPN(BaseBackbone):
 
     def forward(self, x: Tensor) -> Union[List[List[Tensor]], Tuple[Tensor]]:
         """Features of a batch of crops (B, 3, h, w), by ``output``; unit j of U lies at 1/(4·2^(U-1-j)) of the crop."""
-        # Everything behind follows this layout, in which CPUs and tensor cores convolve faster.
-        x = self.stem(x.contiguous(memory_format=torch.channels_last))
+        x = self.stem(x)
         features, skips = [], None
         for stage in self.stages:
             units, skips, x = stage(x, skips)

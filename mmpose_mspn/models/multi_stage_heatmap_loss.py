@@ -4,12 +4,11 @@ from typing import Dict, Optional, Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmpose_mspn.models.masked_errors import VisibilityRule, check_ohkm_topk, hard_keypoint_error
 from mmpose_mspn.registry import MODELS
 
 COARSE_UNIT_WEIGHT = 0.25
 """Weight of every unit but the last, whose weight is 1."""
-VISIBLE = 2
-"""COCO's visibility of a joint that can be seen; 1 is labelled but occluded, 0 not labelled."""
 
 
 @MODELS.register_module()
@@ -25,31 +24,21 @@ class MultiStageHeatmapLoss(nn.Module):
     Args:
         coarse_to_fine: Finer levels for the last stage.
         ohkm_topk: Joints that OHKM keeps, >= 1; all of them where there are fewer. ``None``: no OHKM.
-        visibility: ``'official'``: coarse targets show visible (2) joints only, which needs visibility 0/1/2.
-            ``'labelled'``: they show every labelled joint, for data without that distinction.
+        visibility: See :class:`VisibilityRule`.
 
     Raises:
-        ValueError: A bad argument; or, under the official rule, data in which nothing is ever visible (2).
+        ValueError: A bad argument, targets that are too few, or data that ``visibility`` refuses.
     """
-
-    # Labelled joints that may pass before one of them must be visible. Stock datasets clip visibility to 0/1, which
-    # would teach the coarse units to predict nothing. No real first batch hides all of so many joints.
-    patience_joints = 16
 
     def __init__(self,
                  coarse_to_fine: bool = True,
                  ohkm_topk: Optional[int] = 8,
                  visibility: str = 'official') -> None:
         super().__init__()
-        if ohkm_topk is not None and ohkm_topk < 1:
-            raise ValueError(f'ohkm_topk must be >= 1, or None for no OHKM, got {ohkm_topk}')
-        if visibility not in ('official', 'labelled'):
-            raise ValueError(f"visibility must be 'official' or 'labelled', got {visibility!r}")
+        check_ohkm_topk(ohkm_topk)
         self.coarse_to_fine = coarse_to_fine
         self.ohkm_topk = ohkm_topk
-        self.visibility = visibility
-        self._joints_without_visible = 0
-        self._seen_visible = visibility == 'labelled'
+        self.visibility_rule = VisibilityRule(visibility)
 
     def level(self, stage: int, unit: int, num_stages: int) -> int:
         """Kernel level that a unit learns: the one home of this rule."""
@@ -68,10 +57,8 @@ class MultiStageHeatmapLoss(nn.Module):
         """
         visible = visible.reshape(len(targets), -1)
         self._check_levels(outputs, targets)
-        self._check_visibility(visible)
         targets = targets.float()
-        seen = visible >= (VISIBLE if self.visibility == 'official' else 1)
-        seen_targets = targets * seen[:, None, :, None, None]
+        seen_targets = self.visibility_rule.seen_targets(targets, visible)
         losses = {}
         for stage, units in enumerate(outputs):
             loss = targets.new_zeros(())
@@ -83,14 +70,9 @@ class MultiStageHeatmapLoss(nn.Module):
                 elif self.ohkm_topk is None:
                     loss = loss + F.mse_loss(heatmaps, seen_targets[:, level])
                 else:
-                    loss = loss + self._ohkm(heatmaps, targets[:, level], visible)
+                    loss = loss + hard_keypoint_error(heatmaps, targets[:, level], visible, self.ohkm_topk)
             losses[f'loss_stage{stage}'] = loss
         return losses
-
-    def _ohkm(self, heatmaps: Tensor, target: Tensor, visible: Tensor) -> Tensor:
-        per_joint = F.mse_loss(heatmaps, target, reduction='none').mean((2, 3)) * (visible > 0)
-        hardest = per_joint.topk(min(self.ohkm_topk, per_joint.shape[1]), dim=1, sorted=False).values
-        return hardest.mean()
 
     def _check_levels(self, outputs: Sequence[Sequence[Tensor]], targets: Tensor) -> None:
         needed = 1 + max(
@@ -98,18 +80,3 @@ class MultiStageHeatmapLoss(nn.Module):
         if targets.ndim != 5 or targets.shape[1] < needed:
             raise ValueError(f'targets must be (B, L, K, H, W) with L >= {needed} for {len(outputs[-1])} units and '
                              f'coarse_to_fine={self.coarse_to_fine}, got {tuple(targets.shape)}')
-
-    def _check_visibility(self, visible: Tensor) -> None:
-        # Reads the device only until the first visible joint, that is in the first step of a healthy run.
-        if self._seen_visible:
-            return
-        if bool((visible == VISIBLE).any()):
-            self._seen_visible = True
-            return
-        self._joints_without_visible += int((visible > 0).sum())
-        if self._joints_without_visible > self.patience_joints:
-            raise ValueError(
-                f'none of {self._joints_without_visible} labelled joints has visibility 2: the data set seems to clip '
-                "visibility to 0/1, which would empty the targets of the coarse units. Use a data set that keeps it "
-                "(type='mmpose_mspn.CocoDataset'), or set visibility='labelled' in the loss "
-                "(loss=dict(type='mmpose_mspn.MultiStageHeatmapLoss', visibility='labelled') of the head)")

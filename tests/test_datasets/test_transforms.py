@@ -14,7 +14,10 @@ def seed():
     np.random.seed(0)
 
 
-def person(labelled=range(17)) -> dict:
+ALL = tuple(range(17))
+
+
+def person(labelled=ALL) -> dict:
     visible = np.zeros((1, 17), np.float32)
     visible[0, list(labelled)] = 2
     joints = np.stack([np.arange(17) * 10, np.arange(17) * 20], -1)[None].astype(np.float32)

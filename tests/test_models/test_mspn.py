@@ -68,7 +68,9 @@ def test_stem_channels_reach_the_stage_inputs():
 
 
 def test_norm_cfg_reaches_every_norm_and_conv_cfg_every_conv():
-    network = backbone(2, norm_cfg=dict(type='GN', num_groups=4), conv_cfg=dict(type='ConvAWS'))
+    standardised = dict(type='ConvAWS')
+    network = backbone(
+        2, norm_cfg=dict(type='GN', num_groups=4), conv_cfg=standardised, stem_conv_cfg=standardised)
     kinds = {type(module).__name__ for module in network.modules()}
     assert 'GroupNorm' in kinds and not kinds & {'BatchNorm2d', 'Conv2d'}
     network(IMAGES)

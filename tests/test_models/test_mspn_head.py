@@ -163,7 +163,7 @@ def test_a_backbone_that_does_not_fit_is_named():
 def test_the_switches_reach_the_loss():
     module = head(coarse_to_fine=False, ohkm_topk=None, loss=dict(visibility='labelled'))
     assert (module.loss_module.coarse_to_fine, module.loss_module.ohkm_topk) == (False, None)
-    assert module.loss_module.visibility == 'labelled'
+    assert module.loss_module.visibility_rule.visibility == 'labelled'
 
 
 def test_registered_under_our_scope_only():

@@ -1,0 +1,35 @@
+"""Shared by all tests: the package first (it mends the stack), mmpose's scope, and the shared samples."""
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.registry import init_default_scope
+
+import mmpose_mspn  # noqa: F401
+
+SHARED = Path(__file__).parents[2] / 'shared' / 'data'
+
+
+@pytest.fixture(autouse=True)
+def quiet_and_repeatable():
+    init_default_scope('mmpose')
+    torch.manual_seed(0)
+
+
+def _sample(name: str) -> Path:
+    path = SHARED / name
+    if not path.is_dir():
+        pytest.skip(f'the real photographs of {name} are not at {SHARED}')
+    return path
+
+
+@pytest.fixture
+def coco_sample() -> Path:
+    """Four real photographs with 14 annotated people and detector boxes."""
+    return _sample('coco_sample')
+
+
+@pytest.fixture
+def mpii_sample() -> Path:
+    """Five real photographs with MPII annotations."""
+    return _sample('mpii_sample')
