@@ -12,10 +12,10 @@ compat.mend()
 
 from . import checkpoints, codecs, datasets, engine, models  # noqa: E402
 from .codecs import CoarseToFineHeatmap  # noqa: E402
-from .models import MSPN, MSPNHead, MultiStageHeatmapLoss  # noqa: E402
+from .models import MSPN, MSPNHead, MultiStageHeatmapLoss, accelerate  # noqa: E402
 from .version import __version__  # noqa: E402
 
 __all__ = [
-    'MSPN', 'MSPNHead', 'MultiStageHeatmapLoss', 'CoarseToFineHeatmap', 'checkpoints', 'codecs', 'datasets', 'engine',
+    'MSPN', 'MSPNHead', 'MultiStageHeatmapLoss', 'CoarseToFineHeatmap', 'accelerate', 'checkpoints', 'codecs', 'datasets', 'engine',
     'models', '__version__'
 ]

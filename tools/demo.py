@@ -5,7 +5,7 @@ import os.path as osp
 
 from mmpose_mspn.apis.demo import run_demo
 
-CONFIG = 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18-small_1xb32-demo_coco-128x96.py'
+CONFIG = 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py'
 
 
 def main() -> None:

@@ -1,4 +1,5 @@
 """Backbone, head, losses and estimators."""
+from .accelerate import accelerate
 from .cpn_head import CPNHead
 from .cpn_loss import CPNHeatmapLoss
 from .ensemble import EnsemblePoseEstimator
@@ -11,5 +12,5 @@ from .topdown import TopdownPoseEstimator
 
 __all__ = [
     'AttentionResNet', 'CPNHead', 'CPNHeatmapLoss', 'EnsemblePoseEstimator', 'GhostConv', 'MSPN', 'MSPNHead',
-    'MultiStageHeatmapLoss', 'TopdownPoseEstimator'
+    'MultiStageHeatmapLoss', 'TopdownPoseEstimator', 'accelerate'
 ]

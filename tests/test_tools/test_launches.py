@@ -12,7 +12,7 @@ import pytest
 from mmpose_mspn.datasets.synthetic import generate
 
 ROOT = Path(__file__).parents[2]
-CONFIG = 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18-small_1xb32-demo_coco-128x96.py'
+CONFIG = 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py'
 TINY = ['train_dataloader.batch_size=2', 'train_dataloader.num_workers=0', 'test_dataloader.num_workers=0',
         'val_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False',
         'val_dataloader.persistent_workers=False', 'test_dataloader.persistent_workers=False']

@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 from mmpose_mspn.apis.config import load_config
 
 ROOT = Path(__file__).parents[2]
-CONFIG = ROOT / 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18-small_1xb32-demo_coco-128x96.py'
+CONFIG = ROOT / 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py'
 ITERATIONS = 240
 
 

@@ -1,0 +1,33 @@
+"""The demo, shortened to a few steps: it writes what it promises."""
+import json
+from pathlib import Path
+
+import cv2
+import pytest
+
+from mmpose_mspn.apis.demo import run_demo
+from mmpose_mspn.datasets.synthetic import generate
+
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py'
+
+
+def test_results_and_picture(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    generate('data/synthetic', train=4, val=4, workers=1, progress=False)
+    short = tmp_path / 'short.py'
+    short.write_text(f'''
+_base_ = {str(CONFIG)!r}
+train_cfg = dict(max_iters=2)
+train_dataloader = dict(batch_size=4, num_workers=0, persistent_workers=False)
+test_dataloader = dict(num_workers=0, persistent_workers=False)
+''')
+    results = run_demo(str(short), 'work')
+    written = json.loads(Path('work/results.json').read_text())
+    assert written == results
+    assert 0 <= written['metrics']['coco/AP'] <= 1
+    assert set(written['seconds']) == {'data', 'training', 'evaluation', 'picture', 'total'}
+    assert written['seconds']['total'] == pytest.approx(
+        sum(value for part, value in written['seconds'].items() if part != 'total'), abs=0.2)
+    picture = cv2.imread('work/predictions.png')
+    assert min(picture.shape[:2]) > 500 and picture.std() > 10

@@ -1,0 +1,64 @@
+"""mmpose's own interfaces on our configs."""
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.dataset import pseudo_collate
+from mmengine.runner import load_checkpoint
+from mmpose.apis import MMPoseInferencer, inference_topdown, init_model
+from mmpose.registry import DATASETS, MODELS, VISUALIZERS
+
+from mmpose_mspn.apis.config import load_config
+from mmpose_mspn.datasets.synthetic import generate
+
+CONFIG = str(Path(__file__).parents[2] / 'configs/body_2d_keypoint/topdown_heatmap/coco'
+             / 'td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py')
+
+
+@pytest.fixture(scope='module')
+def files(tmp_path_factory) -> Path:
+    """Two generated images and a checkpoint with random weights."""
+    root = tmp_path_factory.mktemp('apis')
+    generate(root, train=1, val=2, workers=1, progress=False)
+    model = MODELS.build(load_config(CONFIG).model)
+    model.init_weights()
+    torch.save(dict(state_dict=model.state_dict(), meta={}), root / 'model.pth')
+    return root
+
+
+@pytest.fixture
+def image(files) -> str:
+    return str(next((files / 'val2017').glob('*.jpg')))
+
+
+def test_init_model_inference_and_visualiser(files, image):
+    model = init_model(CONFIG, str(files / 'model.pth'), device='cpu')
+    sample, = inference_topdown(model, image, np.array([[20, 20, 200, 240]]), 'xyxy')
+    assert sample.pred_instances.keypoints.shape == (1, 17, 2)
+    assert np.isfinite(sample.pred_instances.keypoints).all()
+    visualizer = VISUALIZERS.build(dict(type='PoseLocalVisualizer', name='test'))
+    visualizer.set_dataset_meta(model.dataset_meta)
+    picture = np.full((256, 320, 3), 127, np.uint8)
+    drawn = visualizer.add_datasample('test', picture, sample, draw_gt=False, kpt_thr=0)
+    assert (drawn != picture).any()
+
+
+def test_inferencer(files, image):
+    inferencer = MMPoseInferencer(
+        pose2d=CONFIG, pose2d_weights=str(files / 'model.pth'), det_model='whole_image', device='cpu')
+    result = next(inferencer(image))
+    assert np.array(result['predictions'][0][0]['keypoints']).shape == (17, 2)
+
+
+def test_load_checkpoint_is_strict(files):
+    model = MODELS.build(load_config(CONFIG).model)
+    load_checkpoint(model, str(files / 'model.pth'), strict=True)
+
+
+def test_the_stock_estimator_runs_the_config_too(files):
+    cfg = load_config(CONFIG, data_root=str(files))
+    model = MODELS.build({**cfg.model, 'type': 'TopdownPoseEstimator'})
+    model.eval()
+    data = DATASETS.build({**cfg.test_dataloader.dataset, 'bbox_file': None})
+    assert model.test_step(pseudo_collate([data[0]]))[0].pred_instances.keypoints.shape == (1, 17, 2)
