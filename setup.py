@@ -26,6 +26,10 @@ setup(
     author='The mmpose_mspn authors',
     license='Apache-2.0',
     packages=find_packages(include=['mmpose_mspn', 'mmpose_mspn.*']),
+    # OpenMMLab's mim looks below the package for these: links in the repository, copies in a wheel.
+    package_data={
+        'mmpose_mspn': ['.mim/model-index.yml', '.mim/configs/**/*.py', '.mim/configs/**/*.yml', '.mim/tools/*']
+    },
     python_requires='>=3.9',
     install_requires=requirements('runtime'),
     extras_require={'detector': requirements('detector'), 'tests': requirements('tests')},

@@ -16,6 +16,6 @@ from .models import MSPN, MSPNHead, MultiStageHeatmapLoss, accelerate  # noqa: E
 from .version import __version__  # noqa: E402
 
 __all__ = [
-    'MSPN', 'MSPNHead', 'MultiStageHeatmapLoss', 'CoarseToFineHeatmap', 'accelerate', 'checkpoints', 'codecs', 'datasets', 'engine',
-    'models', '__version__'
+    'MSPN', 'MSPNHead', 'MultiStageHeatmapLoss', 'CoarseToFineHeatmap', 'accelerate', 'checkpoints', 'codecs',
+    'datasets', 'engine', 'models', '__version__'
 ]

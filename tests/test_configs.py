@@ -1,26 +1,33 @@
 """Every config: it builds, trains a step and tests a step on generated data."""
 from pathlib import Path
+from typing import Dict
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS
-from mmpose.registry import DATASETS, MODELS
+from mmpose.registry import DATASETS, METRICS, MODELS
+from torch import nn
 
 from mmpose_mspn.apis.config import load_config
-from mmpose_mspn.datasets.synthetic import generate
 from tests import reference
+from tests.generated import data_sets
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts)
 
 
 @pytest.fixture(scope='module')
-def people(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp('people')
-    generate(root, train=3, val=2, workers=1, progress=False)
-    return root
+def folders(tmp_path_factory) -> Dict[str, Path]:
+    return data_sets(tmp_path_factory.mktemp('people'))
+
+
+def load(path: str, folders: Dict[str, Path]) -> Config:
+    """The config on generated data in its own format."""
+    home = Path(Config.fromfile(str(ROOT / path)).data_root).name
+    return load_config(str(ROOT / path), data_root=str(folders[home]))
 
 
 def without_weights(node: dict) -> None:
@@ -32,27 +39,63 @@ def without_weights(node: dict) -> None:
             without_weights(value)
 
 
-@pytest.mark.parametrize('path', CONFIGS)
-def test_config_trains_and_tests_a_step(path, people):
-    cfg = load_config(str(ROOT / path), data_root=str(people))
+def build(cfg: Config, folder: Path) -> nn.Module:
     without_weights(cfg.model)
+    for number, member in enumerate(cfg.model.get('members', [])):
+        checkpoint = folder / f'{number}.pth'
+        torch.save(MODELS.build(Config.fromfile(member.config).model).state_dict(), str(checkpoint))
+        member.checkpoint = str(checkpoint)
     model = MODELS.build(cfg.model)
-    model.init_weights()
-    train = DATASETS.build(cfg.train_dataloader.dataset)
-    batch = pseudo_collate([train[index] for index in range(2)])
-    batch = model.data_preprocessor(batch, True)
+    if 'members' not in cfg.model:
+        model.init_weights()
+    return model
+
+
+@pytest.mark.parametrize('path', CONFIGS)
+def test_config_trains_and_tests_a_step(path, folders, tmp_path):
+    cfg = load(path, folders)
+    model = build(cfg, tmp_path)
+    if cfg.train_dataloader is not None:
+        train_a_step(cfg, model)
+    predict_and_evaluate(cfg, model, tmp_path)
+
+
+def train_a_step(cfg: Config, model: nn.Module) -> None:
+    """Two people: finite losses, and a gradient for every parameter."""
+    people = DATASETS.build(cfg.train_dataloader.dataset)
+    # Of combined sets, one person of each.
+    batch = model.data_preprocessor(pseudo_collate([people[0], people[len(people) - 1]]), True)
     model.train()
     total, _ = model.parse_losses(model(**batch, mode='loss'))
     total.backward()
     silent = [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
     assert torch.isfinite(total) and silent == []
+    model.zero_grad()
 
-    test = DATASETS.build(cfg.test_dataloader.dataset)
+
+def predict_and_evaluate(cfg: Config, model: nn.Module, folder: Path) -> None:
+    """A person through the network and the evaluator."""
+    people = DATASETS.build(cfg.test_dataloader.dataset)
     model.eval()
     with torch.no_grad():
-        predicted = model.test_step(pseudo_collate([test[0]]))[0]
-    keypoints = cfg.model.head.out_channels
-    assert predicted.pred_instances.keypoints.shape == (1, keypoints, 2)
+        sample = model.test_step(pseudo_collate([people[0]]))[0]
+    assert sample.pred_instances.keypoints.shape == (1, people.metainfo['num_keypoints'], 2)
+    evaluator = cfg.test_evaluator
+    if evaluator.get('format_only'):
+        evaluator.outfile_prefix = str(folder / 'result')
+    if evaluator.type == 'mmpose_mspn.MpiiSubmission':
+        evaluator.outfile = str(folder / 'result.mat')
+        evaluator.release_file = str(Path(cfg.data_root) / Path(evaluator.release_file).relative_to('data/mpii'))
+    metric = METRICS.build(evaluator)
+    metric.dataset_meta = people.metainfo
+    metric.process([], [sample.to_dict()])
+    measured = metric.evaluate(1)
+    if evaluator.get('format_only'):
+        assert (folder / 'result.keypoints.json').exists()
+        return
+    assert measured
+    best = cfg.get('default_hooks', {}).get('checkpoint', {}).get('save_best')
+    assert best is None or best in measured or cfg.test_evaluator != cfg.val_evaluator
 
 
 @pytest.mark.parametrize('path', CONFIGS)
@@ -63,15 +106,18 @@ def test_a_variant_states_only_what_differs(path):
     assert "'/" not in text and 'data/' not in text
 
 
-def test_the_official_schedule():
+@pytest.mark.parametrize('name, path, iterations', [
+    ('coco', 'coco/td-hm_2xmspn50_8xb32-96k_coco-256x192.py', 96000),
+    ('mpii', 'mpii/td-hm_2xmspn50_8xb32-29k_mpii-256x256.py', 28800),
+])
+def test_the_official_schedule(name, path, iterations):
     """Learning rates of the recorded schedule, to rounding."""
-    recorded = reference.record('lr_schedule')['coco']
-    cfg = load_config(str(ROOT / 'configs/body_2d_keypoint/topdown_heatmap/coco/'
-                          'td-hm_2xmspn50_8xb32-96k_coco-256x192.py'))
-    assert (cfg.train_cfg.max_iters, cfg.optim_wrapper.optimizer.lr) == (96000, recorded['base_lr_8gpu'])
+    recorded = reference.record('lr_schedule')[name]
+    cfg = load_config(str(ROOT / 'configs/body_2d_keypoint/topdown_heatmap' / path))
+    assert (cfg.train_cfg.max_iters, cfg.optim_wrapper.optimizer.lr) == (iterations, recorded['base_lr_8gpu'])
     assert cfg.optim_wrapper.optimizer.weight_decay == recorded['weight_decay']
     assert cfg.auto_scale_lr.base_batch_size == 8 * recorded['images_per_gpu']
-    rates = learning_rates(cfg, stop=96001)
+    rates = learning_rates(cfg, stop=iterations + 1)
     for iteration, rate in recorded['lr_at_iter'].items():
         assert rates[int(iteration)] == pytest.approx(rate, rel=1e-6, abs=1e-12)
 

@@ -1,46 +1,60 @@
-"""COCO keypoints with visibility 0/1/2 kept to the loss."""
-import os.path as osp
-from typing import Optional
-
+"""COCO-style keypoints with visibility 0/1/2 kept to the loss: COCO, AI Challenger, CrowdPose and COCO-WholeBody."""
 import numpy as np
+from mmpose.datasets.datasets import AicDataset as MmposeAicDataset
 from mmpose.datasets.datasets import CocoDataset as MmposeCocoDataset
+from mmpose.datasets.datasets import CocoWholeBodyDataset as MmposeCocoWholeBodyDataset
+from mmpose.datasets.datasets import CrowdPoseDataset as MmposeCrowdPoseDataset
 
+from mmpose_mspn.datasets.checked_loading import ChecksFiles
+from mmpose_mspn.datasets.visibility import CODES, VISIBLE, KeepsVisibility
 from mmpose_mspn.registry import DATASETS
 
 
 @DATASETS.register_module()
-class CocoDataset(MmposeCocoDataset):
+class CocoDataset(ChecksFiles, KeepsVisibility, MmposeCocoDataset):
     """mmpose's ``CocoDataset``, with what the official protocol needs and the stock one loses.
 
-    - Visibility stays 0 (not labelled), 1 (occluded) or 2 (visible); the stock data set clips it to 1.
-    - Boxes stay as annotated; the stock data set clips them to the image.
-    - ``bbox_file`` lies below ``data_root``, as ``ann_file`` does.
-
-    Raises:
-        FileNotFoundError: ``ann_file`` or ``bbox_file`` does not exist.
-        ValueError: A visibility is not 0, 1 or 2; the annotation is named by its id.
+    Visibility and boxes: :class:`KeepsVisibility`. Files and errors: :class:`ChecksFiles`.
     """
 
-    def _join_prefix(self) -> None:
-        super()._join_prefix()
-        if self.bbox_file and self.data_root and not osp.isabs(self.bbox_file):
-            self.bbox_file = osp.join(self.data_root, self.bbox_file)
-        for name, path in (('ann_file', self.ann_file), ('bbox_file', self.bbox_file)):
-            if path and not osp.exists(path):
-                raise FileNotFoundError(
-                    f'{name} {path} does not exist: put COCO there, or change data_root '
-                    f'(now {self.data_root}); `make data` writes synthetic people in the same layout')
 
-    def parse_data_info(self, raw_data_info: dict) -> Optional[dict]:
-        info = super().parse_data_info(raw_data_info)
-        if info is None:
-            return None
-        annotation = raw_data_info['raw_ann_info']
-        visible = np.array(annotation['keypoints'], np.float32).reshape(1, -1, 3)[..., 2]
-        if not np.isin(visible, (0, 1, 2)).all():
-            raise ValueError(f'annotation {annotation["id"]} of {self.ann_file}: visibility must be 0, 1 or 2, got '
-                             f'{np.setdiff1d(visible, (0, 1, 2)).tolist()}')
-        x, y, w, h = annotation['bbox']
-        info['keypoints_visible'] = visible
-        info['bbox'] = np.array([[x, y, x + w, y + h]], np.float32)
-        return info
+@DATASETS.register_module()
+class AicDataset(ChecksFiles, KeepsVisibility, MmposeAicDataset):
+    """mmpose's ``AicDataset``, 14 keypoints, likewise.
+
+    It reads mmpose's conversion, whose visibility is COCO's. AI Challenger's own files count otherwise (1 visible, 2
+    occluded, 3 absent): a 3 is refused.
+    """
+
+    source = 'AI Challenger'
+    remedy = 'docs/data.md says how'
+
+
+@DATASETS.register_module()
+class CrowdPoseDataset(ChecksFiles, KeepsVisibility, MmposeCrowdPoseDataset):
+    """mmpose's ``CrowdPoseDataset``, 14 keypoints, likewise."""
+
+    source = 'CrowdPose'
+    remedy = 'docs/data.md says how'
+
+
+@DATASETS.register_module()
+class CocoWholeBodyDataset(ChecksFiles, KeepsVisibility, MmposeCocoWholeBodyDataset):
+    """mmpose's ``CocoWholeBodyDataset``, 133 keypoints, likewise.
+
+    Some visibilities of feet, faces and hands are fractions, which by the data set's notes stand for a reliable
+    keypoint. They count as visible.
+    """
+
+    source = 'COCO-WholeBody'
+    remedy = 'docs/data.md says how'
+
+    def annotated_visibility(self, annotation: dict) -> np.ndarray:
+        """(1, 133) in 0/1/2."""
+        parts = [annotation[part] for part in ('foot_kpts', 'face_kpts', 'lefthand_kpts', 'righthand_kpts')]
+        added = np.array(sum(parts, []), np.float32).reshape(1, -1, 3)[..., 2]
+        added = np.where((added > 0) & ~np.isin(added, CODES), VISIBLE, added)
+        if not np.isin(added, CODES).all():
+            raise ValueError(f'annotation {annotation["id"]} of {self.ann_file}: visibility must be >= 0, got '
+                             f'{added.min()}')
+        return np.concatenate([super().annotated_visibility(annotation), added], 1)

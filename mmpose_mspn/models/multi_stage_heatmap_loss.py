@@ -63,7 +63,8 @@ class MultiStageHeatmapLoss(nn.Module):
         for stage, units in enumerate(outputs):
             loss = targets.new_zeros(())
             for unit, heatmaps in enumerate(units):
-                heatmaps = heatmaps.float()
+                # In the targets' layout: element-wise work across two layouts takes twice as long.
+                heatmaps = heatmaps.float().contiguous()
                 level = self.level(stage, unit, len(outputs))
                 if unit < len(units) - 1:
                     loss = loss + COARSE_UNIT_WEIGHT * F.mse_loss(heatmaps, seen_targets[:, level])

@@ -1,0 +1,58 @@
+# MPII by the official protocol (docs/data.md shows the folder's layout).
+data_root = 'data/mpii/'
+dataset_type = 'mmpose_mspn.MpiiDataset'
+
+codec = dict(type='mmpose_mspn.CoarseToFineHeatmap', input_size=(256, 256), heatmap_size=(64, 64), blur_kernel_size=9)
+
+train_pipeline = [
+    dict(type='LoadImage'),
+    dict(type='mmpose_mspn.WidenBBox', fixed=(0.25, 0.25)),
+    dict(type='mmpose_mspn.HalfBody', upper_body_ids=tuple(range(7, 16)), prob=0.5, min_joints=8, random=(0.6, 0.6)),
+    dict(type='mmpose_mspn.RandomScaleRotation', shrink=1, scale=(0.75, 1.25), rotation=60, rotation_prob=0.5),
+    dict(type='RandomFlip', direction='horizontal', prob=0.5),
+    dict(type='TopdownAffine', input_size=codec['input_size']),
+    dict(type='GenerateTarget', encoder=codec),
+    dict(
+        type='PackPoseInputs',
+        meta_keys=('id', 'img_id', 'img_path', 'input_size', 'input_center', 'input_scale', 'flip_indices')),
+]
+val_pipeline = [
+    dict(type='LoadImage'),
+    dict(type='mmpose_mspn.WidenBBox', fixed=(0.25, 0.25)),
+    dict(type='TopdownAffine', input_size=codec['input_size']),
+    dict(type='PackPoseInputs'),
+]
+
+train_dataloader = dict(
+    batch_size=32,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        data_mode='topdown',
+        ann_file='annotations/mpii_train.json',
+        data_prefix=dict(img='images/'),
+        pipeline=train_pipeline))
+val_dataloader = dict(
+    batch_size=32,
+    num_workers=4,
+    persistent_workers=True,
+    drop_last=False,
+    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
+    dataset=dict(
+        type=dataset_type,
+        data_root=data_root,
+        data_mode='topdown',
+        ann_file='annotations/mpii_val.json',
+        headbox_file='annotations/mpii_gt_val.mat',
+        data_prefix=dict(img='images/'),
+        test_mode=True,
+        pipeline=val_pipeline))
+test_dataloader = val_dataloader
+
+val_evaluator = dict(type='MpiiPCKAccuracy')
+test_evaluator = val_evaluator
+# Where the test configs find MPII's own annotations, which the submission is made from.
+release_file = data_root + 'annotations/mpii_human_pose_v1_u12_1.mat'

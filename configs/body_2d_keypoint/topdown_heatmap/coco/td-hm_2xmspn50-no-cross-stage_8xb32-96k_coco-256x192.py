@@ -1,0 +1,3 @@
+_base_ = './td-hm_2xmspn50_8xb32-96k_coco-256x192.py'
+
+model = dict(backbone=dict(cross_stage_aggregation=False))

@@ -1,0 +1,3 @@
+_base_ = './td-hm_cpn50_1xb32-656k_coco-256x192.py'
+
+model = dict(backbone=dict(depth=101, init_cfg=dict(checkpoint='torchvision://resnet101')))

@@ -1,0 +1,6 @@
+_base_ = './td-hm_mspn50_8xb32-96k_coco-256x192.py'
+
+model = dict(
+    backbone=dict(
+        encoder=dict(depth=101),
+        init_cfg=dict(checkpoint='torchvision://resnet101')))

@@ -1,0 +1,134 @@
+"""What is wrong with COCO-style files, said while they are loaded rather than in the middle of a training."""
+import json
+import os
+import os.path as osp
+from collections import Counter
+from typing import Dict, List, Optional, Union
+
+import mmcv
+import numpy as np
+from mmengine.logging import print_log
+
+NO_KEYPOINTS = 'without keypoints'
+NO_BOX = 'without a box of some size'
+CROWD = 'of crowds'
+
+
+class ChecksFiles:
+    """For data sets of mmpose in COCO's style: clear errors, and a count of what is passed over.
+
+    mmpose drops crowds, people without labelled keypoints and empty boxes without a word; here they are counted and
+    logged once. ``bbox_file`` lies below ``data_root``, as ``ann_file`` does.
+
+    Raises:
+        FileNotFoundError: ``ann_file`` or ``bbox_file`` does not exist.
+        ValueError: A file is empty or of another format, ``bbox_file`` names images that ``ann_file`` does not have, or
+            nobody is left.
+    """
+
+    # What the data set is called in messages, and how its files come about.
+    source = 'COCO'
+    remedy = '`make data` writes synthetic people in the same layout'
+
+    def _join_prefix(self) -> None:
+        super()._join_prefix()
+        if self.bbox_file and self.data_root and not osp.isabs(self.bbox_file):
+            self.bbox_file = osp.join(self.data_root, self.bbox_file)
+        for name, path in (('ann_file', self.ann_file), ('bbox_file', self.bbox_file)):
+            if not path:
+                continue
+            if not osp.exists(path):
+                raise FileNotFoundError(f'{name} {path} does not exist: put {self.source} there, or change data_root '
+                                        f'(now {self.data_root}); {self.remedy}')
+            if os.path.getsize(path) == 0:
+                raise ValueError(f'{name} {path} is empty: fetch or write it again')
+
+    def load_data_list(self) -> List[dict]:
+        self._passed_over: Dict[str, int] = Counter()
+        if self.bbox_file:
+            self._check_boxes()
+        try:
+            people = super().load_data_list()
+        except (json.JSONDecodeError, AssertionError) as error:
+            raise ValueError(f"ann_file {self.ann_file} is not in COCO's format ({error}): write a JSON object with "
+                             '"images", "annotations" and "categories"') from error
+        passed_over = ', '.join(f'{count} {reason}' for reason, count in sorted(self._passed_over.items()))
+        file = self.bbox_file or self.ann_file
+        if not people:
+            raise ValueError(f'{file} holds nobody to {"test" if self.test_mode else "train"} on'
+                             + (f'; passed over: {passed_over}' if passed_over else '')
+                             + ': it needs "images" and people with a box and labelled keypoints')
+        if passed_over:
+            print_log(f'{file}: {len(people)} people; passed over: {passed_over}', 'current')
+        return people
+
+    def parse_data_info(self, raw_data_info: dict) -> Optional[dict]:
+        annotation = raw_data_info['raw_ann_info']
+        for field, reason in (('bbox', NO_BOX), ('keypoints', NO_KEYPOINTS)):
+            if field not in annotation:
+                self._passed_over[reason] += 1
+                return None
+        return super().parse_data_info(raw_data_info)
+
+    def _get_topdown_data_infos(self, instance_list: List[dict]) -> List[dict]:
+        kept = []
+        for info in instance_list:
+            if self._is_valid_instance(info):
+                kept.append(info)
+            else:
+                self._passed_over[_reason(info)] += 1
+        return kept
+
+    def _check_boxes(self) -> None:
+        """Refuse boxes of other images."""
+        boxes = _read('bbox_file', self.bbox_file, list)
+        images = {image['id'] for image in _read('ann_file', self.ann_file, dict).get('images', [])}
+        unknown = sorted({box['image_id'] for box in boxes} - images)
+        if unknown:
+            raise ValueError(f'bbox_file {self.bbox_file} has boxes in {len(unknown)} images that are not in '
+                             f'{self.ann_file}, such as {unknown[:3]}: take the boxes of these images')
+
+    def _load_detection_results(self) -> List[dict]:
+        boxes = super()._load_detection_results()
+        kept = [box for box in boxes if (box['bbox'][0, 2:] > box['bbox'][0, :2]).all()]
+        if len(kept) < len(boxes):
+            self._passed_over[NO_BOX] += len(boxes) - len(kept)
+        return kept
+
+    def prepare_data(self, idx: int) -> Optional[dict]:
+        try:
+            return super().prepare_data(idx)
+        except Exception as error:
+            path = self.get_data_info(idx)['img_path']
+            if _decodes(path):
+                raise
+            raise ValueError(f'image {path} is missing or does not decode: fetch it again; tools/check_data.py with '
+                             '--decode lists all such images') from error
+
+
+def _read(name: str, path: str, kind: type) -> Union[dict, list]:
+    """The content of a JSON file that must be a dict or a list."""
+    try:
+        with open(path) as file:
+            content = json.load(file)
+    except json.JSONDecodeError as error:
+        raise ValueError(f'{name} {path} is not JSON ({error}): fetch or write it again') from error
+    if not isinstance(content, kind):
+        raise ValueError(f'{name} {path} must hold a {kind.__name__}, got a {type(content).__name__}')
+    return content
+
+
+def _reason(info: dict) -> str:
+    """Why mmpose takes an annotation for invalid."""
+    if info.get('iscrowd'):
+        return CROWD
+    if info.get('num_keypoints') == 0 or np.max(info['keypoints']) <= 0:
+        return NO_KEYPOINTS
+    return NO_BOX
+
+
+def _decodes(path: str) -> bool:
+    try:
+        return mmcv.imread(path) is not None
+    except Exception:  # whatever a decoder raises
+        return False
