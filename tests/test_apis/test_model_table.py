@@ -7,7 +7,13 @@ from mmengine.config import Config
 
 import mmpose_mspn
 from mmpose_mspn.apis.model_table import (
-    config_paths, make_rows, measure, published_figures, read_entries, start_command)
+    config_paths,
+    make_rows,
+    measure,
+    published_figures,
+    read_entries,
+    start_command,
+)
 from tests.building import SMALL, codec
 
 ROOT = Path(__file__).parents[2]
