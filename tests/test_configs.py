@@ -122,6 +122,15 @@ def test_the_official_schedule(name, path, iterations):
         assert rates[int(iteration)] == pytest.approx(rate, rel=1e-6, abs=1e-12)
 
 
+def test_cpn_halves_the_rate_every_sixty_epochs_of_60000_images():
+    cfg = load_config(str(ROOT / 'configs/body_2d_keypoint/topdown_heatmap/coco/'
+                          'td-hm_cpn50_1xb32-656k_coco-256x192.py'))
+    assert cfg.train_dataloader.batch_size == cfg.auto_scale_lr.base_batch_size == 32
+    last = 60 * 60000 // 32
+    rates = learning_rates(cfg, stop=last + 1)
+    assert (rates[0], rates[last - 1], rates[last]) == (5e-4, 5e-4, 2.5e-4)
+
+
 def learning_rates(cfg, stop: int) -> dict:
     """Rate at each iteration below ``stop``, by the schedulers that the Runner would build."""
     wrapper = build_optim_wrapper(torch.nn.Linear(1, 1), cfg.optim_wrapper)

@@ -38,7 +38,7 @@ class _Job:
     image_size: tuple[int, int]
 
 
-def generate(out_dir: str | os.PathLike[str], train: int = 2000, val: int = 300, seed: int = 0,
+def generate(out_dir: str | os.PathLike[str], train: int = 3000, val: int = 300, seed: int = 0,
              workers: int | None = None, image_size: tuple[int, int] = (320, 256),
              progress: bool = True) -> None:
     """Write a COCO-2017-style person keypoint data set of drawn people.
