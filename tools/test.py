@@ -8,12 +8,14 @@ from mmpose_mspn.apis.options import run_config, run_parser
 
 def main() -> None:
     parser = run_parser(__doc__)
-    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('checkpoint', nargs='?', help='checkpoint file; an ensemble names its own in the config')
     parser.add_argument('--out', help='file (.json, .yaml or .pkl) for the metrics')
     parser.add_argument('--dump', help='file (.pkl) for all predictions')
     parser.add_argument('--badcase', action='store_true', help='analyse the worst cases by badcase of the config')
     args = parser.parse_args()
     cfg = run_config(args)
+    if not args.checkpoint and 'members' not in cfg.model:
+        parser.error('the checkpoint is missing: only an ensemble goes without')
     cfg.load_from = args.checkpoint
     if args.dump:
         evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]

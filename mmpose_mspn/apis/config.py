@@ -20,7 +20,7 @@ def load_config(path: str, cfg_options: Optional[dict] = None, data_root: Option
     Args:
         path: Config file.
         cfg_options: Values to merge, as ``--cfg-options`` gives them; ``data_root`` among them is the next argument.
-        data_root: Takes the place of the config's own ``data_root`` in every data set.
+        data_root: Takes the place of the config's own ``data_root`` in every data set and path below it.
 
     Raises:
         FileNotFoundError: No such config.
@@ -43,8 +43,8 @@ def load_config(path: str, cfg_options: Optional[dict] = None, data_root: Option
 def _replace(node: object, old: str, new: str) -> None:
     items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     for key, value in list(items):
-        if key == 'data_root' and value == old:
-            node[key] = new
+        if isinstance(value, str) and value.startswith(old):
+            node[key] = new + value[len(old):]
         else:
             _replace(value, old, new)
 

@@ -4,11 +4,12 @@
 :func:`generate` writes a data set in COCO 2017's layout; :func:`render_scene` draws one image.
 """
 from .body import KEYPOINT_NAMES, Build, Figure, pose_figure
-from .coco import generate
+from .coco import TRAIN_IMAGES, VAL_IMAGES, generate
 from .outfit import Outfit
 from .parts import Part, visible_joints
 from .poses import Pose
 from .scene import OBJECT, Person, Scene, compose, render_scene
 
 __all__ = ['KEYPOINT_NAMES', 'OBJECT', 'Build', 'Figure', 'Outfit', 'Part', 'Person', 'Pose',
-           'Scene', 'compose', 'generate', 'pose_figure', 'render_scene', 'visible_joints']
+           'Scene', 'TRAIN_IMAGES', 'VAL_IMAGES', 'compose', 'generate', 'pose_figure', 'render_scene',
+           'visible_joints']

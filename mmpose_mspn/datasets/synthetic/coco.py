@@ -20,6 +20,8 @@ from .annotations import Record, annotation_records, detection_records, header, 
 from .scene import render_scene
 
 DETECTIONS = 'person_detection_results/COCO_val2017_detections_AP_H_56_person.json'
+# Enough people for the demo's few minutes of training.
+TRAIN_IMAGES, VAL_IMAGES = 3000, 300
 _VERSION = 1  # of the drawing: raise it when the same seed gives other images
 # split: (its number in the seeds, its first image id)
 _SPLITS = {'train2017': (0, 1), 'val2017': (1, 1_000_001)}
@@ -38,7 +40,7 @@ class _Job:
     image_size: tuple[int, int]
 
 
-def generate(out_dir: str | os.PathLike[str], train: int = 3000, val: int = 300, seed: int = 0,
+def generate(out_dir: str | os.PathLike[str], train: int = TRAIN_IMAGES, val: int = VAL_IMAGES, seed: int = 0,
              workers: int | None = None, image_size: tuple[int, int] = (320, 256),
              progress: bool = True) -> None:
     """Write a COCO-2017-style person keypoint data set of drawn people.
