@@ -7,6 +7,8 @@ from mmengine.registry import init_default_scope
 
 import mmpose_mspn  # noqa: F401
 
+init_default_scope('mmpose')  # for the fixtures of whole modules too
+
 SHARED = Path(__file__).parents[2] / 'shared' / 'data'
 
 

@@ -1,4 +1,7 @@
-"""Key maps between the official code's, mmpose's and our checkpoints: dict in, dict out."""
+"""Checkpoints: key maps between the official code's, mmpose's and our layout (dict in, dict out), and their files."""
 from .convert import LAYOUTS, convert, recognise, unpack
+from .files import CheckpointError, convert_file, read_checkpoint, save_checkpoint
 
-__all__ = ['LAYOUTS', 'convert', 'recognise', 'unpack']
+__all__ = [
+    'CheckpointError', 'LAYOUTS', 'convert', 'convert_file', 'read_checkpoint', 'recognise', 'save_checkpoint', 'unpack'
+]

@@ -13,10 +13,13 @@ _SIGNS = {
     'mmpose': re.compile(r'backbone\.(top|multi_stage_mspn)\.|head\.predict_layers\.'),
 }
 _OFFICIAL_STEM = 'top.conv.conv.weight'
+_RSN = 'backbone.multi_stage_rsn.'
 
 
 def convert(state_dict: Mapping, to: str = 'mmpose_mspn') -> Dict[str, Tensor]:
     """Bring the weights of a whole pose estimator into another layout.
+
+    With mmpose's RSN as the backbone the head's keys alone change: the backbone is mmpose's under either head.
 
     The source layout is recognised from the keys; ``{'model': …}``, ``{'state_dict': …}`` and DDP's ``module.`` prefix
     are unpacked. From the official layout, conv biases are folded into the running means of the norms behind them,
@@ -32,19 +35,23 @@ def convert(state_dict: Mapping, to: str = 'mmpose_mspn') -> Dict[str, Tensor]:
         are shared with the input.
 
     Raises:
-        ValueError: ``to`` is unknown, the layout is not recognised, or keys do not belong to it.
+        ValueError: ``to`` is unknown, or official for an RSN; the layout is not recognised, or keys do not belong to
+            it.
     """
     if to not in LAYOUTS:
         raise ValueError(f'to must be one of {", ".join(LAYOUTS)}, got {to!r}')
     weights = unpack(state_dict)
     source = recognise(weights)
+    stays = 'backbone.' if is_rsn(weights) else ()
+    if stays and to == 'official':
+        raise ValueError("to='official' is a layout of MSPN, which has no names for RSN's backbone: take mmpose's")
     units = count_units(list(weights), source)
     if source == 'official' != to:
         weights = _without_biases(weights)
     converted, unknown = {}, []
     for key, value in weights.items():
         try:
-            converted[translate(key, source, to, units)] = value
+            converted[key if key.startswith(stays) else translate(key, source, to, units)] = value
         except KeyError:
             unknown.append(key)
     if unknown:
@@ -60,11 +67,18 @@ def recognise(state_dict: Mapping) -> str:
     Raises:
         ValueError: No layout, or several, have such keys.
     """
-    found = [layout for layout, sign in _SIGNS.items() if any(sign.match(key) for key in state_dict)]
+    rsn = is_rsn(state_dict)
+    keys = [key for key in state_dict if not (rsn and key.startswith('backbone.'))]
+    found = [layout for layout, sign in _SIGNS.items() if any(sign.match(key) for key in keys)]
     if len(found) != 1:
         raise ValueError(f'the layout is not recognised: the keys fit {found or "none"} of {list(LAYOUTS)}; '
                          f'the first are {list(state_dict)[:3]}')
     return found[0]
+
+
+def is_rsn(state_dict: Mapping) -> bool:
+    """Whether the backbone is mmpose's RSN, whose keys no layout changes."""
+    return any(key.startswith(_RSN) for key in state_dict)
 
 
 def unpack(checkpoint: Mapping) -> Dict[str, Tensor]:

@@ -1,9 +1,11 @@
 """ImageNet weights of an encoder, into a multi-stage network."""
-from typing import Dict, Mapping, Optional
+from typing import Optional
 
 from mmengine.logging import print_log
 from mmengine.runner.checkpoint import CheckpointLoader
-from torch import Tensor, nn
+from torch import nn
+
+from .fit import misfits
 
 _CLASSIFIER = ('fc.', 'head.', 'neck.')
 
@@ -30,9 +32,10 @@ def load_imagenet(backbone: nn.Module, checkpoint: str, prefix: Optional[str] = 
     layers = tuple(f'{name}.' for name in backbone.stages[0].encoder)
     in_layers = {key: value for key, value in weights.items() if key.startswith(layers)}
     in_stem = {key: value for key, value in weights.items() if key not in in_layers}
-    problems = _misfits('stem', backbone.stem, in_stem)
+    problems = [f'stem: {problem}' for problem in misfits(in_stem, backbone.stem.state_dict())]
     for index, stage in enumerate(backbone.stages):
-        problems += _misfits(f'stages.{index}.encoder', stage.encoder, in_layers)
+        problems += [f'stages.{index}.encoder: {problem}'
+                     for problem in misfits(in_layers, stage.encoder.state_dict())]
     if problems:
         raise ValueError(f'{checkpoint} does not fit the encoder: ' + '; '.join(problems))
     backbone.stem.load_state_dict(in_stem, strict=False)
@@ -40,14 +43,3 @@ def load_imagenet(backbone: nn.Module, checkpoint: str, prefix: Optional[str] = 
         stage.encoder.load_state_dict(in_layers, strict=False)
     print_log(f'{checkpoint}: {len(in_stem)} tensors into the stem, {len(in_layers)} into each of '
               f'{len(backbone.stages)} encoders', 'current')
-
-
-def _misfits(where: str, module: nn.Module, weights: Mapping[str, Tensor]) -> list:
-    own: Dict[str, Tensor] = module.state_dict()
-    # Files older than the counter lack it; nothing but a log depends on it.
-    missing = [key for key in own if key not in weights and not key.endswith('num_batches_tracked')]
-    unexpected = [key for key in weights if key not in own]
-    shapes = [f'{key} {tuple(weights[key].shape)} for {tuple(own[key].shape)}' for key in own
-              if key in weights and weights[key].shape != own[key].shape]
-    found = (('missing', missing), ('unexpected', unexpected), ('of another shape', shapes))
-    return [f'{where}: {what} {", ".join(keys)}' for what, keys in found if keys]

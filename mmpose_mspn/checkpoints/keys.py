@@ -77,7 +77,8 @@ def _all_indices(found: Dict[str, str], units: int) -> Dict[str, str]:
 
 def count_units(keys: List[str], layout: str) -> int:
     """U, read from the names of a layout: the highest unit of the way up."""
-    template = dict(mmpose_mspn=r'backbone\.stages\.\d+\.units\.(\d+)\.', official=r'stage\d+\.upsample\.up(\d+)\.',
-                    mmpose=r'backbone\.multi_stage_mspn\.\d+\.upsample\.up(\d+)\.')[layout]
+    template = dict(mmpose_mspn=r'(?:backbone\.stages\.\d+\.units|head\.predictors\.\d+)\.(\d+)\.',
+                    official=r'stage\d+\.upsample\.up(\d+)\.',
+                    mmpose=r'backbone\.multi_stage_(?:mspn|rsn)\.\d+\.upsample\.up(\d+)\.')[layout]
     found = [int(match[1]) for match in map(re.compile(template).match, keys) if match]
     return max(found, default=0) + (1 if layout == 'mmpose_mspn' else 0)

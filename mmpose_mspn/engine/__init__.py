@@ -1,7 +1,13 @@
 """What training needs beyond mmengine."""
 from .amp import CPUAmpOptimWrapper
+from .atomic_checkpoint import AtomicCheckpointHook
 from .channels_last import ChannelsLastHook
 from .distributed import CPUDistributedDataParallel, prepare_launch
 from .mpii_submission import MpiiSubmission
+from .non_finite_loss import NonFiniteLossError, NonFiniteLossHook
+from .resumable_data import ResumableDataHook
 
-__all__ = ['CPUAmpOptimWrapper', 'CPUDistributedDataParallel', 'ChannelsLastHook', 'MpiiSubmission', 'prepare_launch']
+__all__ = [
+    'AtomicCheckpointHook', 'CPUAmpOptimWrapper', 'CPUDistributedDataParallel', 'ChannelsLastHook', 'MpiiSubmission',
+    'NonFiniteLossError', 'NonFiniteLossHook', 'ResumableDataHook', 'prepare_launch'
+]

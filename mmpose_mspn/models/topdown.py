@@ -2,6 +2,7 @@
 from typing import Mapping
 
 from mmengine.structures import PixelData
+from mmpose.models.backbones import RSN
 from mmpose.models.pose_estimators import TopdownPoseEstimator as MmposeTopdownPoseEstimator
 from mmpose.utils.typing import SampleList
 from torch import Tensor
@@ -24,7 +25,8 @@ class TopdownPoseEstimator(MmposeTopdownPoseEstimator):
       move uncovers is black, as outside the image; the flip test applies to every view. Any head that predicts
       heatmaps will do.
     - With an MSPN backbone and head, checkpoints in the official layout and in mmpose's MSPN layout load as they
-      are, by ``load_from``, ``init_model``, ``load_checkpoint`` or ``load_state_dict``.
+      are, by ``load_from``, ``init_model``, ``load_checkpoint`` or ``load_state_dict``. With mmpose's RSN under an
+      MSPN head, so do mmpose's RSN checkpoints.
 
     Args:
         args: As for mmpose's estimator.
@@ -40,8 +42,8 @@ class TopdownPoseEstimator(MmposeTopdownPoseEstimator):
 
     @property
     def reads_layouts(self) -> bool:
-        """Whether checkpoints in other layouts of MSPN load into this model."""
-        return isinstance(self.backbone, MSPN) and self.with_head and isinstance(self.head, MSPNHead)
+        """Whether checkpoints in other layouts load into this model."""
+        return isinstance(self.backbone, (MSPN, RSN)) and self.with_head and isinstance(self.head, MSPNHead)
 
     def predict(self, inputs: Tensor, data_samples: SampleList) -> SampleList:
         """Samples with ``pred_instances`` in image px; see mmpose's estimator.
@@ -75,7 +77,7 @@ class TopdownPoseEstimator(MmposeTopdownPoseEstimator):
 
 
 def in_our_layout(state_dict: Mapping) -> Mapping:
-    """A checkpoint's weights under our keys; what is no whole MSPN comes back as it is, for the loader to report."""
+    """A checkpoint's weights under our keys; neither MSPN nor RSN: as they are, for the loader to report."""
     weights = unpack(state_dict)
     try:
         layout = recognise(weights)

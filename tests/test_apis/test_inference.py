@@ -338,7 +338,7 @@ class TestModel:
         with pytest.raises(ValueError, match='another shape.*head.predictors'):
             setup.infer(setup.images, config=config)
         torch.save(dict(state_dict={'stage0.weight': torch.zeros(1)}), tmp_path / 'other.pth')
-        with pytest.raises(ValueError, match='tools/convert.py'):
+        with pytest.raises(ValueError, match='tools/convert_checkpoint.py'):
             setup.infer(setup.images, checkpoint=tmp_path / 'other.pth')
 
     def test_nan_is_refused(self, setup, tmp_path):

@@ -25,7 +25,8 @@ def config(coco_sample: Path, work_dir: Path, iterations: int):
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         loader.update(num_workers=0, persistent_workers=False)
         loader.dataset.update(ann_file='test_coco.json', data_prefix=dict(img=''))
-    cfg.train_dataloader.update(batch_size=14)
+    # Without epochs: mmengine rests two seconds after each, and one batch would be an epoch here.
+    cfg.train_dataloader.update(batch_size=14, sampler=dict(type='InfiniteSampler', shuffle=True))
     cfg.train_dataloader.dataset.pipeline = pipeline
     for loader in (cfg.val_dataloader, cfg.test_dataloader):
         loader.dataset.bbox_file = None

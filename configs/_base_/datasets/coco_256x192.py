@@ -1,6 +1,7 @@
 # COCO keypoints by the official protocol (docs/data.md shows the folder's layout).
 # data_root is the one path: the synthetic people and real COCO have the same layout below it.
 data_root = 'data/synthetic/'
+data_mode = 'topdown'  # read by MMPoseInferencer
 dataset_type = 'mmpose_mspn.CocoDataset'
 
 # (width, height)

@@ -1,5 +1,6 @@
 # MPII by the official protocol (docs/data.md shows the folder's layout).
 data_root = 'data/mpii/'
+data_mode = 'topdown'  # read by MMPoseInferencer
 dataset_type = 'mmpose_mspn.MpiiDataset'
 
 codec = dict(type='mmpose_mspn.CoarseToFineHeatmap', input_size=(256, 256), heatmap_size=(64, 64), blur_kernel_size=9)

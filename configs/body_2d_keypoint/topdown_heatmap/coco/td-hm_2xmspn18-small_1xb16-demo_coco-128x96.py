@@ -21,7 +21,8 @@ val_pipeline = [
     dict(type='TopdownAffine', input_size=input_size),
     dict(type='PackPoseInputs'),
 ]
-train_dataloader = dict(batch_size=16, num_workers=1, dataset=dict(pipeline=train_pipeline))
+train_dataloader = dict(
+    batch_size=16, num_workers=1, sampler=dict(type='InfiniteSampler'), dataset=dict(pipeline=train_pipeline))
 # Measured in the annotated boxes.
 val_dataloader = dict(batch_size=64, num_workers=1, dataset=dict(pipeline=val_pipeline, bbox_file=None))
 test_dataloader = val_dataloader

@@ -1,0 +1,109 @@
+"""The model that a checkpoint's keys and shapes imply, to find what the checkpoint lacks."""
+import re
+from pathlib import Path
+from typing import Dict, List, Mapping, Optional, Tuple, Union
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmpose.registry import MODELS as MMPOSE_MODELS
+from torch import Tensor, nn
+
+from .convert import convert, is_rsn, recognise
+from .fit import misfits
+from .keys import count_units
+
+CODEC = dict(type='mmpose_mspn.CoarseToFineHeatmap', input_size=(192, 256), heatmap_size=(48, 64))
+"""Any will do: a codec has no weights."""
+
+
+def check_complete(weights: Mapping[str, Tensor], config: Union[str, Path, None] = None) -> None:
+    """Hold a pose estimator's weights, in any layout, against their model.
+
+    Args:
+        weights: See :func:`mmpose_mspn.checkpoints.convert`.
+        config: File whose ``model`` they must fill. Without it: an MSPN of a plain ResNet, or an RSN, of the size that
+            the keys imply.
+
+    Raises:
+        FileNotFoundError: There is no such config.
+        ValueError: Names every key that is missing, unexpected or of another shape; or the keys imply no model.
+    """
+    own = _configured(config) if config else _implied(convert(weights))
+    # RSN's backbone under mmpose's head: the layout of the head is what differs.
+    problems = misfits(convert(weights, recognise(own)), own)
+    if problems:
+        whose = str(config) if config else 'the model that the keys imply (a config, --config, would say it for sure)'
+        raise ValueError(f'the weights do not fit {whose}: {"; ".join(problems)}')
+
+
+def _configured(config: Union[str, Path]) -> Dict[str, Tensor]:
+    if not Path(config).is_file():
+        raise FileNotFoundError(f'config {config} does not exist')
+    cfg = Config.fromfile(config)
+    return _state(MMPOSE_MODELS, cfg.model, cfg.get('default_scope', 'mmpose'))
+
+
+def _state(registry, cfg: dict, scope: str = 'mmpose') -> Dict[str, Tensor]:
+    """Keys and shapes of a model, without memory or time for its weights."""
+    init_default_scope(scope)
+    with torch.device('meta'):
+        return registry.build(cfg).state_dict()
+
+
+def _implied(weights: Mapping[str, Tensor]) -> Dict[str, Tensor]:
+    """``state_dict`` of the model, from weights in our layout."""
+    units = count_units(list(weights), 'mmpose_mspn')
+    parts = dict(backbone=_rsn(weights, units) if is_rsn(weights) else _mspn(weights, units))
+    stages = parts['backbone']['num_stages']
+    parts['head'] = dict(
+        type='mmpose_mspn.MSPNHead', num_stages=stages, num_units=units, decoder=CODEC,
+        out_channels=_size(weights, r'head\.predictors\.\d+\.\d+\.1\.conv\.weight', 17),
+        unit_channels=parts['backbone']['unit_channels'])
+    return {f'{name}.{key}': value for name, cfg in parts.items() for key, value in _state(MMPOSE_MODELS, cfg).items()}
+
+
+def _mspn(weights: Mapping[str, Tensor], units: int) -> dict:
+    layer = r'backbone\.stages\.\d+\.encoder\.layer{}\.'
+    blocks = [1 + _highest(weights, layer.format(number) + r'(\d+)\.') for number in range(1, units + 1)]
+    deep = any(re.match(layer.format(r'\d+') + r'\d+\.conv3\.', key) for key in weights)
+    encoder = dict(
+        type='ResNet', depth=_depth(blocks, deep), num_stages=units, strides=(1, 2, 2, 2)[:units],
+        dilations=(1, ) * units, stem_channels=_size(weights, r'backbone\.stem\.conv1\.weight', 64),
+        base_channels=_size(weights, layer.format(1) + r'\d+\.conv1\.weight', 64))
+    return dict(
+        type='mmpose_mspn.MSPN', encoder=encoder,
+        num_stages=1 + _highest(weights, r'backbone\.stages\.(\d+)\.', r'head\.predictors\.(\d+)\.'),
+        unit_channels=_size(weights, r'backbone\.stages\.\d+\.units\.\d+\.lateral\.conv\.weight', 256),
+        cross_stage_aggregation=any('.skip_encoder.' in key for key in weights))
+
+
+def _rsn(weights: Mapping[str, Tensor], units: int) -> dict:
+    stage = r'backbone\.multi_stage_rsn\.\d+\.'
+    return dict(
+        type='RSN', num_units=units, num_stages=1 + _highest(weights, r'backbone\.multi_stage_rsn\.(\d+)\.'),
+        num_blocks=[1 + _highest(weights, stage + rf'downsample\.layer{number}\.(\d+)\.')
+                    for number in range(1, units + 1)],
+        num_steps=_highest(weights, stage + r'downsample\.layer1\.0\.conv_bn_relu2_(\d+)_'),
+        unit_channels=_size(weights, stage + r'upsample\.up\d+\.in_skip\.conv\.weight', 256))
+
+
+def _depth(blocks: List[int], deep: bool) -> int:
+    """Depth of the ResNet with so many blocks a layer, of three convs if ``deep``, else of two."""
+    settings: Dict[int, Tuple[nn.Module, Tuple[int, ...]]] = MMPOSE_MODELS.get('mmpose.ResNet').arch_settings
+    for depth, (_, of_layers) in settings.items():
+        if list(of_layers[:len(blocks)]) == blocks and deep == (depth >= 50):
+            return depth
+    raise ValueError(f'no ResNet has layers of {blocks} blocks, as the keys imply: blocks are missing, or the encoder '
+                     'is another one; name its config with --config')
+
+
+def _highest(weights: Mapping[str, Tensor], *patterns: str) -> int:
+    found = [int(match[1]) for pattern in patterns for key in weights for match in [re.match(pattern, key)] if match]
+    return max(found, default=0)
+
+
+def _size(weights: Mapping[str, Tensor], pattern: str, default: int) -> int:
+    """Output channels of the first weight that matches."""
+    found: Optional[str] = next((key for key in weights if re.match(pattern, key)), None)
+    return default if found is None else len(weights[found])

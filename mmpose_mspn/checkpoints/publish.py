@@ -1,0 +1,149 @@
+"""A checkpoint for others: weights alone, perhaps the average of several, named by its content."""
+import hashlib
+import io
+import re
+import sys
+from pathlib import Path
+from typing import Dict, List, Mapping, Sequence, Union
+
+import torch
+from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+from mmengine.utils import track_iter_progress
+from mmpose.registry import MODELS as MMPOSE_MODELS
+from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
+
+from .files import CheckpointError, FilePath, read_checkpoint, refuse_to_overwrite, weights_of, write_atomically
+from .fit import misfits
+
+STAYS_OUT = ('time', 'seed', 'hook_msgs')
+"""What ``meta`` of a Runner checkpoint says of the run, not of the model."""
+
+
+def publish(source: FilePath, prefix: str, average: int = 0, recompute_bn: Union[FilePath, Config, None] = None,
+            batches: int = 100, force: bool = False) -> Path:
+    """Write the weights of a checkpoint, without the state of its training.
+
+    Args:
+        source: Checkpoint file; with ``average`` the work dir of a run.
+        prefix: The file's path without its end, ``-<first 8 hex digits of its sha256>.pth``, as OpenMMLab and
+            torch.hub name files.
+        average: >= 2: the mean of the last so many ``iter_*.pth`` or ``epoch_*.pth``, norm statistics included.
+            0: no average.
+        recompute_bn: Config, whose training data give the batch norms' statistics anew.
+        batches: Of these data, >= 1.
+        force: Overwrite the file, if there is one.
+
+    Returns:
+        The file written.
+
+    Raises:
+        FileNotFoundError: ``source`` is missing.
+        FileExistsError: See ``force``.
+        CheckpointError: A file is no checkpoint, the files are not of one model or too few, or do not fit the config.
+        ValueError: A number is out of range.
+    """
+    if average < 0 or average == 1:
+        raise ValueError(f'average must be 0 (none) or >= 2, got {average}')
+    if batches < 1:
+        raise ValueError(f'batches must be >= 1, got {batches}')
+    paths = last_checkpoints(source, average) if average else [Path(source)]
+    if not average and Path(source).is_dir():
+        raise CheckpointError(f'{source} is a folder: name a checkpoint in it, or average its last ones')
+    weights = averaged(paths)
+    checkpoint = read_checkpoint(paths[-1])
+    meta = {key: value for key, value in (checkpoint.get('meta') or {}).items() if key not in STAYS_OUT}
+    if average:
+        meta['averaged'] = [path.name for path in paths]
+    if recompute_bn is not None:
+        weights = with_new_norms(weights, recompute_bn, batches)
+    return _write(dict(meta=meta, state_dict=weights), prefix, force)
+
+
+def _write(checkpoint: dict, prefix: str, force: bool) -> Path:
+    with io.BytesIO() as buffer:
+        torch.save(checkpoint, buffer)
+        content = buffer.getvalue()
+    prefix = re.sub(r'\.pth$', '', str(prefix))
+    path = Path(f'{prefix}-{hashlib.sha256(content).hexdigest()[:8]}.pth')
+    refuse_to_overwrite(path, force)
+    write_atomically(path, content)
+    return path
+
+
+def last_checkpoints(folder: FilePath, count: int) -> List[Path]:
+    """The last ``count`` checkpoints of a run, oldest first.
+
+    Raises:
+        FileNotFoundError: There is no such folder.
+        CheckpointError: It holds too few, or both iterations' and epochs', which have no order.
+    """
+    if not Path(folder).is_dir():
+        raise FileNotFoundError(f'{folder} is no folder: an average needs the work dir of a run')
+    found = {kind: sorted(Path(folder).glob(f'{kind}_*.pth'), key=lambda path: int(re.sub(r'\D', '', path.stem) or -1))
+             for kind in ('iter', 'epoch')}
+    if found['iter'] and found['epoch']:
+        raise CheckpointError(f'{folder} holds both iter_*.pth and epoch_*.pth: leave one kind there')
+    paths = found['iter'] or found['epoch']
+    if len(paths) < count:
+        raise CheckpointError(f'{folder} holds {len(paths)} checkpoints, {count} are to be averaged: set '
+                              'max_keep_ckpts of the checkpoint hook higher when you train')
+    return paths[-count:]
+
+
+def averaged(paths: Sequence[Path]) -> Dict[str, Tensor]:
+    """Mean of several checkpoints' weights, summed in float64; whole numbers (counters) are the last one's.
+
+    Raises:
+        CheckpointError: They are not of one model: names the keys.
+    """
+    sums: Dict[str, Tensor] = {}
+    weights: Mapping[str, Tensor] = {}
+    for path in track_iter_progress(list(paths), file=sys.stderr) if len(paths) > 1 else paths:
+        weights = weights_of(read_checkpoint(path), path)
+        problems = misfits(weights, sums) if sums else []
+        if problems:
+            raise CheckpointError(f'{path} is not of the same model as {paths[0]}: {"; ".join(problems)}')
+        for key, value in weights.items():
+            if value.is_floating_point():
+                sums[key] = sums[key] + value.double() if key in sums else value.double()
+            else:
+                sums[key] = value
+    return {key: (sums[key] / len(paths)).to(value.dtype) if value.is_floating_point() else value
+            for key, value in weights.items()}
+
+
+def with_new_norms(weights: Mapping[str, Tensor], config: Union[FilePath, Config], batches: int) -> Dict[str, Tensor]:
+    """``weights`` with the batch norms' statistics measured on training data (torch's ``update_bn``).
+
+    Raises:
+        CheckpointError: The weights are not of the config's model.
+    """
+    cfg = config if isinstance(config, Config) else Config.fromfile(config)
+    init_default_scope(cfg.get('default_scope', 'mmpose'))
+    model = revert_sync_batchnorm(MMPOSE_MODELS.build(cfg.model))
+    problems = misfits(weights, model.state_dict())
+    if problems:
+        raise CheckpointError(f'the weights are not of the config\'s model: {"; ".join(problems)}')
+    model.load_state_dict(weights, strict=False)
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    model.to(device)
+    loader = Runner.build_dataloader(cfg.train_dataloader, seed=0)
+    count = min(batches, len(loader))
+    crops = (model.data_preprocessor(batch, True)['inputs'] for batch, _ in zip(loader, range(count)))
+    update_bn(track_iter_progress((crops, count), file=sys.stderr), _OfCrops(model), device)
+    return {key: value.cpu() for key, value in model.state_dict().items()}
+
+
+class _OfCrops(nn.Module):
+    """A pose estimator as a function of crops (B, 3, h, w) alone, as ``update_bn`` calls it."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, crops: Tensor) -> object:
+        return self.model(crops, None, mode='tensor')

@@ -1,0 +1,27 @@
+#!/usr/bin/env python3
+"""Bring a checkpoint of MSPN (or of RSN with an MSPN head) into another layout; the source's is recognised."""
+import argparse
+import sys
+
+import mmpose_mspn  # noqa: F401  mends the stack
+from mmpose_mspn.checkpoints import LAYOUTS, convert_file
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('source', metavar='IN', help='checkpoint file')
+    parser.add_argument('target', metavar='OUT', help='file to write')
+    parser.add_argument('--to', choices=LAYOUTS, default='mmpose_mspn', help='layout to write (default: %(default)s)')
+    parser.add_argument('--config', help='config of the model that the weights must fill; by default the model that '
+                        'the keys imply')
+    parser.add_argument('--force', action='store_true', help='overwrite OUT')
+    args = parser.parse_args()
+    try:
+        count = convert_file(args.source, args.target, args.to, args.config, args.force)
+    except (OSError, ValueError) as error:
+        sys.exit(f'error: {error}')
+    print(f'{args.target}: {count} tensors in the layout of {args.to}')
+
+
+if __name__ == '__main__':
+    main()
