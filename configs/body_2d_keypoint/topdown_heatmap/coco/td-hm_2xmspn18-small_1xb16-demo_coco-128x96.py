@@ -1,7 +1,7 @@
 # The demo: a small 2-stage MSPN that two CPU cores train in minutes on the synthetic people.
 _base_ = './td-hm_2xmspn50_8xb32-96k_coco-256x192.py'
 
-max_iters = 1150
+max_iters = 1000
 input_size = (96, 128)
 # Cells of 2 px, twice as fine as the features: so small a crop would lose the joints' place in cells of 4. The kernels
 # are the official ones in px.
