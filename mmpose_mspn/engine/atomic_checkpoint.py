@@ -88,16 +88,9 @@ class AtomicCheckpointHook(CheckpointHook):
     @contextmanager
     def _removing_last(self) -> Iterator[List[str]]:
         """Collect what mmengine's hook removes meanwhile."""
-        backend, outdated = self.file_backend, []
-
-        class Later(type(backend)):
-
-            def remove(self, filepath: str) -> None:
-                outdated.append(filepath)
-
-        self.file_backend = Later.__new__(Later)
-        self.file_backend.__dict__.update(vars(backend))
+        outdated = []
+        self.file_backend.remove = outdated.append
         try:
             yield outdated
         finally:
-            self.file_backend = backend
+            del self.file_backend.remove

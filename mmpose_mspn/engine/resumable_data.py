@@ -5,6 +5,7 @@ from typing import Dict, Iterator, List, Optional, Tuple
 
 import numpy as np
 import torch
+from mmengine.dataset import InfiniteSampler
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
@@ -28,7 +29,8 @@ class ResumableDataHook(Hook):
     its kernels do (``randomness=dict(deterministic=True)``).
 
     Raises:
-        ValueError: The train loader samples by a sampler that knows no epochs.
+        ValueError: The train loader's sampler is neither a DefaultSampler nor an InfiniteSampler, nor one that shuffles
+            by epoch as the first.
     """
 
     priority = 'VERY_HIGH'
@@ -40,12 +42,19 @@ class ResumableDataHook(Hook):
             loop.dataloader_iterator = _Skipped(loader, loop.iter)
         loop.dataloader = loader
 
+    def after_train(self, runner: Runner) -> None:
+        """End the workers now: left to the garbage collector, they end whenever that runs."""
+        loop = runner.train_loop
+        if isinstance(loop, IterBasedTrainLoop):
+            loop.dataloader_iterator.close()
+        loop.dataloader._iterator = None
+
 
 def _seeded(loader: DataLoader, seed: int) -> DataLoader:
     """The same loader, its samples seeded one by one."""
-    if not hasattr(loader.sampler, 'set_epoch') or not hasattr(loader.sampler, 'epoch'):
-        raise ValueError('ResumableDataHook needs train_dataloader.sampler=dict(type=\'DefaultSampler\', …), which '
-                         f'shuffles by epoch, got {type(loader.sampler).__name__}')
+    if not isinstance(loader.sampler, InfiniteSampler) and not hasattr(loader.sampler, 'epoch'):
+        raise ValueError('ResumableDataHook needs train_dataloader.sampler=dict(type=\'DefaultSampler\', …) or '
+                         f'\'InfiniteSampler\', got {type(loader.sampler).__name__}')
     if isinstance(loader.dataset, SeededDataset):
         return loader
     options: Dict[str, object] = dict(
@@ -77,7 +86,8 @@ class SeededDataset(Dataset):
         return len(self.dataset)
 
     def __getattr__(self, name: str) -> object:
-        if name == 'dataset':  # not there yet while it is unpickled
+        # While it is unpickled there is no dataset yet; and what Python or torch calls by itself is not passed on.
+        if name == 'dataset' or name.startswith('__'):
             raise AttributeError(name)
         return getattr(self.dataset, name)
 
@@ -91,9 +101,18 @@ class EpochBatches(Sampler):
 
     def __iter__(self) -> Iterator[List[Draw]]:
         start, self.start = self.start, 0
-        epoch = self.sampler.epoch
-        for batch in islice(iter(self.batches), start, None):
-            yield [(epoch, index) for index in batch]
+        sampler = self.sampler
+        if isinstance(sampler, InfiniteSampler):  # from its start: others may have drawn from it
+            sampler.indices = InfiniteSampler(sampler.dataset, sampler.shuffle, sampler.seed).indices
+        for number, batch in islice(enumerate(self.batches), start, None):
+            yield [(self._epoch(number * len(batch) + place), index) for place, index in enumerate(batch)]
+
+    def _epoch(self, place: int) -> int:
+        """Epoch of the sample that this process draws at ``place``."""
+        sampler = self.sampler
+        if isinstance(sampler, InfiniteSampler):  # all batches are full, all processes draw in turn
+            return (place * sampler.world_size + sampler.rank) // len(sampler)
+        return sampler.epoch
 
     def __len__(self) -> int:
         return len(self.batches)
@@ -118,9 +137,13 @@ class _Skipped:
             return None
         return next(self._batches)
 
+    def close(self) -> None:
+        self._batches.close()
+
     @staticmethod
     def _from(loader: DataLoader, trained: int) -> Iterator[dict]:
-        epoch, loader.batch_sampler.start = divmod(trained, len(loader))
+        endless = isinstance(loader.batch_sampler.sampler, InfiniteSampler)
+        epoch, loader.batch_sampler.start = (0, trained) if endless else divmod(trained, len(loader))
         while True:
             loader.batch_sampler.sampler.set_epoch(epoch)
             yield from loader

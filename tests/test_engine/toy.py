@@ -43,13 +43,14 @@ class Points(torch.utils.data.Dataset):
 
 
 def runner(work_dir: Path, iterations: int = 6, hooks: tuple = (), bad: tuple = (), optim: Optional[dict] = None,
-           dataset: Optional[object] = None, loader: Optional[dict] = None, **changes) -> Runner:
+           dataset: Optional[object] = None, loader: Optional[dict] = None, checkpoint: Optional[dict] = None,
+           **changes) -> Runner:
     torch.manual_seed(0)
     optim_wrapper = dict(optimizer=dict(type='Adam', lr=0.01), **(optim or {}))
     train_loader = {
         'dataset': dataset or Points(bad=bad), 'batch_size': 2, 'num_workers': 0,
         'sampler': dict(type='DefaultSampler', shuffle=False), **(loader or {})}
-    checkpoint = dict(type='CheckpointHook', by_epoch=False, interval=1)
+    checkpoint = {'type': 'CheckpointHook', 'by_epoch': False, 'interval': 1, **(checkpoint or {})}
     return Runner(**{
         'model': Toy(), 'work_dir': str(work_dir), 'train_dataloader': train_loader, 'optim_wrapper': optim_wrapper,
         'train_cfg': dict(by_epoch=False, max_iters=iterations), 'custom_hooks': list(hooks),
