@@ -15,6 +15,8 @@ from mmpose.structures import PoseDataSample
 from mmpose.visualization import PoseLocalVisualizer
 from torch import nn
 
+from mmpose_mspn.apis.inference import KEYPOINT_THRESHOLD
+
 matplotlib.use('Agg')  # no screen is needed
 
 IMAGES = 4
@@ -88,11 +90,11 @@ def _skeletons(people, image_path: str, samples: List[PoseDataSample], truth: bo
     drawn = PoseDataSample()
     source = [sample.gt_instances if truth else sample.pred_instances for sample in samples]
     keypoints = np.concatenate([instances.keypoints for instances in source])
-    # A joint without a label is not drawn; neither is a prediction of less than a fifth of a peak.
+    # A joint without a label is not drawn; neither is a prediction without evidence.
     if truth:
         visible = np.concatenate([instances.keypoints_visible for instances in source]) > 0
     else:
-        visible = np.concatenate([instances.keypoint_scores for instances in source]) > 0.7
+        visible = np.concatenate([instances.keypoint_scores for instances in source]) > KEYPOINT_THRESHOLD
     drawn.pred_instances = InstanceData(
         keypoints=keypoints, keypoint_scores=visible.astype(np.float32), keypoints_visible=visible.astype(np.float32))
     return visualizer.add_datasample('demo', image, drawn, draw_gt=False, draw_bbox=False, kpt_thr=0.5)

@@ -79,6 +79,8 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
         columns, rows = self.heatmap_size
         self._profiles_x = torch.stack([_profiles(columns, k) for k in self.kernel_sizes], 1)
         self._profiles_y = torch.stack([_profiles(rows, k) for k in self.kernel_sizes], 1)
+        self._blur_x = _blur_matrix(columns, blur_kernel_size)
+        self._blur_y = _blur_matrix(rows, blur_kernel_size)
 
     # ------------------------------------------------------------------ encode
 
@@ -199,10 +201,9 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
         A kernel of 5 has weights of n / 16, which float64 multiplies exactly: cells that tie, as around a symmetric
         peak, stay tied, and the first of them wins as in the official code.
         """
-        columns, rows = self.heatmap_size
-        along_x = _blur_matrix(columns, self.blur_kernel_size).to(heatmaps.device)
-        along_y = _blur_matrix(rows, self.blur_kernel_size).to(heatmaps.device)
-        return along_y @ (heatmaps.double() @ along_x.T)
+        self._blur_x = self._blur_x.to(heatmaps.device)
+        self._blur_y = self._blur_y.to(heatmaps.device)
+        return self._blur_y @ (heatmaps.double() @ self._blur_x.T)
 
 
 def _profiles(cells: int, kernel: int) -> Tensor:

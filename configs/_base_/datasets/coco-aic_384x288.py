@@ -2,7 +2,6 @@
 _base_ = './coco_384x288.py'
 
 data_root = 'data/coco/'
-data_mode = 'topdown'  # read by MMPoseInferencer
 
 # AI Challenger's limbs. It has no faces, which count as not labelled; COCO has no head top and no neck.
 aic_to_coco = [

@@ -2,7 +2,6 @@
 _base_ = './coco_256x192_mmpose.py'
 
 data_root = 'data/coco/'
-data_mode = 'topdown'  # read by MMPoseInferencer
 dataset_type = 'mmpose_mspn.CocoWholeBodyDataset'
 
 train_dataloader = dict(

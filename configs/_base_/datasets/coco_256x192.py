@@ -1,7 +1,8 @@
 # COCO keypoints by the official protocol (docs/data.md shows the folder's layout).
+_base_ = './topdown_loaders.py'
+
 # data_root is the one path: the synthetic people and real COCO have the same layout below it.
 data_root = 'data/synthetic/'
-data_mode = 'topdown'  # read by MMPoseInferencer
 dataset_type = 'mmpose_mspn.CocoDataset'
 
 # (width, height)
@@ -18,14 +19,11 @@ test_crop = [
     dict(type='LoadImage'),
     dict(type='mmpose_mspn.WidenBBox', fixed=(0.09, 0.135)),
 ]
-# The annotation itself is of no use to the loss and heavy between processes.
-train_meta = ('id', 'img_id', 'img_path', 'input_size', 'input_center', 'input_scale', 'flip_indices')
-
 train_pipeline = [
     *augmentation,
     dict(type='TopdownAffine', input_size=codec['input_size']),
     dict(type='GenerateTarget', encoder=codec),
-    dict(type='PackPoseInputs', meta_keys=train_meta),
+    dict(type='PackPoseInputs', meta_keys=_base_.train_meta),
 ]
 val_pipeline = [
     *test_crop,
@@ -34,31 +32,19 @@ val_pipeline = [
 ]
 
 train_dataloader = dict(
-    batch_size=32,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
-        data_mode='topdown',
         ann_file='annotations/person_keypoints_train2017.json',
         data_prefix=dict(img='train2017/'),
         pipeline=train_pipeline))
 val_dataloader = dict(
-    batch_size=32,
-    num_workers=4,
-    persistent_workers=True,
-    drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
-        data_mode='topdown',
         ann_file='annotations/person_keypoints_val2017.json',
         bbox_file='person_detection_results/COCO_val2017_detections_AP_H_56_person.json',
         data_prefix=dict(img='val2017/'),
-        test_mode=True,
         pipeline=val_pipeline))
 test_dataloader = val_dataloader
 

@@ -1,6 +1,7 @@
 # MPII by the official protocol (docs/data.md shows the folder's layout).
+_base_ = './topdown_loaders.py'
+
 data_root = 'data/mpii/'
-data_mode = 'topdown'  # read by MMPoseInferencer
 dataset_type = 'mmpose_mspn.MpiiDataset'
 
 codec = dict(type='mmpose_mspn.CoarseToFineHeatmap', input_size=(256, 256), heatmap_size=(64, 64), blur_kernel_size=9)
@@ -13,9 +14,7 @@ train_pipeline = [
     dict(type='RandomFlip', direction='horizontal', prob=0.5),
     dict(type='TopdownAffine', input_size=codec['input_size']),
     dict(type='GenerateTarget', encoder=codec),
-    dict(
-        type='PackPoseInputs',
-        meta_keys=('id', 'img_id', 'img_path', 'input_size', 'input_center', 'input_scale', 'flip_indices')),
+    dict(type='PackPoseInputs', meta_keys=_base_.train_meta),
 ]
 val_pipeline = [
     dict(type='LoadImage'),
@@ -25,31 +24,19 @@ val_pipeline = [
 ]
 
 train_dataloader = dict(
-    batch_size=32,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
-        data_mode='topdown',
         ann_file='annotations/mpii_train.json',
         data_prefix=dict(img='images/'),
         pipeline=train_pipeline))
 val_dataloader = dict(
-    batch_size=32,
-    num_workers=4,
-    persistent_workers=True,
-    drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
-        data_mode='topdown',
         ann_file='annotations/mpii_val.json',
         headbox_file='annotations/mpii_gt_val.mat',
         data_prefix=dict(img='images/'),
-        test_mode=True,
         pipeline=val_pipeline))
 test_dataloader = val_dataloader
 
