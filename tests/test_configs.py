@@ -85,7 +85,6 @@ def predict_and_evaluate(cfg: Config, model: nn.Module, folder: Path) -> None:
         evaluator.outfile_prefix = str(folder / 'result')
     if evaluator.type == 'mmpose_mspn.MpiiSubmission':
         evaluator.outfile = str(folder / 'result.mat')
-        evaluator.release_file = str(Path(cfg.data_root) / Path(evaluator.release_file).relative_to('data/mpii'))
     metric = METRICS.build(evaluator)
     metric.dataset_meta = people.metainfo
     metric.process([], [sample.to_dict()])

@@ -1,5 +1,5 @@
 # The schedule of mmpose's own top-down heatmap configs: 210 epochs, two drops of the rate. The rate is its MSPN's.
-_base_ = 'mmpose::_base_/default_runtime.py'
+_base_ = '../default_runtime.py'
 
 train_cfg = dict(max_epochs=210, val_interval=10)
 optim_wrapper = dict(optimizer=dict(type='Adam', lr=5e-3))

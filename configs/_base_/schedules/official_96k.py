@@ -1,5 +1,5 @@
 # The official schedule: iterations, Adam, linear warm-up, linear decay to zero at the last iteration.
-_base_ = 'mmpose::_base_/default_runtime.py'
+_base_ = '../default_runtime.py'
 
 max_iters = 96000
 warmup_iters = 2400

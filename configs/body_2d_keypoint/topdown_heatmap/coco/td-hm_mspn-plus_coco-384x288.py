@@ -1,6 +1,6 @@
 # MSPN+: the mean of several models' heatmaps. Which models the published one averages is not known; these are two,
 # trained by their own configs. More, smaller inputs and weights are further entries. For testing only.
-_base_ = ['../../../_base_/datasets/coco_384x288.py', 'mmpose::_base_/default_runtime.py']
+_base_ = ['../../../_base_/datasets/coco_384x288.py', '../../../_base_/default_runtime.py']
 
 train_cfg = train_dataloader = None
 
