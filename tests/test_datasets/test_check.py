@@ -3,6 +3,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Dict
 
 import cv2
 import numpy as np
@@ -10,11 +11,14 @@ import pytest
 from mmengine.config import Config
 from scipy.io import savemat
 
+from mmpose_mspn.apis.config import load_config
 from mmpose_mspn.datasets.check import REMEDIES, Report
-from mmpose_mspn.datasets.check_people import check_coco, check_coco_folder, check_config, check_mpii, check_mpii_folder
-from mmpose_mspn.datasets.synthetic import generate
+from mmpose_mspn.datasets.check_layouts import LAYOUTS, check_config, check_folder
+from mmpose_mspn.datasets.check_people import KEYPOINTS, check_coco, check_mpii
+from tests.generated import data_sets
 
-TOOL = Path(__file__).parents[2] / 'tools' / 'check_data.py'
+ROOT = Path(__file__).parents[2]
+TOOL = ROOT / 'tools' / 'check_data.py'
 
 
 def write_image(path, size=(64, 48)):
@@ -43,7 +47,8 @@ def found(folder, content, boxes=None, **options):
     (folder / 'coco.json').write_text(json.dumps(content))
     (folder / 'boxes.json').write_text(json.dumps(detections() if boxes is None else boxes))
     report = Report()
-    check_coco(str(folder / 'coco.json'), str(folder), report, str(folder / 'boxes.json'), progress=False, **options)
+    check_coco(
+        str(folder / 'coco.json'), str(folder), report, [str(folder / 'boxes.json')], progress=False, **options)
     return report
 
 
@@ -78,6 +83,7 @@ FAULTS = [
     ('box outside the image', change((*PERSON, 'bbox'), [64, 5, 10, 30]), '[64, 5, 10, 30] in 64 x 48 px'),
     ('box outside the image', change((*PERSON, 'bbox'), [5, -30, 10, 30]), '[5, -30, 10, 30]'),
     ('incomplete entry', lambda content: content['annotations'][0].pop('image_id'), 'no image_id'),
+    ('incomplete entry', change(PERSON, None), 'entry 0, annotation of'),
 ]
 
 
@@ -88,6 +94,49 @@ def test_faults_of_coco_files(kind, fault, example, tmp_path):
     report = found(tmp_path, content, [])
     assert report.counts == {kind: 1}
     assert example in str(report) and REMEDIES[kind] in str(report)
+
+
+@pytest.mark.parametrize('kind', ['AicDataset', 'CrowdPoseDataset'])
+def test_sets_of_14_keypoints(kind, tmp_path):
+    content = coco()
+    assert found(tmp_path, content, keypoints=KEYPOINTS[kind]).counts == {'keypoints of another number': 2}
+    for annotation in content['annotations']:
+        del annotation['keypoints'][3 * 14:]
+    assert not found(tmp_path, content, keypoints=KEYPOINTS[kind])
+    content['annotations'][0]['keypoints'][:6] = [10, 10, 3, 64.5, 20, 1]
+    report = found(tmp_path, content, keypoints=KEYPOINTS[kind])
+    assert report.counts == {'visibility out of range': 1, 'keypoint outside the image': 1}
+    assert "take mmpose's conversion" in str(report)
+
+
+def whole_body():
+    """The parts are not labelled, but for a foot with a fraction as visibility."""
+    content = coco()
+    for annotation in content['annotations']:
+        annotation.update(foot_kpts=[0] * 18, face_kpts=[0.] * 204, lefthand_kpts=[0] * 63, righthand_kpts=[0] * 63,
+                          segmentation=[])
+        annotation['foot_kpts'][:3] = [64, 48, .25]
+    return content
+
+
+@pytest.mark.parametrize('kind, fault, example', [
+    (None, lambda content: None, 'no problems found'),
+    ('visibility out of range', change((*PERSON, 'face_kpts', 5), -1), 'face_kpts 1 has -1'),
+    ('visibility out of range', change((*PERSON, 'foot_kpts', 2), float('nan')), 'foot_kpts 0 has nan'),
+    ('visibility out of range', change((*PERSON, 'keypoints', 5), .5), 'keypoint 1 has 0.5'),
+    ('keypoint outside the image', change((*PERSON, 'foot_kpts', 1), 48.5), 'foot_kpts 0 at (64, 48.5) in 64 x 48 px'),
+    ('keypoint outside the image', change((*PERSON, 'righthand_kpts', slice(60, 63)), [65, 0, 1e-3]),
+     'righthand_kpts 20 at (65, 0)'),
+    ('keypoints of another number', change((*PERSON, 'lefthand_kpts'), [0] * 60), 'lefthand_kpts has 60 values, not 63'),
+    ('incomplete entry', lambda content: content['annotations'][0].pop('face_kpts'), 'no face_kpts'),
+    ('incomplete entry', lambda content: content['annotations'][0].pop('segmentation'), 'no segmentation'),
+])
+def test_whole_body(kind, fault, example, tmp_path):
+    content = whole_body()
+    fault(content)
+    report = found(tmp_path, content, keypoints=KEYPOINTS['CocoWholeBodyDataset'])
+    assert report.counts == ({kind: 1} if kind else {})
+    assert example in str(report)
 
 
 @pytest.mark.parametrize('skipped', [dict(iscrowd=1), dict(num_keypoints=0)])
@@ -152,7 +201,10 @@ def mpii(**changes):
     (None, {}),
     ('missing image', dict(image='gone.jpg')),
     ('box without a size', dict(scale=0)),
+    ('box without a size', dict(scale=float('inf'))),
     ('box outside the image', dict(center=[70, 24])),
+    ('box outside the image', dict(center=[float('nan'), 24])),
+    ('box outside the image', dict(center=None)),
     ('visibility out of range', dict(joints_vis=[1] * 15 + [2])),
     ('keypoint outside the image', dict(joints=[[66, 48]] + [[1, 1]] * 15)),
     ('keypoints of another number', dict(joints=[[1, 1]] * 15)),
@@ -174,53 +226,124 @@ def test_mpii_head_boxes_and_folder(tmp_path):
     for split in ('train', 'val'):
         (tmp_path / f'annotations/mpii_{split}.json').write_text(json.dumps([mpii()]))
     report = Report()
-    check_mpii_folder(str(tmp_path), report, progress=False)
+    check_folder('mpii', str(tmp_path), report, progress=False)
     assert report.counts == {'missing file': 1}
     for people, expected in ((1, {}), (2, {'head boxes of other people': 1})):
         savemat(str(tmp_path / 'annotations/mpii_gt_val.mat'), dict(headboxes_src=np.ones((2, 2, people))))
         report = Report()
-        check_mpii_folder(str(tmp_path), report, progress=False)
+        check_folder('mpii', str(tmp_path), report, progress=False)
         assert report.counts == expected
 
 
+# ---------------------------------------------------------------- folders and configs
+
+
 @pytest.fixture(scope='module')
-def people(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('people')
-    generate(folder, train=3, val=2, workers=1, image_size=(96, 80), progress=False)
-    return folder
+def folders(tmp_path_factory) -> Dict[str, Path]:
+    """A sound folder of each layout."""
+    root = tmp_path_factory.mktemp('people')
+    made = data_sets(root)
+    return {name: made.get(name, root / ('coco' if name == 'wholebody' else name)) for name in LAYOUTS}
 
 
-def config(folder):
+BASES = dict(coco='coco_256x192', wholebody='coco-wholebody_256x192', crowdpose='crowdpose_256x192',
+             mpii='mpii_256x256')
+
+
+@pytest.mark.parametrize('layout', LAYOUTS)
+def test_sound_folders_are_passed_and_others_are_not(layout, folders, tmp_path):
+    report = Report()
+    check_folder(layout, str(folders[layout]), report, decode=True, progress=False)
+    assert not report, str(report)
+    check_folder(layout, str(tmp_path), report, progress=False)
+    assert set(report.counts) == {'missing file'}
+
+
+@pytest.mark.parametrize('layout', BASES)
+def test_configs_read_the_files_of_their_folder(layout, folders, tmp_path):
+    path = str(ROOT / f'configs/_base_/datasets/{BASES[layout]}.py')
+    report = Report()
+    check_config(load_config(path, data_root=str(folders[layout])), report, progress=False)
+    assert not report, str(report)
+    by_config, by_folder = Report(), Report()
+    check_config(load_config(path, data_root=str(tmp_path)), by_config, progress=False)
+    check_folder(layout, str(tmp_path), by_folder, progress=False)
+    assert by_config.examples == by_folder.examples and by_config
+
+
+def coco_and_aic(folders):
+    path = str(ROOT / 'configs/_base_/datasets/coco-aic_384x288.py')
+    return load_config(path, data_root=str(folders['coco']))
+
+
+def test_combined_sets_are_all_checked(folders, tmp_path):
+    report = Report()
+    check_config(coco_and_aic(folders), report, progress=False)
+    assert not report, str(report)
+    content = json.loads((folders['aic'] / 'annotations/aic_train.json').read_text())
+    content['annotations'][0]['keypoints'][2] = 3
+    (tmp_path / 'aic.json').write_text(json.dumps(content))
+    cfg = coco_and_aic(folders)
+    cfg.train_dataloader.dataset.datasets[1].ann_file = str(tmp_path / 'aic.json')
+    check_config(cfg, report, progress=False)
+    assert report.counts == {'visibility out of range': 1} and 'aic.json: keypoint 0 has 3' in str(report)
+
+
+COCO_BOXES = 'person_detection_results/COCO_val2017_detections_AP_H_56_person.json'
+
+
+def config(folder, **changes):
+    """The same people repeated and combined in training, with and without a detector's boxes in tests."""
     train = dict(type='mmpose_mspn.CocoDataset', data_root=f'{folder}/', data_prefix=dict(img='train2017/'),
                  ann_file='annotations/person_keypoints_train2017.json')
-    val = dict(type='CocoDataset', data_root=f'{folder}/', data_prefix=dict(img='val2017/'),
-               ann_file='annotations/person_keypoints_val2017.json',
-               bbox_file='person_detection_results/COCO_val2017_detections_AP_H_56_person.json')
-    return dict(
+    val = dict(type='mmpose_mspn.CocoDataset', data_root=f'{folder}/', data_prefix=dict(img='val2017/'),
+               ann_file='annotations/person_keypoints_val2017.json')
+    return Config(dict(
         data_root=f'{folder}/',
         train_dataloader=dict(dataset=dict(type='RepeatDataset', times=2, dataset=dict(
             type='CombinedDataset', datasets=[train, train]))),
-        val_dataloader=dict(dataset=val), test_dataloader=dict(dataset=val))
+        val_dataloader=dict(dataset=val), test_dataloader=dict(dataset=dict(val, bbox_file=COCO_BOXES, **changes))))
 
 
-def test_synthetic_people_are_sound(people):
+def test_config_checks_each_of_its_files_once(folders, tmp_path):
     report = Report()
-    check_coco_folder(str(people), report, decode=True, progress=False)
-    check_config(Config(config(people)), report, progress=False)
+    check_config(config(folders['coco']), report, progress=False)
     assert not report, str(report)
-
-
-def test_config_checks_each_of_its_files_once(people, tmp_path):
-    report = Report()
-    check_config(Config(config(tmp_path)), report, progress=False)
+    check_config(config(tmp_path), report, progress=False)
     assert report.counts == {'missing file': 2}
-    with pytest.raises(ValueError, match='names no data set of CocoDataset, MpiiDataset'):
+    with pytest.raises(ValueError, match='names no data set to check: it needs a dataset in one of train_dataloader'):
         check_config(Config(dict(train_dataloader=None)), report)
 
 
-def test_tool_fails_on_problems_and_says_them(people, tmp_path):
-    Config(config(people)).dump(tmp_path / 'config.py')
-    good = subprocess.run([sys.executable, TOOL, tmp_path / 'config.py'], capture_output=True, text=True, check=False)
-    assert (good.returncode, good.stdout.strip()) == (0, 'no problems found'), good.stderr
-    bad = subprocess.run([sys.executable, TOOL, '--coco', tmp_path], capture_output=True, text=True, check=False)
+def test_boxes_of_a_config_are_found_where_the_data_set_looks(folders):
+    """Below ``data_root``; the stock data sets take the path as it is."""
+    stock = dict(type='CocoDataset', bbox_file=str(folders['coco'] / COCO_BOXES))
+    report = Report()
+    check_config(config(folders['coco'], **stock), report, progress=False)
+    assert not report, str(report)
+    check_config(config(folders['coco'], type='mmpose.CocoDataset'), report, progress=False)
+    assert report.examples == {'missing file': [COCO_BOXES]}
+
+
+def test_data_sets_of_other_types_are_said(folders):
+    cfg = config(folders['coco'])
+    other = dict(type='PoseTrack18Dataset', data_root='data/posetrack', ann_file='train.json')
+    cfg.train_dataloader.dataset.dataset.datasets.append(other)
+    cfg.val_dataloader.dataset = other
+    report = Report()
+    check_config(cfg, report, progress=False)
+    assert report.counts == {'data set that is not checked': 1}
+    assert 'PoseTrack18Dataset: data/posetrack/train.json' in str(report)
+
+
+def run_tool(*arguments):
+    return subprocess.run([sys.executable, TOOL, *arguments], capture_output=True, text=True, check=False)
+
+
+def test_tool_fails_on_problems_and_says_them(folders, tmp_path):
+    config(folders['coco']).dump(tmp_path / 'config.py')
+    for arguments in ([tmp_path / 'config.py'], ['--crowdpose', folders['crowdpose']]):
+        good = run_tool(*arguments)
+        assert (good.returncode, good.stdout.strip()) == (0, 'no problems found'), good.stderr
+    bad = run_tool('--wholebody', tmp_path)
     assert bad.returncode == 1 and 'missing file: 2' in bad.stdout, bad.stderr

@@ -7,8 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
+from mmpose_mspn.checkpoints import read_checkpoint
 from mmpose_mspn.datasets.synthetic import generate
 
 ROOT = Path(__file__).parents[2]
@@ -31,7 +34,8 @@ def run(*command: object, check: bool = True) -> subprocess.CompletedProcess:
         port = free.getsockname()[1]
     done = subprocess.run(
         list(map(str, command)), cwd=ROOT, capture_output=True, text=True, timeout=300,
-        env=dict(os.environ, PYTHON=sys.executable, PYTHONWARNINGS='ignore', PORT=str(port), OMP_NUM_THREADS='1'))
+        env=dict(os.environ, PYTHON=sys.executable, PYTHONWARNINGS='ignore', PORT=str(port), OMP_NUM_THREADS='1',
+                 PYTHONPATH=str(ROOT)))
     assert not check or done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done
 
@@ -79,7 +83,68 @@ def test_two_processes_train(people, tmp_path):
     assert (tmp_path / 'iter_1.pth').exists()
 
 
-def test_a_failing_process_ends_the_launch_with_its_error(people, tmp_path):
+def config_with(folder: Path, *hooks: str, more: str = '') -> Path:
+    """The demo's config with hooks of tests/launched_hooks.py."""
+    path = folder / 'hooked.py'
+    path.write_text(
+        f"_base_ = {str(ROOT / CONFIG)!r}\n"
+        "custom_imports = dict(imports=['tests.launched_hooks'])\n"
+        f"custom_hooks = [*_base_.custom_hooks, {', '.join(hooks)}]\n{more}")
+    return path
+
+
+def weights(work_dir: Path, iteration: int) -> dict:
+    state = read_checkpoint(work_dir / f'iter_{iteration}.pth')['state_dict']
+    return {key: value.double() for key, value in state.items() if value.is_floating_point()}
+
+
+def test_two_processes_take_the_steps_of_one_with_twice_the_batch(people, tmp_path):
+    """Shuffled and flipped data; two steps of gradient descent with the norms in eval mode, their statistics real."""
+    def arguments(name: str, batch: int, iterations: int) -> list:
+        given = train_arguments(people, tmp_path / name, iterations)
+        return ['--no-validate', *given, f'train_dataloader.batch_size={batch}']
+
+    run(sys.executable, 'tools/train.py', CONFIG, *arguments('before', 4, 20), 'default_hooks.checkpoint.interval=20')
+    config = config_with(
+        tmp_path, "dict(type='FrozenNorms')",
+        more=f"load_from = '{tmp_path}/before/iter_20.pth'\nparam_scheduler = []\n"
+        "optim_wrapper = dict(optimizer=dict(_delete_=True, type='SGD', lr=1e-2), clip_grad=dict(max_norm=1))\n")
+    run('tools/dist_train.sh', config, 2, *arguments('two', 2, 2))
+    run(sys.executable, 'tools/train.py', config, *arguments('one', 4, 2))
+    one, two = weights(tmp_path / 'one', 2), weights(tmp_path / 'two', 2)
+    start = weights(tmp_path / 'before', 20)
+    moved = np.sqrt(sum((one[key] - start[key]).pow(2).sum() for key in one))
+    apart = np.sqrt(sum((one[key] - two[key]).pow(2).sum() for key in one))
+    assert moved > 0.01 and apart < 1e-4 * moved
+
+
+def test_the_same_seed_gives_the_same_weights(people, tmp_path):
+    for name in ('first', 'second'):
+        run(sys.executable, 'tools/train.py', CONFIG, '--no-validate', *train_arguments(people, tmp_path / name, 2),
+            'randomness.deterministic=True')
+    first, second = weights(tmp_path / 'first', 2), weights(tmp_path / 'second', 2)
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+@pytest.mark.parametrize('what, shown', [('raise', 'a planted error'), ('kill', 'Signal 9 (SIGKILL)')])
+def test_one_process_that_dies_ends_the_launch_with_its_error(people, tmp_path, what, shown):
+    """The other one waits for it in a collective call, and must not wait for ever."""
+    config = config_with(tmp_path, f"dict(type='Fault', what='{what}', iteration=3, rank=1)")
+    failed = run('tools/dist_train.sh', config, 2, *train_arguments(people, tmp_path, 3), check=False)
+    assert failed.returncode != 0 and shown in failed.stdout + failed.stderr
+    assert (tmp_path / 'iter_1.pth').exists() and not (tmp_path / 'iter_3.pth').exists()
+
+
+def test_a_loss_that_is_nan_in_one_process_ends_all_and_names_its_samples(people, tmp_path):
+    config = config_with(tmp_path, "dict(type='Fault', what='nan', iteration=2, rank=1)")
+    failed = run('tools/dist_train.sh', config, 2, *train_arguments(people, tmp_path, 3), check=False)
+    log = failed.stdout + failed.stderr
+    assert failed.returncode != 0 and 'iteration 2: the loss is nan of the samples (img_id' in log
+    assert f'last checkpoint: {tmp_path}/iter_1.pth' in log
+    assert (tmp_path / 'iter_1.pth').exists() and not (tmp_path / 'iter_2.pth').exists()
+
+
+def test_missing_data_end_the_launch_with_their_name(people, tmp_path):
     failed = run('tools/dist_train.sh', CONFIG, 2, '--data-root', tmp_path / 'nowhere', '--work-dir', tmp_path,
                  check=False)
     assert failed.returncode != 0 and 'nowhere/annotations' in failed.stdout + failed.stderr
