@@ -4,10 +4,10 @@ from typing import Callable, List, Tuple
 
 import numpy as np
 import torch
-from mmengine.structures import InstanceData, MultilevelPixelData
+from mmengine.structures import InstanceData
 from mmpose.codecs import MegviiHeatmap
 from mmpose.registry import MODELS
-from mmpose.structures import PoseDataSample
+from mmpose.structures import MultilevelPixelData, PoseDataSample
 from torch import nn
 
 from mmpose_mspn import CoarseToFineHeatmap, accelerate

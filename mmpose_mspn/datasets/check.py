@@ -3,6 +3,7 @@ import json
 import os.path as osp
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from math import isfinite
 from typing import Dict, Iterable, List, Optional, Tuple
 
 from PIL import Image
@@ -22,9 +23,11 @@ REMEDIES = {
     'duplicate annotation id': 'give every annotation an id of its own: the later entry hides the earlier one',
     'annotation of an unknown image': 'add the image to "images", or drop the annotation',
     'keypoints of another number': 'write x, y and visibility of every keypoint of the data set, in its order',
-    'visibility out of range': 'write 0 (not labelled), 1 (occluded) or 2 (visible); in MPII joints_vis 0 or 1',
+    'visibility out of range': 'write 0 (not labelled), 1 (occluded) or 2 (visible); MPII: joints_vis 0 or 1; '
+                               "COCO-WholeBody's feet, faces and hands: a number >= 0; AI Challenger's own files count "
+                               "otherwise: take mmpose's conversion",
     'keypoint outside the image': 'correct it, or give it visibility 0',
-    'box without a size': 'write x, y, width and height in px, the last two > 0 (MPII: scale > 0)',
+    'box without a size': 'write x, y, width and height in px, the last two > 0 (MPII: a finite scale > 0)',
     'box outside the image': 'correct the box: it must overlap the image (MPII: the centre must lie in it)',
     'detection in an unknown image': 'take a box file that was made for these images',
     'detection without a finite score': 'write a number as score',
@@ -32,6 +35,8 @@ REMEDIES = {
     'result of another category': 'write category_id 1, a person',
     'result that is not finite': 'write numbers; a network that gives none has diverged',
     'head boxes of other people': 'take the head boxes of this annotation file: one a person, in its order',
+    'data set that is not checked': 'nothing of it was read, for only the formats of docs/data.md are known: check its '
+                                    'files by other means',
 }
 """What to do about each kind of problem."""
 
@@ -116,6 +121,11 @@ def _open(path: str, decode: bool) -> Tuple[Optional[Tuple[int, int]], Optional[
         return size, None
     except Exception as error:  # a broken file can raise anything in a decoder
         return None, str(error) or type(error).__name__
+
+
+def finite(*values: object) -> bool:
+    """Whether all are numbers, neither infinite nor NaN."""
+    return all(isinstance(value, (int, float)) and isfinite(value) for value in values)
 
 
 def inside(x: float, y: float, size: Tuple[int, int], first: int = 0) -> bool:

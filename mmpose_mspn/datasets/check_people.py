@@ -1,21 +1,28 @@
-"""Data checks of COCO and MPII files, of the folders that the configs expect and of whatever a config names."""
+"""Data checks of the files that people are annotated in: COCO's format with several sets of keypoints, and MPII's."""
 import os.path as osp
 from collections import Counter
-from math import isfinite
-from typing import Dict, Iterator, List, Optional, Tuple
+from functools import partial
+from operator import contains
+from typing import Callable, Dict, List, Sequence, Tuple
 
-from mmengine.config import Config
 from scipy.io import loadmat
 
-from mmpose_mspn.datasets.check import Report, image_sizes, inside, read_json
+from mmpose_mspn.datasets.check import Report, finite, image_sizes, inside, read_json
+from mmpose_mspn.datasets.mpii_release import JOINTS
+from mmpose_mspn.datasets.visibility import CODES
 
-COCO_KEYPOINTS = 17
-MPII_JOINTS = 16
+KEYPOINTS: Dict[str, Dict[str, int]] = dict(
+    CocoDataset=dict(keypoints=17),
+    AicDataset=dict(keypoints=14),
+    CrowdPoseDataset=dict(keypoints=14),
+    CocoWholeBodyDataset=dict(keypoints=17, foot_kpts=6, face_kpts=68, lefthand_kpts=21, righthand_kpts=21))
+"""By the type of the data set: the fields of an annotation that hold keypoints, and how many each holds."""
 
 
-def check_coco(ann_file: str, image_dir: str, report: Report, bbox_file: Optional[str] = None, decode: bool = False,
+def check_coco(ann_file: str, image_dir: str, report: Report, bbox_files: Sequence[str] = (),
+               keypoints: Dict[str, int] = KEYPOINTS['CocoDataset'], decode: bool = False,
                progress: bool = True) -> None:
-    """Check a COCO keypoint file, its images and perhaps detector boxes.
+    """Check a keypoint file in COCO's format, its images and perhaps detector boxes.
 
     People without labelled keypoints and crowds are left alone, as in training. Annotations may be absent (test-dev).
 
@@ -23,7 +30,9 @@ def check_coco(ann_file: str, image_dir: str, report: Report, bbox_file: Optiona
         ann_file: COCO JSON.
         image_dir: Folder of the images.
         report: Takes note of the problems.
-        bbox_file: Detections, a JSON list.
+        bbox_files: Detections, JSON lists.
+        keypoints: One of :data:`KEYPOINTS`. Visibility is 0, 1 or 2 in ``keypoints``, and any number >= 0 in the other
+            fields; the coordinates of a keypoint of visibility 0 do not matter.
         decode: See :func:`mmpose_mspn.datasets.check.image_sizes`.
         progress: Likewise.
     """
@@ -36,8 +45,7 @@ def check_coco(ann_file: str, image_dir: str, report: Report, bbox_file: Optiona
     entries = _complete(content['images'], ('id', 'file_name', 'width', 'height'), f'image of {ann_file}', report)
     images = {image['id']: image for image in entries}
     _duplicates(entries, 'duplicate image id', ann_file, report)
-    annotations = _complete(content.get('annotations', []), ('id', 'image_id', 'category_id'),
-                            f'annotation of {ann_file}', report)
+    annotations = _complete(content.get('annotations', []), _fields(keypoints), f'annotation of {ann_file}', report)
     _duplicates(annotations, 'duplicate annotation id', ann_file, report)
     paths = {number: osp.join(image_dir, image['file_name']) for number, image in images.items()}
     sizes = image_sizes(paths.values(), report, decode, progress)
@@ -51,16 +59,23 @@ def check_coco(ann_file: str, image_dir: str, report: Report, bbox_file: Optiona
         if image is None:
             report.add('annotation of an unknown image', f'{name}: image {annotation["image_id"]}')
         elif not annotation.get('iscrowd') and annotation.get('num_keypoints', 1):
-            _coco_person(annotation, (image['width'], image['height']), name, report)
-    if bbox_file:
+            _coco_person(annotation, keypoints, (image['width'], image['height']), name, report)
+    for bbox_file in bbox_files:
         _detections(bbox_file, images, report)
+
+
+def _fields(keypoints: Dict[str, int]) -> Tuple[str, ...]:
+    """Fields that every annotation needs."""
+    added = [field for field in keypoints if field != 'keypoints']
+    # The stock data sets read COCO-WholeBody's of everyone, crowds too, and these two with them.
+    return ('id', 'image_id', 'category_id', *added, *(('num_keypoints', 'segmentation') if added else ()))
 
 
 def _complete(entries: List[dict], fields: Tuple[str, ...], name: str, report: Report) -> List[dict]:
     """The entries that have all fields."""
     whole = []
     for index, entry in enumerate(entries):
-        missing = [field for field in fields if field not in entry]
+        missing = [field for field in fields if not isinstance(entry, dict) or field not in entry]
         if missing:
             report.add('incomplete entry', f'entry {index}, {name}: no {", ".join(missing)}')
         else:
@@ -74,26 +89,38 @@ def _duplicates(entries: List[dict], kind: str, file: str, report: Report) -> No
             report.add(kind, f'{file}: {number} stands {count} times')
 
 
-def _coco_person(annotation: dict, size: Tuple[int, int], name: str, report: Report) -> None:
-    keypoints = annotation.get('keypoints', [])
-    if len(keypoints) != 3 * COCO_KEYPOINTS:
-        report.add('keypoints of another number', f'{name}: {len(keypoints)} values, not {3 * COCO_KEYPOINTS}')
-    for index in range(len(keypoints) // 3):
-        _keypoint(keypoints[3 * index:3 * index + 3], (0, 1, 2), size, 0, f'{name}: keypoint {index}', report)
-    _box(annotation.get('bbox', ()), size, name, report)
+def _coco_person(annotation: dict, keypoints: Dict[str, int], size: Tuple[int, int], name: str,
+                 report: Report) -> None:
+    for field, count in keypoints.items():
+        values = annotation.get(field) or []
+        if len(values) != 3 * count:
+            report.add('keypoints of another number', f'{name}: {field} has {len(values)} values, not {3 * count}')
+        allowed, called = (_is_code, 'keypoint') if field == 'keypoints' else (_is_weight, field)
+        for index in range(len(values) // 3):
+            _keypoint(values[3 * index:3 * index + 3], allowed, size, 0, f'{name}: {called} {index}', report)
+    _box(annotation.get('bbox') or (), size, name, report)
 
 
-def _keypoint(keypoint: Tuple[float, float, int], allowed: tuple, size: Tuple[int, int], first: int, name: str,
+_is_code = partial(contains, CODES)
+_is_labelled = partial(contains, (0, 1))
+
+
+def _is_weight(visible: float) -> bool:
+    """Whether it is a visibility of feet, faces and hands, which may be a fraction."""
+    return finite(visible) and visible >= 0
+
+
+def _keypoint(keypoint: Sequence[float], allowed: Callable[[float], bool], size: Tuple[int, int], first: int, name: str,
               report: Report) -> None:
     x, y, visible = keypoint
-    if visible not in allowed:
+    if not allowed(visible):
         report.add('visibility out of range', f'{name} has {visible}')
-    elif visible and not inside(x, y, size, first):
+    elif visible and not (finite(x, y) and inside(x, y, size, first)):
         report.add('keypoint outside the image', f'{name} at {(x, y)} in {size[0]} x {size[1]} px')
 
 
-def _box(box: list, size: Tuple[int, int], name: str, report: Report) -> None:
-    if len(box) < 4 or not all(map(isfinite, box[:4])) or min(box[2:4]) <= 0:
+def _box(box: Sequence[float], size: Tuple[int, int], name: str, report: Report) -> None:
+    if len(box) < 4 or not finite(*box[:4]) or min(box[2:4]) <= 0:
         report.add('box without a size', f'{name}: {list(box)}')
     elif box[0] >= size[0] or box[1] >= size[1] or box[0] + box[2] <= 0 or box[1] + box[3] <= 0:
         report.add('box outside the image', f'{name}: {box} in {size[0]} x {size[1]} px')
@@ -114,15 +141,15 @@ def _detections(bbox_file: str, images: Dict[int, dict], report: Report) -> None
         if image is None:
             report.add('detection in an unknown image', f'{name}: image {detection.get("image_id")}')
             continue
-        _box(detection.get('bbox', ()), (image['width'], image['height']), name, report)
+        _box(detection.get('bbox') or (), (image['width'], image['height']), name, report)
         score = detection.get('score')
-        if not isinstance(score, (int, float)) or not isfinite(score):
+        if not finite(score):
             report.add('detection without a finite score', f'{name}: {score}')
 
 
-def check_mpii(ann_file: str, image_dir: str, report: Report, headbox_file: Optional[str] = None,
+def check_mpii(ann_file: str, image_dir: str, report: Report, headbox_files: Sequence[str] = (),
                decode: bool = False, progress: bool = True) -> None:
-    """Check an MPII file, its images and perhaps head boxes; the arguments are as for :func:`check_coco`.
+    """Check an MPII file, its images and perhaps head boxes (``.mat``); the other arguments are as for ``check_coco``.
 
     Coordinates count from 1. People of the test set have no joints.
     """
@@ -139,24 +166,24 @@ def check_mpii(ann_file: str, image_dir: str, report: Report, headbox_file: Opti
         size = sizes.get(osp.join(image_dir, person['image']))
         if size is not None:
             _mpii_person(person, size, f'person {index} of {ann_file}', report)
-    if headbox_file:
+    for headbox_file in headbox_files:
         _head_boxes(headbox_file, annotated, report)
 
 
 def _mpii_person(person: dict, size: Tuple[int, int], name: str, report: Report) -> None:
-    scale, centre = person['scale'], person['center']
-    if not scale > 0:
+    scale, centre = person['scale'], person['center'] or ()
+    if not finite(scale) or scale <= 0:
         report.add('box without a size', f'{name}: scale {scale}')
-    if not inside(*centre, size, first=1):
+    if len(centre) != 2 or not finite(*centre) or not inside(*centre, size, first=1):
         report.add('box outside the image', f'{name}: centre {tuple(centre)} in {size[0]} x {size[1]} px')
     if 'joints' not in person and 'joints_vis' not in person:
         return
     joints, visible = person.get('joints', []), person.get('joints_vis', [])
-    if len(joints) != MPII_JOINTS or len(visible) != MPII_JOINTS:
+    if len(joints) != JOINTS or len(visible) != JOINTS:
         report.add('keypoints of another number',
-                   f'{name}: {len(joints)} joints and {len(visible)} joints_vis, not {MPII_JOINTS}')
+                   f'{name}: {len(joints)} joints and {len(visible)} joints_vis, not {JOINTS}')
     for index, (joint, seen) in enumerate(zip(joints, visible)):
-        _keypoint((*joint, seen), (0, 1), size, 1, f'{name}: joint {index}', report)
+        _keypoint((*joint, seen), _is_labelled, size, 1, f'{name}: joint {index}', report)
 
 
 def _head_boxes(headbox_file: str, people: int, report: Report) -> None:
@@ -170,52 +197,3 @@ def _head_boxes(headbox_file: str, people: int, report: Report) -> None:
         return
     if boxes.shape != (2, 2, people):
         report.add('head boxes of other people', f'{headbox_file}: {boxes.shape}, not {(2, 2, people)}')
-
-
-def check_coco_folder(folder: str, report: Report, **options) -> None:
-    """Both splits of COCO 2017 and the detector boxes of val2017, where the configs look for them."""
-    boxes = osp.join(folder, 'person_detection_results', 'COCO_val2017_detections_AP_H_56_person.json')
-    for split, bbox_file in (('train2017', None), ('val2017', boxes)):
-        check_coco(osp.join(folder, 'annotations', f'person_keypoints_{split}.json'), osp.join(folder, split), report,
-                   bbox_file, **options)
-
-
-def check_mpii_folder(folder: str, report: Report, **options) -> None:
-    """Training and validation people of MPII, where mmpose's configs look for them."""
-    heads = osp.join(folder, 'annotations', 'mpii_gt_val.mat')
-    for split, headbox_file in (('train', None), ('val', heads)):
-        check_mpii(osp.join(folder, 'annotations', f'mpii_{split}.json'), osp.join(folder, 'images'), report,
-                   headbox_file, **options)
-
-
-def check_config(cfg: Config, report: Report, **options) -> None:
-    """The files of all COCO and MPII data sets that a config trains, validates and tests with, each once.
-
-    Raises:
-        ValueError: It names no such data set.
-    """
-    sets = {}
-    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        for data in _leaves((cfg.get(loader) or {}).get('dataset')):
-            check, extra = _CHECKS[data['type'].split('.')[-1]]
-            root = data.get('data_root') or ''
-            files = [osp.join(root, path or '') for path in (data['ann_file'], data.get('data_prefix', {}).get('img'))]
-            more = data.get(extra)
-            sets[(check, *files, more and osp.join(root, more))] = None
-    if not sets:
-        raise ValueError(f'the config names no data set of {", ".join(_CHECKS)} to check')
-    for check, ann_file, image_dir, more in sets:
-        check(ann_file, image_dir, report, more, **options)
-
-
-_CHECKS = dict(CocoDataset=(check_coco, 'bbox_file'), MpiiDataset=(check_mpii, 'headbox_file'))
-
-
-def _leaves(data: Optional[dict]) -> Iterator[dict]:
-    """The data sets that a config's entry consists of: itself, or what it repeats or combines."""
-    if not data:
-        return
-    if data['type'].split('.')[-1] in _CHECKS:
-        yield data
-    for inner in [data.get('dataset'), *data.get('datasets', [])]:
-        yield from _leaves(inner)

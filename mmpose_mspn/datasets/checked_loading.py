@@ -18,23 +18,29 @@ class ChecksFiles:
     """For data sets of mmpose in COCO's style: clear errors, and a count of what is passed over.
 
     mmpose drops crowds, people without labelled keypoints and empty boxes without a word; here they are counted and
-    logged once. ``bbox_file`` lies below ``data_root``, as ``ann_file`` does.
+    logged once. The :attr:`other_files` lie below ``data_root``, as ``ann_file`` does.
 
     Raises:
-        FileNotFoundError: ``ann_file`` or ``bbox_file`` does not exist.
+        FileNotFoundError: ``ann_file`` or one of the :attr:`other_files` does not exist.
         ValueError: A file is empty or of another format, ``bbox_file`` names images that ``ann_file`` does not have, or
             nobody is left.
     """
 
-    # What the data set is called in messages, and how its files come about.
+    # What the data set is called in messages, how its files come about, and what they must hold.
     source = 'COCO'
     remedy = '`make data` writes synthetic people in the same layout'
+    needs = '"images" and people with a box and labelled keypoints'
+    # Attributes that name the files which may stand beside ann_file.
+    other_files = ('bbox_file', )
 
     def _join_prefix(self) -> None:
         super()._join_prefix()
-        if self.bbox_file and self.data_root and not osp.isabs(self.bbox_file):
-            self.bbox_file = osp.join(self.data_root, self.bbox_file)
-        for name, path in (('ann_file', self.ann_file), ('bbox_file', self.bbox_file)):
+        for name in self.other_files:
+            path = getattr(self, name)
+            if path and self.data_root and not osp.isabs(path):
+                setattr(self, name, osp.join(self.data_root, path))
+        for name in ('ann_file', *self.other_files):
+            path = getattr(self, name)
             if not path:
                 continue
             if not osp.exists(path):
@@ -57,7 +63,7 @@ class ChecksFiles:
         if not people:
             raise ValueError(f'{file} holds nobody to {"test" if self.test_mode else "train"} on'
                              + (f'; passed over: {passed_over}' if passed_over else '')
-                             + ': it needs "images" and people with a box and labelled keypoints')
+                             + f': it needs {self.needs}')
         if passed_over:
             print_log(f'{file}: {len(people)} people; passed over: {passed_over}', 'current')
         return people
@@ -81,8 +87,8 @@ class ChecksFiles:
 
     def _check_boxes(self) -> None:
         """Refuse boxes of other images."""
-        boxes = _read('bbox_file', self.bbox_file, list)
-        images = {image['id'] for image in _read('ann_file', self.ann_file, dict).get('images', [])}
+        boxes = load_json('bbox_file', self.bbox_file, list)
+        images = {image['id'] for image in load_json('ann_file', self.ann_file, dict).get('images', [])}
         unknown = sorted({box['image_id'] for box in boxes} - images)
         if unknown:
             raise ValueError(f'bbox_file {self.bbox_file} has boxes in {len(unknown)} images that are not in '
@@ -106,8 +112,17 @@ class ChecksFiles:
                              '--decode lists all such images') from error
 
 
-def _read(name: str, path: str, kind: type) -> Union[dict, list]:
-    """The content of a JSON file that must be a dict or a list."""
+def load_json(name: str, path: str, kind: type) -> Union[dict, list]:
+    """The content of a JSON file that must be a dict or a list.
+
+    Args:
+        name: What the file is called in messages.
+        path: The file.
+        kind: ``dict`` or ``list``.
+
+    Raises:
+        ValueError: It is not JSON, or of another kind.
+    """
     try:
         with open(path) as file:
             content = json.load(file)

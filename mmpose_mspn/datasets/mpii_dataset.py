@@ -1,12 +1,13 @@
 """MPII under the official protocol (PROTOCOL, "Training protocol")."""
-import json
 import os.path as osp
-from typing import List, Tuple
+from typing import List, Optional, Tuple
 
 import numpy as np
 from mmpose.datasets.datasets import MpiiDataset as MmposeMpiiDataset
 from scipy.io import loadmat
 
+from mmpose_mspn.datasets.checked_loading import ChecksFiles, load_json
+from mmpose_mspn.datasets.mpii_release import JOINTS
 from mmpose_mspn.registry import DATASETS
 
 PIXEL_STD = 200.
@@ -15,17 +16,21 @@ CENTRE_DROP = 15.
 """px at scale 1 by which the annotated centre moves down, so that the crop holds the feet."""
 HEAD_SHARE = 0.6
 """Share of the head box's diagonal that PCKh measures with."""
-JOINTS = 16
+PLACE_FIELDS = ('image', 'center', 'scale')
+LABEL_FIELDS = ('joints', 'joints_vis')
+"""Fields of a person; a test set has the first only."""
+NO_PLACE = 'without a finite centre and a scale > 0'
 
 
 @DATASETS.register_module()
-class MpiiDataset(MmposeMpiiDataset):
+class MpiiDataset(ChecksFiles, MmposeMpiiDataset):
     """mmpose's ``MpiiDataset``, with what the official protocol needs and the stock one does otherwise.
 
     - A labelled joint has visibility 2, since MPII says nothing about occlusion; others 0.
     - For training, joints count from 0, as the image's pixels do; the stock data set leaves MATLAB's 1. With
       ``test_mode`` they stay as annotated, because ``MpiiPCKAccuracy`` adds that 1 to the predictions.
     - With ``test_mode`` every annotated person comes out; the test set's file may lack ``joints`` and ``joints_vis``.
+    - For training, people without labelled joints, a scale > 0 or a finite centre are passed over, counted and logged.
     - ``headbox_file`` lies below ``data_root``, as ``ann_file`` does.
 
     ``bbox`` is the square of 200 · scale px around the corrected centre; ``WidenBBox(fixed=(.25, .25))`` gives the
@@ -33,40 +38,43 @@ class MpiiDataset(MmposeMpiiDataset):
 
     Raises:
         FileNotFoundError: ``ann_file`` or ``headbox_file`` does not exist.
-        ValueError: A person's entry is incomplete, or the head boxes do not match the people in number.
+        ValueError: ``ann_file`` is empty, not JSON or no list, or nobody in it is left; a person's entry is incomplete;
+            with ``test_mode``, a person has no finite centre or no scale > 0; or the head boxes do not match the people
+            in number.
     """
 
-    def _join_prefix(self) -> None:
-        super()._join_prefix()
-        if self.headbox_file and self.data_root and not osp.isabs(self.headbox_file):
-            self.headbox_file = osp.join(self.data_root, self.headbox_file)
-        for name, path in (('ann_file', self.ann_file), ('headbox_file', self.headbox_file)):
-            if path and not osp.exists(path):
-                raise FileNotFoundError(
-                    f'{name} {path} does not exist: put MPII there (images and the annotations that mmpose uses: '
-                    f'mpii_train.json, mpii_val.json, mpii_gt_val.mat), or change data_root (now {self.data_root})')
+    source = 'MPII'
+    remedy = 'docs/data.md says how'
+    needs = 'people with "image", a "center" and a "scale" > 0, and labelled joints to train on'
+    other_files = ('bbox_file', 'headbox_file')
 
     def _load_annotations(self) -> Tuple[List[dict], List[dict]]:
         """One entry a person, and one an image."""
-        with open(self.ann_file) as file:
-            annotations = json.load(file)
+        annotations = load_json('ann_file', self.ann_file, list)
         head_sizes = self._head_sizes(len(annotations)) if self.headbox_file else None
         people = []
         for index, annotation in enumerate(annotations):
-            people.append(self._person(index, annotation))
+            person = self._person(index, annotation)
+            if person is None:
+                self._passed_over[NO_PLACE] += 1
+                continue
             if head_sizes is not None:
-                people[-1]['head_size'] = head_sizes[index].reshape(1, 1)
+                person['head_size'] = head_sizes[index].reshape(1, 1)
+            people.append(person)
         images = {person['img_id']: dict(img_id=person['img_id'], img_path=person['img_path']) for person in people}
         return people, list(images.values())
 
-    def _person(self, index: int, annotation: dict) -> dict:
-        missing = {'image', 'center', 'scale'} - set(annotation)
-        if not self.test_mode:
-            missing |= {'joints', 'joints_vis'} - set(annotation)
-        if missing:
-            raise ValueError(f'person {index} of {self.ann_file} lacks {", ".join(sorted(missing))}')
+    def _person(self, index: int, annotation: dict) -> Optional[dict]:
+        """The entry of a person; ``None`` for one to pass over in training, who has no place in the image."""
+        self._check_fields(index, annotation)
         scale = np.float32(annotation['scale'])
         centre = np.array(annotation['center'], np.float32)
+        if centre.shape != (2, ) or not np.isfinite(centre).all() or not 0 < scale < np.inf:
+            if not self.test_mode:
+                return None
+            raise ValueError(f'person {index} of {self.ann_file} has center {annotation["center"]} and scale '
+                             f'{annotation["scale"]}: a test must answer for everyone, so write a finite x and y and a '
+                             'scale > 0')
         if centre[0] != -1:
             centre[1] += CENTRE_DROP * scale
         centre -= 1
@@ -86,9 +94,18 @@ class MpiiDataset(MmposeMpiiDataset):
             bbox_score=np.ones(1, np.float32),
             keypoints=(joints if self.test_mode else joints - 1)[None],
             keypoints_visible=np.where(labelled, 2, 0).astype(np.float32)[None],
+            num_keypoints=int(labelled.sum()),  # at 0 the stock rule passes the person over in training
             area=np.array([(2 * half)**2], np.float32),
             category_id=[1],
-            raw_ann_info={name: annotation[name] for name in ('image', 'center', 'scale')})
+            raw_ann_info={name: annotation[name] for name in PLACE_FIELDS})
+
+    def _check_fields(self, index: int, annotation: dict) -> None:
+        """Refuse an entry that lacks what is read from it."""
+        given = annotation if isinstance(annotation, dict) else {}
+        missing = {*PLACE_FIELDS, *(() if self.test_mode else LABEL_FIELDS)} - set(given)
+        if missing:
+            raise ValueError(f'person {index} of {self.ann_file} lacks {", ".join(sorted(missing))}: write all of the '
+                             'fields')
 
     def _head_sizes(self, people: int) -> np.ndarray:
         """(people,) px."""

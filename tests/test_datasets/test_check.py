@@ -127,7 +127,8 @@ def whole_body():
     ('keypoint outside the image', change((*PERSON, 'foot_kpts', 1), 48.5), 'foot_kpts 0 at (64, 48.5) in 64 x 48 px'),
     ('keypoint outside the image', change((*PERSON, 'righthand_kpts', slice(60, 63)), [65, 0, 1e-3]),
      'righthand_kpts 20 at (65, 0)'),
-    ('keypoints of another number', change((*PERSON, 'lefthand_kpts'), [0] * 60), 'lefthand_kpts has 60 values, not 63'),
+    ('keypoints of another number', change((*PERSON, 'lefthand_kpts'), [0] * 60),
+     'lefthand_kpts has 60 values, not 63'),
     ('incomplete entry', lambda content: content['annotations'][0].pop('face_kpts'), 'no face_kpts'),
     ('incomplete entry', lambda content: content['annotations'][0].pop('segmentation'), 'no segmentation'),
 ])
@@ -302,7 +303,7 @@ def config(folder, **changes):
         data_root=f'{folder}/',
         train_dataloader=dict(dataset=dict(type='RepeatDataset', times=2, dataset=dict(
             type='CombinedDataset', datasets=[train, train]))),
-        val_dataloader=dict(dataset=val), test_dataloader=dict(dataset=dict(val, bbox_file=COCO_BOXES, **changes))))
+        val_dataloader=dict(dataset=val), test_dataloader=dict(dataset={**val, 'bbox_file': COCO_BOXES, **changes})))
 
 
 def test_config_checks_each_of_its_files_once(folders, tmp_path):
@@ -342,8 +343,7 @@ def run_tool(*arguments):
 
 def test_tool_fails_on_problems_and_says_them(folders, tmp_path):
     config(folders['coco']).dump(tmp_path / 'config.py')
-    for arguments in ([tmp_path / 'config.py'], ['--crowdpose', folders['crowdpose']]):
-        good = run_tool(*arguments)
-        assert (good.returncode, good.stdout.strip()) == (0, 'no problems found'), good.stderr
+    good = run_tool(tmp_path / 'config.py')
+    assert (good.returncode, good.stdout.strip()) == (0, 'no problems found'), good.stderr
     bad = run_tool('--wholebody', tmp_path)
     assert bad.returncode == 1 and 'missing file: 2' in bad.stdout, bad.stderr

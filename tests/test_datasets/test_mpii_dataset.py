@@ -1,10 +1,12 @@
 """MPII under the official protocol, with the stock metric."""
 import json
+import logging
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from mmengine.logging import MMLogger
 from mmengine.structures import InstanceData
 from mmpose.evaluation.metrics import MpiiPCKAccuracy
 from mmpose.registry import DATASETS
@@ -118,6 +120,82 @@ def test_joints_of_another_number_are_refused(folder):
     (folder / 'people.json').write_text(json.dumps([dict(person(1), joints=[[1, 1]] * 15)]))
     with pytest.raises(ValueError, match=r'must have 16 joints'):
         build(folder)
+
+
+# ---------------------------------------------------------------- bad input
+
+
+@pytest.fixture
+def logged():
+    """What mmengine's logger says of people passed over."""
+    messages = []
+    handler = logging.Handler()
+    handler.addFilter(lambda record: 'passed over' in record.getMessage())
+    handler.emit = lambda record: messages.append(record.getMessage())
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(handler)
+    yield messages
+    logger.removeHandler(handler)
+
+
+@pytest.mark.parametrize('content, message', [
+    ('', 'ann_file .*people.json is empty: fetch or write it again'),
+    ('[{"image": ', r'ann_file .*people.json is not JSON \(.*\): fetch or write it again'),
+    ('{"images": []}', 'ann_file .*people.json must hold a list, got a dict'),
+    ('[]', 'people.json holds nobody to train on: it needs people with "image", a "center"'),
+    ('[7]', 'person 0 of .*people.json lacks center, image, joints, joints_vis, scale: write all'),
+])
+def test_annotation_files_of_another_content_are_refused(content, message, folder):
+    (folder / 'people.json').write_text(content)
+    with pytest.raises(ValueError, match=message):
+        build(folder)
+
+
+NAN, INF = float('nan'), float('inf')
+WITHOUT_PLACE = [dict(scale=0), dict(scale=-.5), dict(scale=NAN), dict(scale=INF), dict(scale=None),
+                 dict(center=[NAN, 60.]), dict(center=[100., -INF]), dict(center=[100.]), dict(center=None)]
+
+
+@pytest.mark.parametrize('changes', WITHOUT_PLACE)
+def test_people_without_a_place_are_passed_over_in_training(changes, folder, logged):
+    (folder / 'people.json').write_text(json.dumps([person(1), {**person(2), **changes}, person(3)]))
+    people = build(folder)
+    assert [people[number]['id'] for number in range(len(people))] == [0, 2]
+    assert logged == [f'{folder}/people.json: 2 people; passed over: 1 without a finite centre and a scale > 0']
+
+
+@pytest.mark.parametrize('changes', WITHOUT_PLACE)
+def test_a_test_asks_for_the_place_of_everyone(changes, folder):
+    (folder / 'people.json').write_text(json.dumps([person(1), {**person(2), **changes}]))
+    with pytest.raises(ValueError, match=r'person 1 of .*people.json has center .* and scale .*: a test must answer'):
+        build(folder, test_mode=True)
+
+
+@pytest.mark.parametrize('joints', [[[-1, -1]] * 16, [[30, 40]] * 16])
+def test_people_without_labelled_joints_are_passed_over_in_training(joints, folder, logged):
+    unlabelled = {**person(1), 'joints': joints, 'joints_vis': [0] * 16}
+    (folder / 'people.json').write_text(json.dumps([unlabelled, person(2)]))
+    assert build(folder)[0]['id'] == 1
+    assert logged == [f'{folder}/people.json: 1 people; passed over: 1 without keypoints']
+    assert len(build(folder, test_mode=True)) == 2
+
+
+def test_a_file_in_which_nobody_is_left_says_why(folder):
+    (folder / 'people.json').write_text(json.dumps([{**person(1), 'scale': 0}, {**person(2), 'joints_vis': [0] * 16}]))
+    with pytest.raises(ValueError, match='holds nobody to train on; passed over: 1 without a finite centre and a scale '
+                                         '> 0, 1 without keypoints: it needs people'):
+        build(folder)
+
+
+def test_sound_people_are_not_spoken_of(folder, logged):
+    assert len(build(folder)) == len(build(folder, test_mode=True, headbox_file='heads.mat')) == 3
+    assert logged == []
+
+
+def test_an_image_that_does_not_decode_is_named(folder):
+    (folder / person(2)['image']).write_bytes(b'no image')
+    with pytest.raises(ValueError, match='image .*000000002.jpg is missing or does not decode'):
+        build(folder, pipeline=TEST_PIPELINE)[1]
 
 
 @pytest.mark.skipif(not SAMPLE.exists(), reason=f'{SAMPLE} is not there')
