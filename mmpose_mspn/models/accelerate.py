@@ -7,17 +7,23 @@ from mmcv.cnn import fuse_conv_bn
 from mmengine.model.utils import revert_sync_batchnorm
 from torch import nn
 
+from mmpose_mspn.models.packed import can_pack, pack
+
+CACHED = 4 * 256 * 192 * 4
+"""Bytes of a colour of the crops that pass a CPU's caches best together: four crops of 256×192 in float32."""
+
 
 def accelerate(model: nn.Module, dtype: Optional[torch.dtype] = None) -> nn.Module:
     """A copy of a pose estimator that predicts the same in less time.
 
     Norms are folded into the convolutions before them and the weights are laid out channels last, in which CPUs and
-    tensor cores convolve faster. The copy is in eval mode and cannot be trained.
+    tensor cores convolve faster. On a CPU, convolutions are also packed with the addition and the ReLU behind them
+    (``packed.py``), and a batch passes in pieces that fit the caches. The copy is in eval mode and cannot be trained.
 
     Args:
         model: Any pose estimator; it stays as it is.
-        dtype: ``torch.bfloat16`` or ``torch.float16`` runs ``predict`` under autocast of that type, which moves
-            keypoints by fractions of a pixel; ``None`` keeps float32.
+        dtype: ``torch.bfloat16`` or ``torch.float16`` runs ``predict`` in that type, which moves keypoints by
+            fractions of a pixel; ``None`` keeps float32.
 
     Raises:
         ValueError: ``dtype`` is another type.
@@ -28,8 +34,13 @@ def accelerate(model: nn.Module, dtype: Optional[torch.dtype] = None) -> nn.Modu
     fast.eval()
     fast = fuse_conv_bn(fast).to(memory_format=torch.channels_last)
     fast.requires_grad_(False)
+    device = next(fast.parameters()).device
+    if can_pack(device, dtype):
+        pack(fast, dtype)
     if dtype is not None:
         _autocast_predict(fast, dtype)
+    if device.type == 'cpu':
+        _predict_in_pieces(fast, CACHED // (dtype or torch.float32).itemsize)
     return fast
 
 
@@ -41,3 +52,18 @@ def _autocast_predict(model: nn.Module, dtype: torch.dtype) -> None:
             return predict(inputs, *args, **kwargs)
 
     model.predict = autocast_predict
+
+
+def _predict_in_pieces(model: nn.Module, pixels: int) -> None:
+    """``pixels`` at a time, those of mirrored crops included."""
+    predict = model.predict
+    views = 2 if (model.test_cfg or {}).get('flip_test', False) else 1
+
+    def predict_in_pieces(inputs: torch.Tensor, data_samples: list):
+        size = max(1, pixels // (inputs.shape[2] * inputs.shape[3] * views))
+        found = []
+        for start in range(0, len(inputs), size):
+            found += predict(inputs[start:start + size], data_samples[start:start + size])
+        return found
+
+    model.predict = predict_in_pieces

@@ -5,8 +5,10 @@ way up; every stage but the last hands its features of each resolution to the ne
 """
 from typing import List, Optional, Tuple, Union
 
+import torch
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
+from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
 from mmpose.models.backbones.base_backbone import BaseBackbone
 from mmpose.registry import MODELS as MMPOSE_MODELS
 from torch import Tensor, nn
@@ -42,11 +44,23 @@ class UpUnit(BaseModule):
         """The unit's feature and the sum that the next stage's encoder adds, or ``None``."""
         out = self.lateral(encoded)
         if self.up is not None:
-            out = out + self.up(F.interpolate(coarser, size=out.shape[2:], mode='bilinear', align_corners=True))
+            out = out + self._from_coarser(coarser, encoded.shape[2:])
         out = F.relu(out, inplace=True)
         if self.skip_encoder is None:
             return out, None
         return out, self.skip_encoder(encoded) + self.skip_decoder(out)
+
+    def _from_coarser(self, coarser: Tensor, size: torch.Size) -> Tensor:
+        """The coarser unit's feature, resized and convolved."""
+        if not self.training and isinstance(self.up.norm, (_BatchNorm, nn.Identity)):
+            # The weights of the resize add up to 1, and so it commutes with 1×1 convolutions and fixed norms. In this
+            # order the convolution has a quarter of the places.
+            return _resize(self.up(coarser), size)
+        return self.up(_resize(coarser, size))
+
+
+def _resize(feature: Tensor, size: torch.Size) -> Tensor:
+    return F.interpolate(feature, size=size, mode='bilinear', align_corners=True)
 
 
 class Stage(BaseModule):
