@@ -1,88 +1,88 @@
 #!/usr/bin/env python3
-"""Time this package against mmpose's own MSPN, side by side in one process.
+"""Time this package against mmpose's own MSPN, side by side.
 
-    python benchmarks/compare.py [--rounds 7] [--device cpu] [--only WORD] [--out benchmarks/results]
+    python benchmarks/compare.py [--rounds 5] [--device cpu] [--only WORD] [--official DIR] [--out docs/benchmark]
 
-The two sides of a row take turns, so that a machine whose speed drifts slows both. Each row first checks that both
-compute the same, or says why they cannot. Quote the ratios: seconds depend on the machine.
+The sides of a row take turns, so that a machine whose speed drifts slows all. Each row first checks that both
+compute the same, or says where and why not. Quote the ratios: seconds depend on the machine. ``--official`` adds the
+official code's network, from a clone of it. About 25 minutes on two cores.
 """
 import argparse
 import json
 import platform
-import statistics
-import time
 from pathlib import Path
-from typing import Callable, List
+from typing import List
 
 import torch
+from ceiling import efficiency
 from mmengine.registry import init_default_scope
-from rows import ROWS, Row
+from peers import Official
+from processes import PROCESS_ROWS
+from rows import ROWS
 
 import mmpose_mspn  # noqa: F401  mends the stack
 
 
-def seconds(work: Callable[[], object], device: str) -> float:
-    if device != 'cpu':
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    work()
-    if device != 'cpu':
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
+def reached(result: dict) -> str:
+    if result['goal'] is None:
+        return ''
+    good = result['ratio'] >= result['goal'] if result['goal'] > 1 else result['ratio'] <= result['goal']
+    return f"{'≥' if result['goal'] > 1 else '≤'} {result['goal']:g}: {'yes' if good else 'no'}"
 
 
-def measure(row: Row, rounds: int, device: str) -> dict:
-    """Medians of both sides and of the ratio, turn by turn."""
-    pair = row.make(device)
-    note = pair.check()
-    for work in (pair.ours, pair.theirs):  # warm-up
-        work()
-    ours, theirs = [], []
-    for _ in range(rounds):
-        ours.append(seconds(pair.ours, device))
-        theirs.append(seconds(pair.theirs, device))
-    ratios = [b / a for a, b in zip(ours, theirs)]
-    return dict(
-        row=row.name, ours_ms=1000 * statistics.median(ours), mmpose_ms=1000 * statistics.median(theirs),
-        ratio=statistics.median(ratios), ratio_min=min(ratios), ratio_max=max(ratios), same=note)
+def line(r: dict) -> str:
+    spread = f" ({r['ratio_min']:.2f}-{r['ratio_max']:.2f})" if 'ratio_min' in r else ''
+    official = f"{r['official']:.1f}" if 'official' in r else ''
+    return (f"| {r['row']} | {r['unit']} | {r['ours']:.1f} | {r['mmpose']:.1f} | {official} | "
+            f"**{r['ratio']:.2f}×**{spread} | {reached(r)} | {r['same']} |")
 
 
 def table(results: List[dict]) -> str:
-    lines = ['| row | ours, ms | mmpose, ms | ratio (min-max) | the same result? |', '| --- | --- | --- | --- | --- |']
-    for r in results:
-        lines.append(f"| {r['row']} | {r['ours_ms']:.1f} | {r['mmpose_ms']:.1f} | **{r['ratio']:.2f}×** "
-                     f"({r['ratio_min']:.2f}-{r['ratio_max']:.2f}) | {r['same']} |")
-    return '\n'.join(lines)
+    return '\n'.join(['| row | unit | ours | mmpose | official | ratio to mmpose (min-max) | goal | the same result? |',
+                      '| --- | --- | --- | --- | --- | --- | --- | --- |', *map(line, results)])
 
 
 def machine(device: str) -> dict:
     import mmcv
     import mmpose
-    name = torch.cuda.get_device_name() if device != 'cpu' else platform.processor() or platform.machine()
-    return dict(device=name, threads=torch.get_num_threads(), torch=torch.__version__, mmpose=mmpose.__version__,
+    name = torch.cuda.get_device_name() if device != 'cpu' else cpu_name()
+    return dict(machine=name, threads=torch.get_num_threads(), torch=torch.__version__, mmpose=mmpose.__version__,
                 mmcv=mmcv.__version__, python=platform.python_version())
+
+
+def cpu_name() -> str:
+    info = Path('/proc/cpuinfo')
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(':')[1].strip() for line in lines if line.startswith('model name')]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--rounds', type=int, default=7, help='turns of each row, >= 1')
+    parser.add_argument('--rounds', type=int, default=5, help='turns of each row, >= 1')
     parser.add_argument('--device', default='cpu', help='cpu or cuda')
     parser.add_argument('--only', default='', help='rows whose name holds this word')
-    parser.add_argument('--out', default='benchmarks/results', help='path without suffix of the table and the JSON')
+    parser.add_argument('--official', metavar='DIR', help='clone of megvii-detection/MSPN')
+    parser.add_argument('--out', default='docs/benchmark', help='path without suffix of the table and the JSON')
     args = parser.parse_args()
     init_default_scope('mmpose')
     torch.manual_seed(0)
-    results = []
-    for row in ROWS:
-        if args.only in row.name:
-            results.append(measure(row, args.rounds, args.device))
-            print(table(results[-1:]).splitlines()[-1], flush=True)
+    official = Official(args.official) if args.official else None
     about = dict(machine(args.device), rounds=args.rounds)
+    print(about)
+    results = []
+    for row in [*ROWS, *PROCESS_ROWS]:
+        if args.only in row.name:
+            results.append(row.measure(args.rounds, args.device, official))
+            print(line(results[-1]), flush=True)
+    share = efficiency(results, args.device)
     out = Path(args.out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.with_suffix('.json').write_text(json.dumps(dict(about=about, rows=results), indent=2))
-    out.with_suffix('.md').write_text(f"{about}\n\n{table(results)}\n")
-    print(f'\n{about}\n\n{table(results)}')
+    out.with_suffix('.json').write_text(json.dumps(dict(about=about, rows=results, efficiency=share), indent=2))
+    said = ', '.join(f'{name} {value}' for name, value in about.items())
+    page = '\n\n'.join([said, table(results), *share.values()])
+    out.with_suffix('.md').write_text(page + '\n')
+    print(page)
 
 
 if __name__ == '__main__':

@@ -1,63 +1,26 @@
-"""The rows of compare.py: for each the same work by this package and by mmpose's own MSPN."""
-from dataclasses import dataclass
-from typing import Callable, List, Tuple
+"""The rows of compare.py that are timed within its process: the same work by this package and by mmpose's own MSPN."""
+import pickle
+import tempfile
+from typing import Callable, List, Optional, Tuple
 
 import numpy as np
 import torch
+from mmengine.dataset import pseudo_collate
 from mmengine.structures import InstanceData
+from mmengine.utils import get_installed_path
 from mmpose.codecs import MegviiHeatmap
-from mmpose.registry import MODELS
+from mmpose.registry import DATASETS
 from mmpose.structures import MultilevelPixelData, PoseDataSample
+from peers import FLIP, HEATMAP, INPUT, KERNELS, KEYPOINTS, pair
+from timing import Row, Sides, Work
 from torch import nn
+from torch.utils.data import DataLoader
 
 from mmpose_mspn import CoarseToFineHeatmap, accelerate
-from mmpose_mspn.checkpoints import convert
+from mmpose_mspn.apis.config import load_config
+from mmpose_mspn.datasets.synthetic import generate
 
-INPUT, HEATMAP, KEYPOINTS = (192, 256), (48, 64), 17
-KERNELS = (15, 11, 9, 7, 5)
-FLIP = [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15]
-OUR_CODEC = dict(type='mmpose_mspn.CoarseToFineHeatmap', input_size=INPUT, heatmap_size=HEATMAP, kernel_sizes=KERNELS)
-THEIR_CODECS = [dict(type='MegviiHeatmap', input_size=INPUT, heatmap_size=HEATMAP, kernel_size=k) for k in KERNELS]
-
-
-@dataclass
-class Pair:
-    """Both sides' work, and a check that says in words how far they agree."""
-    ours: Callable[[], object]
-    theirs: Callable[[], object]
-    check: Callable[[], str]
-
-
-@dataclass
-class Row:
-    name: str
-    make: Callable[[str], Pair]
-
-
-def models(num_stages: int, device: str) -> Tuple[nn.Module, nn.Module]:
-    """Our estimator and mmpose's with the same weights."""
-    preprocessor = dict(type='PoseDataPreprocessor')
-    test_cfg = dict(flip_test=True, flip_mode='heatmap', shift_heatmap=False)
-    ours = MODELS.build(dict(
-        type='mmpose_mspn.TopdownPoseEstimator', data_preprocessor=preprocessor, test_cfg=test_cfg,
-        backbone=dict(type='mmpose_mspn.MSPN', num_stages=num_stages),
-        head=dict(type='mmpose_mspn.MSPNHead', num_stages=num_stages, out_channels=KEYPOINTS, decoder=OUR_CODEC)))
-    coarse = dict(type='KeypointMSELoss', use_target_weight=True, loss_weight=0.25)
-    fine = dict(type='KeypointOHKMMSELoss', use_target_weight=True, loss_weight=1.)
-    levels = [0, 1, 2, 3] * (num_stages - 1) + [1, 2, 3, 4]
-    theirs = MODELS.build(dict(
-        type='TopdownPoseEstimator', data_preprocessor=preprocessor, test_cfg=test_cfg,
-        backbone=dict(type='MSPN', num_stages=num_stages, num_blocks=[3, 4, 6, 3]),
-        head=dict(type='MSPNHead', num_stages=num_stages, out_channels=KEYPOINTS, level_indices=levels,
-                  loss=[coarse, coarse, coarse, fine] * num_stages, decoder=THEIR_CODECS[-1])))
-    with torch.no_grad():  # norms that do something
-        for module in theirs.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.running_var.uniform_(0.5, 1.5)
-    ours.load_state_dict(convert(theirs.state_dict()))
-    for model in (ours, theirs):
-        model.to(device).eval()
-    return ours, theirs
+Maker = Callable[..., Sides]
 
 
 def people(batch: int) -> Tuple[np.ndarray, np.ndarray]:
@@ -93,18 +56,18 @@ def their_labels(batch: int, device: str) -> List[PoseDataSample]:
         sample.gt_fields = MultilevelPixelData(
             heatmaps=[torch.from_numpy(e['heatmaps']).to(device) for e in encoded])
         sample.gt_instance_labels = InstanceData(keypoint_weights=torch.tensor(
-            np.stack([e['keypoint_weights'] for e in encoded], 1), dtype=torch.float32, device=device))
+            np.stack([e['keypoint_weights'] for e in encoded]), dtype=torch.float32, device=device))
     return made
 
 
-def prediction(num_stages: int, batch: int, dtype=None, fast: bool = True) -> Callable[[str], Pair]:
-    def make(device: str) -> Pair:
-        ours, theirs = models(num_stages, device)
+def prediction(num_stages: int, batch: int, dtype: Optional[torch.dtype] = None) -> Maker:
+    def make(device: str, official: object) -> Sides:
+        ours, theirs = pair(num_stages, device)
         exact = ours
-        ours = accelerate(ours, dtype) if fast else ours
+        ours = accelerate(ours, dtype)
         images = torch.randn(batch, 3, INPUT[1], INPUT[0], device=device)
 
-        def predict(model: nn.Module) -> Callable[[], object]:
+        def predict(model: nn.Module) -> Work:
             def work() -> object:
                 with torch.no_grad():
                     return model.predict(images, samples(batch))
@@ -121,41 +84,52 @@ def prediction(num_stages: int, batch: int, dtype=None, fast: bool = True) -> Ca
                     for a, b in zip(predict(ours)(), predict(exact)())])
             return (f'heatmaps to {gap:.0e} of their std; the decodes differ by design; against our own float32 '
                     f'network as built: median {np.median(distance):.3f} px')
-        return Pair(predict(ours), predict(theirs), check)
+        forward = None
+        if official is not None:
+            network = official.network(exact.state_dict(), num_stages, device)
+            decoder = exact.head.decoder
+
+            def forward() -> object:  # its network, flip test and our decode
+                with torch.no_grad():
+                    maps = network(images) + network(images.flip(-1)).flip(-1)[:, FLIP]
+                    return decoder.batch_decode(maps / 2)
+        return Sides(predict(ours), predict(theirs), check, forward)
     return make
 
 
-def training(num_stages: int, batch: int, autocast: bool = False) -> Callable[[str], Pair]:
-    def make(device: str) -> Pair:
-        ours, theirs = models(num_stages, device)
+def step(model: nn.Module, images: torch.Tensor, labels: list, amp: bool, fused: bool) -> Work:
+    """A whole training step: forward, backward, optimiser."""
+    model.train()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-5, fused=fused)
+
+    def work() -> float:
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=amp):
+            losses = model.loss(images, labels)
+        total, _ = model.parse_losses(losses)
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        return total.item()
+
+    return work
+
+
+def training(num_stages: int, batch: int, autocast: bool = False) -> Maker:
+    def make(device: str, official: object) -> Sides:
+        ours, theirs = pair(num_stages, device)
         ours.to(memory_format=torch.channels_last)
         images = torch.randn(batch, 3, INPUT[1], INPUT[0], device=device)
-        kind = torch.device(device).type
-
-        def step(model: nn.Module, labels: list, amp: bool, **adam) -> Callable[[], object]:
-            model.train()
-            optimizer = torch.optim.Adam(model.parameters(), lr=1e-5, **adam)
-
-            def work() -> object:
-                with torch.autocast(kind, torch.bfloat16, enabled=amp):
-                    losses = model.loss(images, labels)
-                total, _ = model.parse_losses(losses)
-                optimizer.zero_grad()
-                total.backward()
-                optimizer.step()
-                return total.item()
-            return work
 
         def check() -> str:
             return ('the same network (see prediction); targets and masks differ by design' +
                     ("; mmpose's head dies under bf16 autocast, so its side is float32" if autocast else ''))
-        return Pair(step(ours, our_labels(batch, device), autocast, fused=True),
-                    step(theirs, their_labels(batch, device), False), check)
+        return Sides(step(ours, images, our_labels(batch, device), autocast, fused=True),
+                     step(theirs, images, their_labels(batch, device), False, fused=False), check)
     return make
 
 
-def targets(batch: int) -> Callable[[str], Pair]:
-    def make(device: str) -> Pair:
+def targets(batch: int) -> Maker:
+    def make(device: str, official: object) -> Sides:
         joints, visible = people(batch)
         codec = CoarseToFineHeatmap(INPUT, HEATMAP, KERNELS)
         codecs = [MegviiHeatmap(INPUT, HEATMAP, k) for k in KERNELS]
@@ -171,12 +145,12 @@ def targets(batch: int) -> Callable[[str], Pair]:
         def check() -> str:
             apart = ((ours() - theirs()).abs().amax((3, 4)) > 1).float().mean().item()
             return f'{100 * apart:.0f} % of the maps differ by more than 1 of 255: the maximum is 255 here, not there'
-        return Pair(ours, theirs, check)
+        return Sides(ours, theirs, check)
     return make
 
 
-def decode(batch: int) -> Callable[[str], Pair]:
-    def make(device: str) -> Pair:
+def decode(batch: int) -> Maker:
+    def make(device: str, official: object) -> Sides:
         codec = CoarseToFineHeatmap(INPUT, HEATMAP, KERNELS)
         their = MegviiHeatmap(INPUT, HEATMAP, 5)
         joints, visible = people(batch)
@@ -192,16 +166,43 @@ def decode(batch: int) -> Callable[[str], Pair]:
         def check() -> str:
             gap = np.linalg.norm(np.array(ours()[0]) - np.array([k for k, _ in theirs()]), axis=-1)
             return f'median {np.median(gap):.1f} px apart: the official rule here, another there'
-        return Pair(ours, theirs, check)
+        return Sides(ours, theirs, check)
+    return make
+
+
+def data_loading(batch: int) -> Maker:
+    """A worker reads, crops, augments and encodes a batch and hands it over."""
+    def make(device: str, official: object) -> Sides:
+        folder = tempfile.mkdtemp()
+        generate(folder, train=40, val=1, workers=1, progress=False)
+        name = 'td-hm_mspn50_8xb32-210e_coco-256x192.py'
+        ours = load_config(f'configs/body_2d_keypoint/topdown_heatmap/coco/{name}', data_root=folder)
+        home = get_installed_path('mmpose')
+        theirs = load_config(f'{home}/.mim/configs/body_2d_keypoint/topdown_heatmap/coco/{name}', data_root=folder)
+        loaders, sizes = [], []
+        for cfg in (ours, theirs):
+            people = DATASETS.build(cfg.train_dataloader.dataset)
+            chosen = torch.utils.data.Subset(people, range(2 * batch))
+            loaders.append(DataLoader(chosen, batch, num_workers=1, collate_fn=pseudo_collate, persistent_workers=True))
+            sizes.append(len(pickle.dumps(next(iter(loaders[-1])))))
+
+        def load(loader: DataLoader) -> Work:
+            return lambda: sum(1 for _ in loader)
+
+        def check() -> str:
+            return (f'two batches; the same crops and augmentation; a batch is {sizes[0] / 1e6:.1f} MB against '
+                    f'{sizes[1] / 1e6:.1f} MB ({sizes[1] / sizes[0]:.1f}× less): keypoints, not heatmaps')
+        return Sides(*map(load, loaders), check)
     return make
 
 
 ROWS = [
-    Row('4-stage prediction, batch 8, flip test, decode', prediction(4, 8)),
-    Row('4-stage prediction, batch 8, flip test, decode, bf16', prediction(4, 8, torch.bfloat16)),
-    Row('1-stage prediction, batch 1, flip test, decode', prediction(1, 1)),
-    Row('2-stage training step, batch 8', training(2, 8)),
-    Row('2-stage training step, batch 8, bf16 autocast', training(2, 8, autocast=True)),
-    Row('targets of 32 people, five levels', targets(32)),
-    Row('decode, 32 people', decode(32)),
+    Row('4-stage prediction, batch 8, flip test, decode', 1.5, prediction(4, 8)),
+    Row('4-stage prediction, batch 8, flip test, decode, bf16', 2.7, prediction(4, 8, torch.bfloat16)),
+    Row('1-stage prediction, batch 1, flip test, decode', 1.25, prediction(1, 1)),
+    Row('2-stage training step, batch 8', 1.3, training(2, 8)),
+    Row('2-stage training step, batch 8, bf16 autocast', 2.2, training(2, 8, autocast=True)),
+    Row('targets of 32 people, five levels, ready for the loss', 8, targets(32)),
+    Row('data worker to batch, 32 people', 2, data_loading(32)),
+    Row('decode, 32 people', 5, decode(32)),
 ]

@@ -2,6 +2,7 @@
 import argparse
 
 from mmpose_mspn.apis.inference import KEYPOINT_THRESHOLD, infer
+from mmpose_mspn.models.accelerate import DTYPES
 
 
 def parse_args() -> argparse.Namespace:
@@ -23,6 +24,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--kpt-thr', type=float, default=KEYPOINT_THRESHOLD, metavar='SCORE',
                         help='do not draw keypoints that score lower; 0.5 is no evidence, 1.5 a full peak of the '
                         'heatmap (default: %(default)s)')
+    parser.add_argument('--fast', nargs='?', const='float32', choices=DTYPES, metavar='DTYPE',
+                        help='a copy of the model that predicts the same in less time (float32, the default), or '
+                        'fractions of a pixel off in still less (bfloat16, float16)')
     parser.add_argument('--device', help='such as cpu or cuda:1 (default: cuda:0 where there is one, else cpu)')
     return parser.parse_args()
 

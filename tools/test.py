@@ -3,7 +3,8 @@
 from mmengine.fileio import dump
 from mmengine.runner import Runner
 
-from mmpose_mspn.apis.options import run_config, run_parser
+from mmpose_mspn.apis.options import run_config, run_parser, use_fast_test
+from mmpose_mspn.models.accelerate import DTYPES
 
 
 def main() -> None:
@@ -11,12 +12,17 @@ def main() -> None:
     parser.add_argument('checkpoint', nargs='?', help='checkpoint file; an ensemble names its own in the config')
     parser.add_argument('--out', help='file (.json, .yaml or .pkl) for the metrics')
     parser.add_argument('--dump', help='file (.pkl) for all predictions')
+    parser.add_argument('--fast', nargs='?', const='float32', choices=DTYPES, metavar='DTYPE',
+                        help='test a copy with folded norms and packed convolutions, which predicts the same (float32, '
+                        'the default) or fractions of a pixel off (bfloat16, float16)')
     parser.add_argument('--badcase', action='store_true', help='analyse the worst cases by badcase of the config')
     args = parser.parse_args()
     cfg = run_config(args)
     if not args.checkpoint and 'members' not in cfg.model:
         parser.error('the checkpoint is missing: only an ensemble goes without')
     cfg.load_from = args.checkpoint
+    if args.fast:
+        use_fast_test(cfg, args.fast)
     if args.dump:
         evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
         cfg.test_evaluator = [*evaluators, dict(type='DumpResults', out_file_path=args.dump)]

@@ -13,6 +13,8 @@ from mmpose.registry import VISUALIZERS
 from mmpose.structures import PoseDataSample, merge_data_samples
 from torch import nn
 
+from mmpose_mspn.models.accelerate import DTYPES, accelerate
+
 from .boxes import Boxes, DetectorBoxes, FileBoxes, usable, whole_image
 from .inputs import Frame, Images, Video, open_source
 from .loading import check_file, choose_device, load_pose_model
@@ -35,7 +37,8 @@ def infer(source: PathLike,
           det_checkpoint: Optional[PathLike] = None,
           bbox_thr: float = 0.3,
           kpt_thr: float = KEYPOINT_THRESHOLD,
-          device: Optional[str] = None) -> Dict[str, int]:
+          device: Optional[str] = None,
+          fast: Optional[str] = None) -> Dict[str, int]:
     """Find the keypoints of people, draw them and write them down.
 
     ``out_dir`` gets each picture under its own name with the skeletons drawn (of a video, ``<name>.mp4``), and
@@ -58,6 +61,7 @@ def infer(source: PathLike,
         bbox_thr: Boxes with a lower score are left out, 0 … 1.
         kpt_thr: Joints with a lower score are not drawn, >= 0; all are written. See :data:`KEYPOINT_THRESHOLD`.
         device: Of torch; default: the first GPU where there is one, else the CPU.
+        fast: ``'float32'``, ``'bfloat16'`` or ``'float16'``: predict with :func:`mmpose_mspn.accelerate`'s copy.
 
     Returns:
         Counts: ``images`` predicted on (of a video, frames), ``instances`` found in them, images ``skipped`` because
@@ -69,7 +73,7 @@ def infer(source: PathLike,
         ImportError: A detector is asked for and mmdet is not installed.
         ValueError: An argument, or what is in a file, is wrong; nothing decodes.
     """
-    _check_options(boxes, ann_file, det_config, det_checkpoint, bbox_thr, kpt_thr)
+    _check_options(boxes, ann_file, det_config, det_checkpoint, bbox_thr, kpt_thr, fast)
     check_file('config', config)
     check_file('checkpoint', checkpoint)
     device = choose_device(device)
@@ -78,6 +82,8 @@ def infer(source: PathLike,
     # Before the pose estimator: the scope of the model built last stays the default.
     find_boxes = _box_source(frames, boxes, ann_file, det_config, det_checkpoint, device)
     model = load_pose_model(config, checkpoint, device)
+    if fast is not None:
+        model = accelerate(model, DTYPES[fast])
     visualizer = _build_visualizer(model)
 
     images: List[dict] = []
@@ -128,7 +134,9 @@ def predict(model: nn.Module, frame: Frame, boxes: np.ndarray) -> List[PoseDataS
 
 
 def _check_options(boxes: Optional[PathLike], ann_file: Optional[PathLike], det_config: Optional[PathLike],
-                   det_checkpoint: Optional[PathLike], bbox_thr: float, kpt_thr: float) -> None:
+                   det_checkpoint: Optional[PathLike], bbox_thr: float, kpt_thr: float, fast: Optional[str]) -> None:
+    if fast is not None and fast not in DTYPES:
+        raise ValueError(f'fast must be one of {", ".join(DTYPES)}, got {fast!r}')
     if boxes is not None and (det_config is not None or det_checkpoint is not None):
         raise ValueError('boxes and det_config / det_checkpoint exclude each other: give the boxes or a detector')
     if (det_config is None) != (det_checkpoint is None):

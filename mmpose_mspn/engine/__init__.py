@@ -1,4 +1,5 @@
 """What training needs beyond mmengine."""
+from .accelerated_test import AcceleratedTestHook
 from .amp import CPUAmpOptimWrapper
 from .atomic_checkpoint import AtomicCheckpointHook
 from .channels_last import ChannelsLastHook
@@ -8,6 +9,7 @@ from .non_finite_loss import NonFiniteLossError, NonFiniteLossHook
 from .resumable_data import ResumableDataHook
 
 __all__ = [
-    'AtomicCheckpointHook', 'CPUAmpOptimWrapper', 'CPUDistributedDataParallel', 'ChannelsLastHook', 'MpiiSubmission',
-    'NonFiniteLossError', 'NonFiniteLossHook', 'ResumableDataHook', 'prepare_launch'
+    'AcceleratedTestHook', 'AtomicCheckpointHook', 'CPUAmpOptimWrapper', 'CPUDistributedDataParallel',
+    'ChannelsLastHook', 'MpiiSubmission', 'NonFiniteLossError', 'NonFiniteLossHook', 'ResumableDataHook',
+    'prepare_launch'
 ]

@@ -9,6 +9,8 @@ from torch import nn
 
 from mmpose_mspn.models.packed import can_pack, pack
 
+DTYPES = {'float32': None, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
+"""What ``accelerate`` takes, by the names that options use."""
 CACHED = 4 * 256 * 192 * 4
 """Bytes of a colour of the crops that pass a CPU's caches best together: four crops of 256×192 in float32."""
 

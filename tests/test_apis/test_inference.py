@@ -140,6 +140,13 @@ class TestSources:
         assert [instance['keypoints']] == setup.expected(read(setup, NAMES[0]))
         assert instance['score'] == pytest.approx(np.mean(instance['keypoints'], 0)[2], abs=1e-6)
 
+    def test_fast_finds_the_same(self, setup):
+        setup.infer(setup.images / NAMES[0])
+        expected = joints_of(setup.predictions()['images'][0])
+        setup.infer(setup.images / NAMES[0], fast='float32')
+        found = joints_of(setup.predictions()['images'][0])
+        assert np.median(np.abs(np.array(found) - np.array(expected))) < 1e-3
+
     def test_only_joints_above_the_threshold_are_drawn(self, setup):
         source = setup.root / 'plain.png'  # without loss, so that undrawn pixels stay equal
         plain = np.full((80, 96, 3), (0, 90, 200), np.uint8)
@@ -359,6 +366,7 @@ class TestRefusals:
         (dict(ann_file='a.json'), 'there are no boxes'),
         (dict(bbox_thr=1.5), r'bbox_thr must be 0 \.\.\. 1, got 1.5'),
         (dict(kpt_thr=-1), 'kpt_thr must be >= 0, got -1'),
+        (dict(fast='int8'), "fast must be one of float32, bfloat16, float16, got 'int8'"),
         (dict(device='cuda:99'), r"device must be .* got 'cuda:99'"),
         (dict(device='toaster'), r"device must be .* got 'toaster'"),
     ])

@@ -77,8 +77,19 @@ def test_two_processes_measure_what_one_measures(people, checkpoint, tmp_path):
     assert json.loads((tmp_path / 'one.json').read_text()) == json.loads((tmp_path / 'two.json').read_text())
 
 
+@pytest.mark.parametrize('start', [(sys.executable, 'tools/test.py', CONFIG, '{}'),
+                                   ('tools/dist_test.sh', CONFIG, '{}', 2)], ids=['one', 'two'])
+def test_fast_measures_the_same(people, checkpoint, tmp_path, start):
+    arguments = ['--data-root', people, '--work-dir', tmp_path, '--cfg-options', *TINY]
+    metrics = []
+    for name, fast in (('plain.json', []), ('fast.json', ['--fast'])):
+        run(*(str(part).format(checkpoint) for part in start), *fast, '--out', tmp_path / name, *arguments)
+        metrics.append(json.loads((tmp_path / name).read_text()))
+    assert metrics[1] == pytest.approx(metrics[0], abs=1e-3)
+
+
 def test_two_processes_train(people, tmp_path):
-    log = run('tools/dist_train.sh', CONFIG, 2, '--amp', *train_arguments(people, tmp_path, 1))
+    log = run('tools/dist_train.sh', CONFIG, 2, '--amp', '--fast', *train_arguments(people, tmp_path, 1))
     assert 'Iter(train) [1/1]' in log.stdout + log.stderr
     assert (tmp_path / 'iter_1.pth').exists()
 

@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+"""How the cost of this package's MSPN grows, as a plot: time of a prediction and of a training step, peak memory.
+
+    python benchmarks/growth.py [--out docs/growth]
+
+Every point is a process of its own, on the CPU, float32; the 1-stage network at 256×192, batch 8, 17 keypoints, but
+for what a column changes. About 8 minutes on two cores.
+"""
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import Dict, List
+
+import matplotlib
+import torch
+from mmengine.registry import init_default_scope
+from mmengine.structures import InstanceData
+from peers import FLIP, our_model
+from rows import samples, step
+from timing import seconds
+from tqdm import tqdm
+
+from mmpose_mspn import accelerate
+
+BASE = dict(stages=1, batch=8, width=192, keypoints=17)
+SWEEPS: Dict[str, List[int]] = dict(
+    stages=[1, 2, 3, 4], batch=[1, 4, 16, 64], width=[96, 192, 288], keypoints=[17, 68, 133])
+"""The input's height is 4/3 of its width."""
+
+
+def point(stages: int, batch: int, width: int, keypoints: int) -> dict:
+    """Seconds of a prediction (accelerated, flip test, decode) and of a training step; GB at the most of each."""
+    init_default_scope('mmpose')
+    size = (width, width * 4 // 3)
+    model = our_model(stages, size, keypoints)
+    images = torch.randn(batch, 3, *size[::-1])
+    people = samples(batch)
+    for sample in people:
+        sample.set_metainfo(dict(flip_indices=(FLIP if keypoints == 17 else list(range(keypoints)))))
+        sample.gt_instance_labels = InstanceData(
+            keypoint_labels=torch.rand(1, keypoints, 2) * width, keypoint_weights=torch.full((1, keypoints), 2.))
+    fast = accelerate(model)
+
+    def predict() -> None:
+        with torch.no_grad():
+            fast.predict(images, people)
+
+    predict()
+    predicted = statistics.median(seconds(predict, 'cpu') for _ in range(3))
+    prediction_gb = peak_gb()
+    model.to(memory_format=torch.channels_last)
+    work = step(model, images, people, amp=False, fused=True)
+    work()
+    return dict(predict_s=predicted, predict_gb=prediction_gb, train_s=seconds(work, 'cpu'), train_gb=peak_gb())
+
+
+def peak_gb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def plot(found: Dict[str, Dict[int, dict]], path: Path) -> None:
+    matplotlib.use('Agg')
+    from matplotlib import pyplot as plt
+    figure, axes = plt.subplots(2, len(SWEEPS), figsize=(14, 6), squeeze=False)
+    for column, (name, points) in enumerate(found.items()):
+        for row, (unit, what) in enumerate((('s', 'seconds'), ('gb', 'peak memory, GB'))):
+            axis = axes[row][column]
+            for kind, label in (('predict', 'prediction, accelerated'), ('train', 'training step')):
+                axis.plot(list(points), [one[f'{kind}_{unit}'] for one in points.values()], 'o-', label=label)
+            axis.set(xlabel='input width, px' if name == 'width' else name, ylabel=what, ylim=(0, None))
+            axis.set_xticks(list(points))
+            axis.grid(alpha=0.3)
+    axes[0][0].legend()
+    figure.suptitle('MSPN, float32 on the CPU; unless said otherwise 1 stage, batch 8, 256×192, 17 keypoints')
+    figure.tight_layout()
+    figure.savefig(path, dpi=80)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--out', default='docs/growth', help='path without suffix of the plot and the JSON')
+    parser.add_argument('--point', help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.point:
+        print(json.dumps(point(**json.loads(args.point))))
+        return
+    found: Dict[str, Dict[int, dict]] = {}
+    for name, value in tqdm([(name, value) for name, values in SWEEPS.items() for value in values]):
+        command = [sys.executable, '-W', 'ignore', __file__, '--point', json.dumps({**BASE, name: value})]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        found.setdefault(name, {})[value] = json.loads(done.stdout.splitlines()[-1])
+    Path(args.out).with_suffix('.json').write_text(json.dumps(found, indent=2))
+    plot(found, Path(args.out).with_suffix('.png'))
+
+
+if __name__ == '__main__':
+    main()

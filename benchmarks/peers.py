@@ -1,0 +1,85 @@
+"""The same network three times: ours, mmpose's, the official code's."""
+import importlib.util
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Tuple
+
+import torch
+from mmpose.registry import MODELS
+from torch import nn
+
+from mmpose_mspn.checkpoints import convert
+
+INPUT, HEATMAP, KEYPOINTS = (192, 256), (48, 64), 17
+"""(w, h) px, (W, H) cells, K."""
+KERNELS = (15, 11, 9, 7, 5)
+FLIP = [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15]
+
+
+def our_model(num_stages: int, input_size: Tuple[int, int] = INPUT, keypoints: int = KEYPOINTS,
+              with_cp: bool = False) -> nn.Module:
+    codec = dict(type='mmpose_mspn.CoarseToFineHeatmap', input_size=input_size,
+                 heatmap_size=tuple(side // 4 for side in input_size), kernel_sizes=KERNELS)
+    return MODELS.build(dict(
+        type='mmpose_mspn.TopdownPoseEstimator', data_preprocessor=dict(type='PoseDataPreprocessor'),
+        test_cfg=dict(flip_test=True, flip_mode='heatmap', shift_heatmap=False),
+        backbone=dict(type='mmpose_mspn.MSPN', num_stages=num_stages, with_cp=with_cp),
+        head=dict(type='mmpose_mspn.MSPNHead', num_stages=num_stages, out_channels=keypoints, decoder=codec)))
+
+
+def mmpose_model(num_stages: int) -> nn.Module:
+    coarse = dict(type='KeypointMSELoss', use_target_weight=True, loss_weight=0.25)
+    fine = dict(type='KeypointOHKMMSELoss', use_target_weight=True, loss_weight=1.)
+    levels = [0, 1, 2, 3] * (num_stages - 1) + [1, 2, 3, 4]
+    codec = dict(type='MegviiHeatmap', input_size=INPUT, heatmap_size=HEATMAP, kernel_size=KERNELS[-1])
+    return MODELS.build(dict(
+        type='TopdownPoseEstimator', data_preprocessor=dict(type='PoseDataPreprocessor'),
+        test_cfg=dict(flip_test=True, flip_mode='heatmap', shift_heatmap=False),
+        backbone=dict(type='MSPN', num_stages=num_stages, num_blocks=[3, 4, 6, 3]),
+        head=dict(type='MSPNHead', num_stages=num_stages, out_channels=KEYPOINTS, level_indices=levels,
+                  loss=[coarse, coarse, coarse, fine] * num_stages, decoder=codec)))
+
+
+def pair(num_stages: int, device: str) -> Tuple[nn.Module, nn.Module]:
+    """Our estimator and mmpose's with the same weights, in eval mode."""
+    ours, theirs = our_model(num_stages), mmpose_model(num_stages)
+    with torch.no_grad():  # norms that do something
+        for module in theirs.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.running_var.uniform_(0.5, 1.5)
+    ours.load_state_dict(convert(theirs.state_dict()))
+    for model in (ours, theirs):
+        model.to(device).eval()
+    return ours, theirs
+
+
+class Official:
+    """Networks of the official code.
+
+    Args:
+        folder: A clone of it.
+
+    Raises:
+        FileNotFoundError: There is no official code in the folder.
+    """
+
+    def __init__(self, folder: str) -> None:
+        file = Path(folder) / 'exps' / 'mspn.2xstg.coco' / 'network.py'
+        if not file.is_file():
+            raise FileNotFoundError(f'{file} does not exist: --official needs a clone of megvii-detection/MSPN')
+        sys.path.append(str(folder))
+        spec = importlib.util.spec_from_file_location('official_mspn', file)
+        self.module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(self.module)
+
+    def network(self, weights: dict, num_stages: int, device: str) -> nn.Module:
+        """In eval mode, with our ``weights``."""
+        keypoint = SimpleNamespace(NUM=KEYPOINTS)
+        cfg = SimpleNamespace(
+            MODEL=SimpleNamespace(STAGE_NUM=num_stages, UPSAMPLE_CHANNEL_NUM=256),
+            DATASET=SimpleNamespace(KEYPOINT=keypoint), OUTPUT_SHAPE=HEATMAP[::-1],
+            LOSS=SimpleNamespace(OHKM=True, TOPK=8, COARSE_TO_FINE=True))
+        network = self.module.MSPN(cfg)
+        network.load_state_dict(convert(weights, to='official'))
+        return network.to(device).eval()

@@ -1,0 +1,63 @@
+"""Turn-by-turn timing of two or three sides."""
+import statistics
+import time
+from dataclasses import dataclass
+from typing import Callable, Dict, Optional
+
+import torch
+
+Work = Callable[[], object]
+
+
+@dataclass
+class Sides:
+    """Each side's work, and a check that says in words how far they agree."""
+    ours: Work
+    mmpose: Work
+    check: Callable[[], str]
+    official: Optional[Work] = None
+
+
+@dataclass
+class Row:
+    """A row of the table.
+
+    Args:
+        name: What is done.
+        goal: Ratio mmpose / ours to reach; below 1 a ratio ours / mmpose not to pass.
+        make: Sets the work up for a device, and the official network where there is one.
+    """
+    name: str
+    goal: Optional[float]
+    make: Callable[..., Sides]
+
+    def measure(self, rounds: int, device: str, official: Optional[object]) -> dict:
+        """Medians in ms, and the median of the turns' ratios."""
+        sides = self.make(device, official)
+        note = sides.check()
+        works = {name: work for name, work in vars(sides).items() if name != 'check' and work is not None}
+        for work in works.values():  # warm-up
+            work()
+        taken: Dict[str, list] = {name: [] for name in works}
+        for _ in range(rounds):
+            for name, work in works.items():
+                taken[name].append(1000 * seconds(work, device))
+        ratios = [b / a for a, b in zip(taken['ours'], taken['mmpose'])]
+        medians = {name: statistics.median(times) for name, times in taken.items()}
+        return dict(row=self.name, unit='ms', goal=self.goal, **medians, ratio=statistics.median(ratios),
+                    ratio_min=min(ratios), ratio_max=max(ratios), same=note)
+
+
+def seconds(work: Work, device: str) -> float:
+    """Of the host's clock; on a GPU by its own events."""
+    if device == 'cpu':
+        start = time.perf_counter()
+        work()
+        return time.perf_counter() - start
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    torch.cuda.synchronize()
+    start.record()
+    work()
+    end.record()
+    torch.cuda.synchronize()
+    return start.elapsed_time(end) / 1000

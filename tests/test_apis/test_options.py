@@ -1,0 +1,43 @@
+"""--fast as a change of the config."""
+import pytest
+from mmengine.config import Config
+
+from mmpose_mspn.apis.config import load_config
+from mmpose_mspn.apis.options import use_fast_test, use_fast_training
+from mmpose_mspn.engine import AcceleratedTestHook
+from tests.test_configs import ROOT
+
+CONFIG = str(ROOT / 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn50_8xb32-96k_coco-256x192.py')
+
+
+def hooks(cfg: Config) -> list:
+    return [hook.type for hook in cfg.custom_hooks]
+
+
+@pytest.mark.parametrize('launcher, wrapped', [('none', False), ('pytorch', True)])
+def test_fast_training(launcher, wrapped):
+    cfg = load_config(CONFIG)
+    before = hooks(cfg)
+    cfg.launcher = launcher
+    use_fast_training(cfg)
+    use_fast_training(cfg)  # asked for twice, there once
+    assert cfg.optim_wrapper.optimizer.fused and hooks(cfg) == [*before, 'mmpose_mspn.ChannelsLastHook']
+    assert bool(cfg.get('model_wrapper_cfg', {}).get('static_graph')) == wrapped
+
+
+def test_an_optimiser_that_cannot_be_fused_is_refused():
+    cfg = load_config(CONFIG)
+    cfg.optim_wrapper.optimizer.type = 'RMSprop'
+    with pytest.raises(ValueError, match='--fast fuses Adam, AdamW, SGD, got optim_wrapper.optimizer.type RMSprop'):
+        use_fast_training(cfg)
+
+
+def test_fast_test():
+    cfg = load_config(CONFIG)
+    use_fast_test(cfg, 'bfloat16')
+    assert cfg.custom_hooks[-1] == dict(type='mmpose_mspn.AcceleratedTestHook', dtype='bfloat16')
+
+
+def test_another_type_is_refused():
+    with pytest.raises(ValueError, match="dtype must be one of float32, bfloat16, float16, got 'int8'"):
+        AcceleratedTestHook('int8')
