@@ -2,6 +2,7 @@
 
 Targets and decoding follow the official code to rounding (PROTOCOL, "Targets and loss" and "Test protocol").
 """
+from functools import lru_cache
 from typing import List, Optional, Sequence, Tuple
 
 import cv2
@@ -18,6 +19,8 @@ BORDER = 10
 """Cells of zeros that the official decode puts around a map."""
 SHIFT = 0.25
 """Cells from the highest towards the second highest cell."""
+PIECE = 68
+"""Maps that a CPU blurs at a time."""
 
 
 def _check_kernel(name: str, size: int) -> None:
@@ -79,8 +82,6 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
         columns, rows = self.heatmap_size
         self._profiles_x = torch.stack([_profiles(columns, k) for k in self.kernel_sizes], 1)
         self._profiles_y = torch.stack([_profiles(rows, k) for k in self.kernel_sizes], 1)
-        self._blur_x = _blur_matrix(columns, blur_kernel_size)
-        self._blur_y = _blur_matrix(rows, blur_kernel_size)
 
     # ------------------------------------------------------------------ encode
 
@@ -177,33 +178,54 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
         return list(found[:, None, :, :2]), list(found[:, None, :, 2].astype(np.float32))
 
     def _refined_maximum(self, heatmaps: Tensor) -> Tensor:
-        """(B, K, 2) cells (x, y): the blurred map's maximum, moved towards its second."""
-        blurred = self._blur(heatmaps)
-        width = blurred.shape[-1]
-        radius = self.blur_kernel_size // 2
-        flat = blurred.flatten(2)
-
-        def take_maximum() -> Tensor:
-            value, index = flat.max(-1)
-            flat.scatter_(-1, index[..., None], 0)
-            cell = torch.stack([index % width, torch.div(index, width, rounding_mode='floor')], -1) - radius
-            # No cell above the zeros of the border: the maximum is their first, the border's corner.
-            return torch.where((value > 0)[..., None], cell, -BORDER).to(flat.dtype)
-
-        first = take_maximum()
-        move = take_maximum() - first
+        """(B, K, 2) cells (x, y), float64: the blurred map's maximum, moved towards its second."""
+        if heatmaps.is_cuda:
+            values, places = self._peaks_by_matrices(heatmaps)
+        else:
+            values, places = self._peaks_by_opencv(heatmaps)
+        width = self.heatmap_size[0] + self.blur_kernel_size - 1
+        cells = torch.stack([places % width, torch.div(places, width, rounding_mode='floor')], -1)
+        # No cell above the zeros of the border: the maximum is their first, the border's corner.
+        cells = torch.where((values > 0)[..., None], cells - self.blur_kernel_size // 2, -BORDER).double()
+        first, move = cells[..., 0, :], cells[..., 1, :] - cells[..., 0, :]
         length = move.norm(dim=-1, keepdim=True)
         return torch.where(length > 1e-3, first + SHIFT * move / length, first)
 
-    def _blur(self, heatmaps: Tensor) -> Tensor:
-        """Gaussian blur of (B, K, H, W) with zeros around it: (B, K, H + k - 1, W + k - 1) in float64.
+    def _peaks_by_matrices(self, heatmaps: Tensor) -> Tuple[Tensor, Tensor]:
+        """The two highest of each blurred map (B, K, H, W) with zeros around it: values and places, (B, K, 2).
 
-        A kernel of 5 has weights of n / 16, which float64 multiplies exactly: cells that tie, as around a symmetric
-        peak, stay tied, and the first of them wins as in the official code.
+        Places count along (H + k - 1, W + k - 1). In float64, which multiplies a kernel of 5, weights of n / 16,
+        exactly: cells that tie, as around a symmetric peak, stay tied, and the first wins as in the official code.
         """
-        self._blur_x = self._blur_x.to(heatmaps.device)
-        self._blur_y = self._blur_y.to(heatmaps.device)
-        return self._blur_y @ (heatmaps.double() @ self._blur_x.T)
+        blur_x, blur_y = (_blur_matrix(cells, self.blur_kernel_size, heatmaps.device) for cells in self.heatmap_size)
+        flat = (blur_y @ (heatmaps.double() @ blur_x.T)).flatten(2)
+        value, place = flat.max(-1)
+        second_value, second_place = flat.scatter(-1, place[..., None], 0).max(-1)
+        return torch.stack([value, second_value], -1), torch.stack([place, second_place], -1)
+
+    def _peaks_by_opencv(self, heatmaps: Tensor) -> Tuple[Tensor, Tensor]:
+        """The same by the official code's own blur, in pieces that fit the caches."""
+        maps = heatmaps.flatten(0, 1).numpy()
+        count, (rows, columns), around = len(maps), maps.shape[1:], self.blur_kernel_size // 2
+        values, places = np.empty((count, 2), np.float32), np.empty((count, 2), np.int64)
+        # All maps of a piece under one another as one image: the zeros between them are as wide as the kernel reaches.
+        padded = np.zeros((min(count, PIECE), rows + 2 * around, columns + 2 * around), np.float32)
+        blurred = np.empty_like(padded)
+        kernel = (self.blur_kernel_size, self.blur_kernel_size)
+        for start in range(0, count, PIECE):
+            piece = maps[start:start + PIECE]
+            size = len(piece)
+            padded[:size, around:rows + around, around:columns + around] = piece
+            cv2.GaussianBlur(padded[:size].reshape(-1, padded.shape[2]), kernel, 0,
+                             dst=blurred[:size].reshape(-1, padded.shape[2]), borderType=cv2.BORDER_CONSTANT)
+            flat, each = blurred[:size].reshape(size, -1), np.arange(size)
+            for rank in (0, 1):
+                place = flat.argmax(1)
+                values[start:start + size, rank] = flat[each, place]
+                places[start:start + size, rank] = place
+                flat[each, place] = 0
+        shape = (*heatmaps.shape[:2], 2)
+        return torch.from_numpy(values).reshape(shape), torch.from_numpy(places).reshape(shape)
 
 
 def _profiles(cells: int, kernel: int) -> Tensor:
@@ -212,10 +234,11 @@ def _profiles(cells: int, kernel: int) -> Tensor:
     return torch.from_numpy(blurred / blurred.max(1, keepdims=True)).float()
 
 
-def _blur_matrix(cells: int, kernel: int) -> Tensor:
+@lru_cache(maxsize=None)
+def _blur_matrix(cells: int, kernel: int, device: torch.device) -> Tensor:
     """(cells + kernel - 1, cells): the blur, as OpenCV weighs it, of a line that continues with zeros."""
     weights = cv2.getGaussianKernel(kernel, 0)[:, 0]
     matrix = np.zeros((cells + kernel - 1, cells))
     for cell in range(cells):
         matrix[cell:cell + kernel, cell] = weights
-    return torch.from_numpy(matrix)
+    return torch.from_numpy(matrix).to(device)
