@@ -25,7 +25,8 @@ def our_model(num_stages: int, input_size: Tuple[int, int] = INPUT, keypoints: i
         type='mmpose_mspn.TopdownPoseEstimator', data_preprocessor=dict(type='PoseDataPreprocessor'),
         test_cfg=dict(flip_test=True, flip_mode='heatmap', shift_heatmap=False),
         backbone=dict(type='mmpose_mspn.MSPN', num_stages=num_stages, with_cp=with_cp),
-        head=dict(type='mmpose_mspn.MSPNHead', num_stages=num_stages, out_channels=keypoints, decoder=codec)))
+        head=dict(type='mmpose_mspn.MSPNHead', num_stages=num_stages, out_channels=keypoints, decoder=codec,
+                  with_cp=with_cp)))
 
 
 def mmpose_model(num_stages: int) -> nn.Module:

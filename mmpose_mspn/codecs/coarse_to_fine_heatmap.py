@@ -2,7 +2,7 @@
 
 Targets and decoding follow the official code to rounding (PROTOCOL, "Targets and loss" and "Test protocol").
 """
-from functools import lru_cache
+from functools import cache
 from typing import List, Optional, Sequence, Tuple
 
 import cv2
@@ -234,7 +234,7 @@ def _profiles(cells: int, kernel: int) -> Tensor:
     return torch.from_numpy(blurred / blurred.max(1, keepdims=True)).float()
 
 
-@lru_cache(maxsize=None)
+@cache
 def _blur_matrix(cells: int, kernel: int, device: torch.device) -> Tensor:
     """(cells + kernel - 1, cells): the blur, as OpenCV weighs it, of a line that continues with zeros."""
     weights = cv2.getGaussianKernel(kernel, 0)[:, 0]

@@ -4,6 +4,7 @@ from typing import List, Optional, Sequence, Union
 from torch import Tensor, nn
 
 from mmpose_mspn.models.base_heatmap_head import BaseHeatmapHead, check_sizes, heatmap_predictor, resize
+from mmpose_mspn.models.recompute import recompute
 from mmpose_mspn.registry import MODELS
 
 MultiStageFeatures = Sequence[Sequence[Tensor]]
@@ -29,6 +30,7 @@ class MSPNHead(BaseHeatmapHead):
             decodes. Required.
         norm_cfg: Norm of every conv.
         conv_cfg: Type of every conv; ``None`` is a plain one.
+        with_cp: Recompute the predictors' activations in the backward pass, as the backbone's ``with_cp`` does.
         init_cfg: Initialisation; the default is mmpose's for this head.
 
     Raises:
@@ -46,6 +48,7 @@ class MSPNHead(BaseHeatmapHead):
                  loss: Optional[dict] = None,
                  norm_cfg: Optional[dict] = None,
                  conv_cfg: Optional[dict] = None,
+                 with_cp: bool = False,
                  init_cfg: Union[dict, List[dict], None] = None) -> None:
         super().__init__(
             out_channels,
@@ -58,6 +61,7 @@ class MSPNHead(BaseHeatmapHead):
             ])
         check_sizes(num_stages=num_stages, num_units=num_units, unit_channels=unit_channels)
         self.num_stages, self.num_units, self.unit_channels = num_stages, num_units, unit_channels
+        self.with_cp = with_cp
         conv_args = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg or dict(type='BN'))
         self.predictors = nn.ModuleList(
             nn.ModuleList(heatmap_predictor(unit_channels, out_channels, conv_args) for _ in range(num_units))
@@ -66,8 +70,12 @@ class MSPNHead(BaseHeatmapHead):
     def forward(self, feats: MultiStageFeatures) -> List[List[Tensor]]:
         """Heatmaps [stage][unit] (B, K, H, W) of all predictors."""
         self._check_features(feats)
-        return [[resize(predictor(feature), self.heatmap_shape) for predictor, feature in zip(predictors, features)]
+        return [[resize(self._run(predictor, feature), self.heatmap_shape)
+                 for predictor, feature in zip(predictors, features)]
                 for predictors, features in zip(self.predictors, feats)]
+
+    def _run(self, predictor: nn.Module, feature: Tensor) -> Tensor:
+        return recompute(predictor, feature) if self.with_cp and self.training else predictor(feature)
 
     def forward_last(self, feats: MultiStageFeatures) -> Tensor:
         """Heatmaps (B, K, H, W) of the last stage's last unit, all that prediction needs."""

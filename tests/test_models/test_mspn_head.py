@@ -46,6 +46,22 @@ def test_accuracy_of_perfect_and_of_wrong_heatmaps():
     assert module._accuracy(wrong, joints, torch.tensor([[2, 1, 0, 2]])) == pytest.approx(1 / 3)
 
 
+def test_recomputation_changes_nothing_but_memory():
+    found = []
+    for with_cp in (False, True):
+        torch.manual_seed(0)
+        module, sizes = head(with_cp=with_cp).train(), []
+        features = [[unit.detach().requires_grad_() for unit in stage] for stage in backbone()(IMAGES)]
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: sizes.append(t.numel()) or t, lambda t: t):
+            heatmaps = module(features)
+        sum(unit.square().mean() for stage in heatmaps for unit in stage).backward()
+        found.append(([p.grad for p in module.parameters()], module.state_dict(), sum(sizes)))
+    (gradients, state, kept), (again, state_again, kept_again) = found
+    torch.testing.assert_close(again, gradients)
+    torch.testing.assert_close(state_again, state)
+    assert kept_again < 0.7 * kept
+
+
 def test_only_the_last_predictor_runs_in_prediction():
     module = head().eval()
     runs = []
