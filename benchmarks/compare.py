@@ -61,7 +61,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--rounds', type=int, default=5, help='turns of each row, >= 1')
     parser.add_argument('--device', default='cpu', help='cpu or cuda')
-    parser.add_argument('--only', default='', help='rows whose name holds this word')
+    parser.add_argument('--only', default='', help='rows whose name holds this word; others stay as they were')
     parser.add_argument('--official', metavar='DIR', help='clone of megvii-detection/MSPN')
     parser.add_argument('--out', default='docs/benchmark', help='path without suffix of the table and the JSON')
     args = parser.parse_args()
@@ -75,9 +75,14 @@ def main() -> None:
         if args.only in row.name:
             results.append(row.measure(args.rounds, args.device, official))
             print(line(results[-1]), flush=True)
-    share = efficiency(results, args.device)
     out = Path(args.out)
     out.parent.mkdir(parents=True, exist_ok=True)
+    share = efficiency(results, args.device)
+    if args.only and out.with_suffix('.json').exists():
+        before = json.loads(out.with_suffix('.json').read_text())
+        new = {result['row']: result for result in results}
+        results = [new.get(result['row'], result) for result in before['rows']]
+        share = share or before['efficiency']
     out.with_suffix('.json').write_text(json.dumps(dict(about=about, rows=results, efficiency=share), indent=2))
     said = ', '.join(f'{name} {value}' for name, value in about.items())
     page = '\n\n'.join([said, table(results), *share.values()])

@@ -8,7 +8,6 @@ for what a column changes. About 8 minutes on two cores.
 """
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -20,6 +19,7 @@ import torch
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 from peers import FLIP, our_model
+from processes import peak_gb
 from rows import samples, step
 from timing import seconds
 from tqdm import tqdm
@@ -56,10 +56,6 @@ def point(stages: int, batch: int, width: int, keypoints: int) -> dict:
     work = step(model, images, people, amp=False, fused=True)
     work()
     return dict(predict_s=predicted, predict_gb=prediction_gb, train_s=seconds(work, 'cpu'), train_gb=peak_gb())
-
-
-def peak_gb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def plot(found: Dict[str, Dict[int, dict]], path: Path) -> None:

@@ -32,8 +32,11 @@ def pack(model: nn.Module, dtype: Optional[torch.dtype] = None) -> None:
 
     Args:
         model: A pose estimator on the CPU, or a part of one; norms behind convolutions are folded already.
-        dtype: ``torch.bfloat16``, or ``None`` for float32.
+        dtype: ``torch.bfloat16``, or ``None`` for float32. Heads stay in float32: their last maps in eight bits would
+            tie around their maxima.
     """
+    if isinstance(model, BaseHead):
+        dtype = None
     for name, child in list(model.named_children()):
         if not any(isinstance(module, nn.Conv2d) for module in child.modules()):
             continue

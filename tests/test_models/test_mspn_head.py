@@ -52,7 +52,7 @@ def test_recomputation_changes_nothing_but_memory():
         torch.manual_seed(0)
         module, sizes = head(with_cp=with_cp).train(), []
         features = [[unit.detach().requires_grad_() for unit in stage] for stage in backbone()(IMAGES)]
-        with torch.autograd.graph.saved_tensors_hooks(lambda t: sizes.append(t.numel()) or t, lambda t: t):
+        with torch.autograd.graph.saved_tensors_hooks(lambda t, kept=sizes: kept.append(t.numel()) or t, lambda t: t):
             heatmaps = module(features)
         sum(unit.square().mean() for stage in heatmaps for unit in stage).backward()
         found.append(([p.grad for p in module.parameters()], module.state_dict(), sum(sizes)))
