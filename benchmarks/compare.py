@@ -80,8 +80,8 @@ def main() -> None:
     share = efficiency(results, args.device)
     if args.only and out.with_suffix('.json').exists():
         before = json.loads(out.with_suffix('.json').read_text())
-        new = {result['row']: result for result in results}
-        results = [new.get(result['row'], result) for result in before['rows']]
+        known = {result['row']: result for result in [*before['rows'], *results]}
+        results = [known[row.name] for row in [*ROWS, *PROCESS_ROWS] if row.name in known]
         share = share or before['efficiency']
     out.with_suffix('.json').write_text(json.dumps(dict(about=about, rows=results, efficiency=share), indent=2))
     said = ', '.join(f'{name} {value}' for name, value in about.items())

@@ -1,5 +1,7 @@
 """The rows of compare.py that are timed within its process: the same work by this package and by mmpose's own MSPN."""
+import atexit
 import pickle
+import shutil
 import tempfile
 from typing import Callable, List, Optional, Tuple
 
@@ -174,6 +176,7 @@ def data_loading(batch: int) -> Maker:
     """A worker reads, crops, augments and encodes a batch and hands it over."""
     def make(device: str, official: object) -> Sides:
         folder = tempfile.mkdtemp()
+        atexit.register(shutil.rmtree, folder)
         generate(folder, train=40, val=1, workers=1, progress=False)
         name = 'td-hm_mspn50_8xb32-210e_coco-256x192.py'
         ours = load_config(f'configs/body_2d_keypoint/topdown_heatmap/coco/{name}', data_root=folder)

@@ -10,7 +10,6 @@ import os
 import random
 import resource
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -25,9 +24,9 @@ from tqdm import tqdm
 
 from mmpose_mspn.checkpoints import CheckpointError, read_checkpoint
 from mmpose_mspn.datasets.synthetic import generate
+from tests.launching import ROOT, environment
 from tests.planted import plant
 
-ROOT = Path(__file__).parents[1]
 DEMO = ROOT / 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py'
 ITERATIONS = 16
 LANES = 2
@@ -69,14 +68,9 @@ class Lab:
     def launch(self, work_dir: Path, config: Optional[Path] = None, processes: int = 1, resume: bool = False,
                file_limit: Optional[int] = None) -> subprocess.Popen:
         """A training; ``file_limit``: bytes that a file may have."""
-        with socket.socket() as free:
-            free.bind(('127.0.0.1', 0))
-            port = free.getsockname()[1]
         start = [sys.executable, 'tools/train.py', str(config or self.config)]
         if processes > 1:
             start = ['tools/dist_train.sh', str(config or self.config), str(processes)]
-        environment = dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT), PYTHON=sys.executable,
-                           PYTHONWARNINGS='ignore', PORT=str(port))
 
         def limit() -> None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
@@ -86,7 +80,7 @@ class Lab:
             return subprocess.Popen(
                 [*start, '--no-validate', '--data-root', str(self.people), '--work-dir', str(work_dir),
                  *(['--resume'] if resume else [])],
-                cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+                cwd=ROOT, env=environment(), stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
                 preexec_fn=limit if file_limit else None)
 
     def train(self, work_dir: Path, **options) -> int:
@@ -106,7 +100,7 @@ class Lab:
         subprocess.run(
             [sys.executable, 'tools/test.py', str(self.config), str(work_dir / f'iter_{ITERATIONS}.pth'), '--data-root',
              str(self.people), '--work-dir', str(work_dir), '--out', str(work_dir / 'metrics.json')], check=True,
-            cwd=ROOT, capture_output=True, env=dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT)))
+            cwd=ROOT, capture_output=True, env=environment())
         return json.loads((work_dir / 'metrics.json').read_text())
 
 
@@ -238,7 +232,7 @@ def planted_code(lab: Lab) -> Row:
                      ['test.py', lab.config, path, '--data-root', lab.people, '--work-dir', lab.folder / 'planted']):
             ways.append(lambda tool=tool: subprocess.run(
                 [sys.executable, f'tools/{tool[0]}', *map(str, tool[1:])], cwd=ROOT, capture_output=True,
-                env=dict(os.environ, PYTHONPATH=str(ROOT))).returncode)
+                env=environment()).returncode)
         for way in ways:
             times += 1
             loaded += way() == 0

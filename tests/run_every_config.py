@@ -18,10 +18,10 @@ from typing import Dict, List, Tuple
 from mmengine.config import Config
 from tqdm import tqdm
 
+from mmpose_mspn.apis.model_table import config_paths
 from tests.generated import data_sets
 
 ROOT = Path(__file__).parents[1]
-CONFIGS = sorted(path for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts)
 # Trained by another config, whose checkpoint they test.
 TESTED_WITH = {
     'td-hm_4xmspn50_8xb32-29k_mpii-test-256x256': 'td-hm_4xmspn50_8xb32-29k_mpii-256x256',
@@ -87,7 +87,7 @@ def main() -> None:
         people = data_sets(work_dir / 'people')
         checkpoints: Dict[str, Path] = {}
         failures = 0
-        for path in tqdm(sorted((p for p in CONFIGS if args.only in p.stem), key=order), 'configs'):
+        for path in tqdm(sorted((p for p in config_paths(ROOT) if args.only in p.stem), key=order), 'configs'):
             cfg = Config.fromfile(str(path))
             folder, data = work_dir / path.stem, people[Path(cfg.data_root).name]
             folder.mkdir()

@@ -12,11 +12,12 @@ from mmpose.registry import DATASETS, METRICS, MODELS
 from torch import nn
 
 from mmpose_mspn.apis.config import load_config
+from mmpose_mspn.apis.model_table import config_paths
 from tests import reference
 from tests.generated import data_sets
 
 ROOT = Path(__file__).parents[1]
-CONFIGS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts)
+CONFIGS = [str(path.relative_to(ROOT)) for path in config_paths(ROOT)]
 
 
 @pytest.fixture(scope='module')

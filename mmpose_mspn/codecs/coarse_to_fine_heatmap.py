@@ -179,10 +179,8 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
 
     def _refined_maximum(self, heatmaps: Tensor) -> Tensor:
         """(B, K, 2) cells (x, y), float64: the blurred map's maximum, moved towards its second."""
-        if heatmaps.is_cuda:
-            values, places = self._peaks_by_matrices(heatmaps)
-        else:
-            values, places = self._peaks_by_opencv(heatmaps)
+        find_peaks = self._peaks_by_opencv if heatmaps.device.type == 'cpu' else self._peaks_by_matrices
+        values, places = find_peaks(heatmaps)
         width = self.heatmap_size[0] + self.blur_kernel_size - 1
         cells = torch.stack([places % width, torch.div(places, width, rounding_mode='floor')], -1)
         # No cell above the zeros of the border: the maximum is their first, the border's corner.

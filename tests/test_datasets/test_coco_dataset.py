@@ -1,13 +1,11 @@
 """Visibility 0/1/2 from the annotation file to the loss; bad files are named."""
 import json
-import logging
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from mmengine.dataset import pseudo_collate
-from mmengine.logging import MMLogger
 from mmpose.registry import DATASETS
 
 from tests.building import backbone, codec, head
@@ -80,19 +78,6 @@ def test_another_visibility_is_named(tmp_path):
 
 
 # ---------------------------------------------------------------- bad input
-
-
-@pytest.fixture
-def logged():
-    """What mmengine's logger says of people passed over."""
-    messages = []
-    handler = logging.Handler()
-    handler.addFilter(lambda record: 'passed over' in record.getMessage())
-    handler.emit = lambda record: messages.append(record.getMessage())
-    logger = MMLogger.get_current_instance()
-    logger.addHandler(handler)
-    yield messages
-    logger.removeHandler(handler)
 
 
 def change(root: Path, **fields) -> None:

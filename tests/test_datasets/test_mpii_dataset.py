@@ -1,12 +1,10 @@
 """MPII under the official protocol, with the stock metric."""
 import json
-import logging
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from mmengine.logging import MMLogger
 from mmengine.structures import InstanceData
 from mmpose.evaluation.metrics import MpiiPCKAccuracy
 from mmpose.registry import DATASETS
@@ -123,19 +121,6 @@ def test_joints_of_another_number_are_refused(folder):
 
 
 # ---------------------------------------------------------------- bad input
-
-
-@pytest.fixture
-def logged():
-    """What mmengine's logger says of people passed over."""
-    messages = []
-    handler = logging.Handler()
-    handler.addFilter(lambda record: 'passed over' in record.getMessage())
-    handler.emit = lambda record: messages.append(record.getMessage())
-    logger = MMLogger.get_current_instance()
-    logger.addHandler(handler)
-    yield messages
-    logger.removeHandler(handler)
 
 
 @pytest.mark.parametrize('content, message', [

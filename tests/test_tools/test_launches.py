@@ -2,7 +2,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +12,8 @@ import torch
 
 from mmpose_mspn.checkpoints import read_checkpoint
 from mmpose_mspn.datasets.synthetic import generate
+from tests.launching import ROOT, environment
 
-ROOT = Path(__file__).parents[2]
 CONFIG = 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py'
 TINY = ['train_dataloader.batch_size=2', 'train_dataloader.num_workers=0', 'test_dataloader.num_workers=0',
         'val_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False',
@@ -29,13 +28,8 @@ def people(tmp_path_factory) -> Path:
 
 
 def run(*command: object, check: bool = True) -> subprocess.CompletedProcess:
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
     done = subprocess.run(
-        list(map(str, command)), cwd=ROOT, capture_output=True, text=True, timeout=300,
-        env=dict(os.environ, PYTHON=sys.executable, PYTHONWARNINGS='ignore', PORT=str(port), OMP_NUM_THREADS='1',
-                 PYTHONPATH=str(ROOT)))
+        list(map(str, command)), cwd=ROOT, capture_output=True, text=True, timeout=300, env=environment())
     assert not check or done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done
 

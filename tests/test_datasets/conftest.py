@@ -1,0 +1,18 @@
+"""Shared by the tests of data sets."""
+import logging
+
+import pytest
+from mmengine.logging import MMLogger
+
+
+@pytest.fixture
+def logged():
+    """What mmengine's logger says of people passed over."""
+    messages = []
+    handler = logging.Handler()
+    handler.addFilter(lambda record: 'passed over' in record.getMessage())
+    handler.emit = lambda record: messages.append(record.getMessage())
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(handler)
+    yield messages
+    logger.removeHandler(handler)
