@@ -1,4 +1,6 @@
 """Hooks for runs that tests launch as processes of their own: their configs import this module."""
+import atexit
+import gc
 import os
 import signal
 
@@ -6,7 +8,8 @@ from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmpose.registry import HOOKS
-from torch import nn
+from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 
 
 @HOOKS.register_module()
@@ -48,3 +51,16 @@ class Fault(Hook):
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
         if self._handle is not None:
             self._handle.remove()
+
+
+@HOOKS.register_module()
+class TellWhatIsLeft(Hook):
+    """Says when the process ends whether the process group and the wrapped model are still there."""
+
+    def before_run(self, runner) -> None:
+        atexit.register(self._tell)
+
+    @staticmethod
+    def _tell() -> None:
+        wrapped = any(isinstance(thing, DistributedDataParallel) for thing in gc.get_objects())
+        print(f'left: group {distributed.is_initialized()}, model {wrapped}', flush=True)

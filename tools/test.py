@@ -3,7 +3,8 @@
 from mmengine.fileio import dump
 from mmengine.runner import Runner
 
-from mmpose_mspn.apis.options import run_config, run_parser, use_fast_test
+from mmpose_mspn.apis.options import check_head_boxes, run_config, run_parser, use_fast_test
+from mmpose_mspn.engine import end_launch
 from mmpose_mspn.models.accelerate import DTYPES
 
 
@@ -21,6 +22,7 @@ def main() -> None:
     if not args.checkpoint and 'members' not in cfg.model:
         parser.error('the checkpoint is missing: only an ensemble goes without')
     cfg.load_from = args.checkpoint
+    check_head_boxes(cfg, 'test')
     if args.fast:
         use_fast_test(cfg, args.fast)
     if args.dump:
@@ -32,6 +34,7 @@ def main() -> None:
         badcase.setdefault('metric', dict(type='KeypointMSELoss') if by_loss else cfg.test_evaluator)
         badcase.update(enable=True, show=args.show, interval=args.interval)
     metrics = Runner.from_cfg(cfg).test()
+    end_launch()
     if args.out:
         dump(metrics, args.out)
 

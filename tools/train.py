@@ -2,7 +2,8 @@
 """Train a model: mmpose's tools/train.py, for this package's configs."""
 from mmengine.runner import Runner
 
-from mmpose_mspn.apis.options import run_config, run_parser, use_amp, use_fast_training
+from mmpose_mspn.apis.options import check_head_boxes, run_config, run_parser, use_amp, use_fast_training
+from mmpose_mspn.engine import end_launch
 
 
 def main() -> None:
@@ -26,9 +27,11 @@ def main() -> None:
         use_fast_training(cfg)
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    check_head_boxes(cfg, 'val')
     if args.auto_scale_lr:
         cfg.auto_scale_lr.enable = True
     Runner.from_cfg(cfg).train()
+    end_launch()
 
 
 if __name__ == '__main__':

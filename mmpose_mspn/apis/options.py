@@ -49,6 +49,25 @@ def run_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
+def check_head_boxes(cfg: Config, split: str) -> None:
+    """Refuse, before the run, to measure PCKh on people of MPII whose head boxes the config does not name.
+
+    Args:
+        cfg: The config.
+        split: ``'val'`` or ``'test'``; one that the config does not have passes.
+
+    Raises:
+        ValueError: The metric divides by head sizes, and the data set has none.
+    """
+    evaluators = cfg.get(f'{split}_evaluator') or []
+    metrics = evaluators if isinstance(evaluators, list) else [evaluators]
+    by_head = any(metric['type'] == 'MpiiPCKAccuracy' for metric in metrics)
+    if by_head and not cfg[f'{split}_dataloader'].dataset.get('headbox_file'):
+        raise ValueError(f'{split}_evaluator divides by head sizes (PCKh), and {split}_dataloader.dataset.headbox_file '
+                         'is not set: set it to the .mat file of these people\'s head boxes, or measure with '
+                         f'{split}_evaluator.type=PCKAccuracy {split}_evaluator.norm_item=bbox')
+
+
 def use_amp(cfg: Config) -> None:
     """Switch the config to automatic mixed precision: dynamic loss scaling on a GPU, bf16 on a CPU.
 

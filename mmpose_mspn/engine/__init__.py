@@ -3,7 +3,7 @@ from .accelerated_test import AcceleratedTestHook
 from .amp import CPUAmpOptimWrapper
 from .atomic_checkpoint import AtomicCheckpointHook
 from .channels_last import ChannelsLastHook
-from .distributed import CPUDistributedDataParallel, prepare_launch
+from .distributed import CPUDistributedDataParallel, end_launch, prepare_launch
 from .mpii_submission import MpiiSubmission
 from .non_finite_loss import NonFiniteLossError, NonFiniteLossHook
 from .resumable_data import ResumableDataHook
@@ -11,5 +11,5 @@ from .resumable_data import ResumableDataHook
 __all__ = [
     'AcceleratedTestHook', 'AtomicCheckpointHook', 'CPUAmpOptimWrapper', 'CPUDistributedDataParallel',
     'ChannelsLastHook', 'MpiiSubmission', 'NonFiniteLossError', 'NonFiniteLossHook', 'ResumableDataHook',
-    'prepare_launch'
+    'end_launch', 'prepare_launch'
 ]

@@ -82,12 +82,6 @@ def test_fast_measures_the_same(people, checkpoint, tmp_path, start):
     assert metrics[1] == pytest.approx(metrics[0], abs=1e-3)
 
 
-def test_two_processes_train(people, tmp_path):
-    log = run('tools/dist_train.sh', CONFIG, 2, '--amp', '--fast', *train_arguments(people, tmp_path, 1))
-    assert 'Iter(train) [1/1]' in log.stdout + log.stderr
-    assert (tmp_path / 'iter_1.pth').exists()
-
-
 def config_with(folder: Path, *hooks: str, more: str = '') -> Path:
     """The demo's config with hooks of tests/launched_hooks.py."""
     path = folder / 'hooked.py'
@@ -96,6 +90,15 @@ def config_with(folder: Path, *hooks: str, more: str = '') -> Path:
         "custom_imports = dict(imports=['tests.launched_hooks'])\n"
         f"custom_hooks = [*_base_.custom_hooks, {', '.join(hooks)}]\n{more}")
     return path
+
+
+def test_two_processes_train_and_leave_nothing_behind(people, tmp_path):
+    """What is left when the interpreter ends aborts one launch in four."""
+    config = config_with(tmp_path, "dict(type='TellWhatIsLeft')")
+    log = run('tools/dist_train.sh', config, 2, '--amp', '--fast', *train_arguments(people, tmp_path, 1))
+    assert 'Iter(train) [1/1]' in log.stdout + log.stderr
+    assert log.stdout.count('left: group False, model False') == 2
+    assert (tmp_path / 'iter_1.pth').exists()
 
 
 def weights(work_dir: Path, iteration: int) -> dict:
