@@ -5,7 +5,7 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 from mmengine.config import Config
 
 from mmpose_mspn.datasets.check import Report
-from mmpose_mspn.datasets.check_people import KEYPOINTS, check_coco, check_mpii
+from mmpose_mspn.datasets.check_people import IMAGE_FIELDS, KEYPOINTS, check_coco, check_mpii
 
 
 class Files(NamedTuple):
@@ -85,7 +85,8 @@ def check_config(cfg: Config, report: Report, **options) -> None:
 
 def _check(files: Files, report: Report, **options) -> None:
     if files.kind in KEYPOINTS:
-        check_coco(*files[1:3], report, files.boxes, KEYPOINTS[files.kind], **options)
+        check_coco(*files[1:3], report, files.boxes, KEYPOINTS[files.kind],
+                   IMAGE_FIELDS.get(files.kind, ()), **options)
     else:
         check_mpii(*files[1:3], report, files.boxes, **options)
 

@@ -17,11 +17,13 @@ KEYPOINTS: Dict[str, Dict[str, int]] = dict(
     CrowdPoseDataset=dict(keypoints=14),
     CocoWholeBodyDataset=dict(keypoints=17, foot_kpts=6, face_kpts=68, lefthand_kpts=21, righthand_kpts=21))
 """By the type of the data set: the fields of an annotation that hold keypoints, and how many each holds."""
+IMAGE_FIELDS: Dict[str, Tuple[str, ...]] = dict(CrowdPoseDataset=('crowdIndex', ))
+"""By the type of the data set: the fields of an image that its evaluation reads and COCO's does not."""
 
 
 def check_coco(ann_file: str, image_dir: str, report: Report, bbox_files: Sequence[str] = (),
-               keypoints: Dict[str, int] = KEYPOINTS['CocoDataset'], decode: bool = False,
-               progress: bool = True) -> None:
+               keypoints: Dict[str, int] = KEYPOINTS['CocoDataset'], image_fields: Sequence[str] = (),
+               decode: bool = False, progress: bool = True) -> None:
     """Check a keypoint file in COCO's format, its images and perhaps detector boxes.
 
     People without labelled keypoints and crowds are left alone, as in training. Annotations may be absent (test-dev).
@@ -33,6 +35,7 @@ def check_coco(ann_file: str, image_dir: str, report: Report, bbox_files: Sequen
         bbox_files: Detections, JSON lists.
         keypoints: One of :data:`KEYPOINTS`. Visibility is 0, 1 or 2 in ``keypoints``, and any number >= 0 in the other
             fields; the coordinates of a keypoint of visibility 0 do not matter.
+        image_fields: What every image has beyond COCO's fields, one of :data:`IMAGE_FIELDS`.
         decode: See :func:`mmpose_mspn.datasets.check.image_sizes`.
         progress: Likewise.
     """
@@ -42,7 +45,8 @@ def check_coco(ann_file: str, image_dir: str, report: Report, bbox_files: Sequen
     if not isinstance(content, dict) or 'images' not in content:
         report.add('unreadable file', f'{ann_file}: not COCO\'s format, which has "images" and "annotations"')
         return
-    entries = _complete(content['images'], ('id', 'file_name', 'width', 'height'), f'image of {ann_file}', report)
+    needed = ('id', 'file_name', 'width', 'height', *image_fields)
+    entries = _complete(content['images'], needed, f'image of {ann_file}', report)
     images = {image['id']: image for image in entries}
     _duplicates(entries, 'duplicate image id', ann_file, report)
     annotations = _complete(content.get('annotations', []), _fields(keypoints), f'annotation of {ann_file}', report)

@@ -109,6 +109,18 @@ def test_sets_of_14_keypoints(kind, tmp_path):
     assert "take mmpose's conversion" in str(report)
 
 
+def test_crowdpose_needs_the_crowding_of_its_images(folders, tmp_path):
+    """Its evaluation reads it, after the whole test."""
+    content = json.loads((folders['crowdpose'] / 'annotations/mmpose_crowdpose_test.json').read_text())
+    del content['images'][0]['crowdIndex']
+    (tmp_path / 'crowds.json').write_text(json.dumps(content))
+    cfg = load_config(str(ROOT / 'configs/_base_/datasets/crowdpose_256x192.py'), data_root=str(folders['crowdpose']))
+    cfg.test_dataloader.dataset.ann_file = str(tmp_path / 'crowds.json')
+    report = Report()
+    check_config(cfg, report, progress=False)
+    assert report.counts['incomplete entry'] == 1 and 'crowds.json: no crowdIndex' in str(report)
+
+
 def whole_body():
     """The parts are not labelled, but for a foot with a fraction as visibility."""
     content = coco()
