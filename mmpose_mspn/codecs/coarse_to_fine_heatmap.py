@@ -2,7 +2,6 @@
 
 Targets and decoding follow the official code to rounding (PROTOCOL, "Targets and loss" and "Test protocol").
 """
-from functools import cache
 from typing import List, Optional, Sequence, Tuple
 
 import cv2
@@ -11,6 +10,7 @@ import torch
 from mmpose.codecs.base import BaseKeypointCodec
 from torch import Tensor
 
+from mmpose_mspn.codecs.blurred_peaks import two_highest
 from mmpose_mspn.registry import KEYPOINT_CODECS
 
 PEAK = 255.0
@@ -19,8 +19,6 @@ BORDER = 10
 """Cells of zeros that the official decode puts around a map."""
 SHIFT = 0.25
 """Cells from the highest towards the second highest cell."""
-PIECE = 68
-"""Maps that a CPU blurs at a time."""
 
 
 def _check_kernel(name: str, size: int) -> None:
@@ -179,8 +177,7 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
 
     def _refined_maximum(self, heatmaps: Tensor) -> Tensor:
         """(B, K, 2) cells (x, y), float64: the blurred map's maximum, moved towards its second."""
-        find_peaks = self._peaks_by_opencv if heatmaps.device.type == 'cpu' else self._peaks_by_matrices
-        values, places = find_peaks(heatmaps)
+        values, places = two_highest(heatmaps, self.blur_kernel_size)
         width = self.heatmap_size[0] + self.blur_kernel_size - 1
         cells = torch.stack([places % width, torch.div(places, width, rounding_mode='floor')], -1)
         # No cell above the zeros of the border: the maximum is their first, the border's corner.
@@ -189,54 +186,8 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
         length = move.norm(dim=-1, keepdim=True)
         return torch.where(length > 1e-3, first + SHIFT * move / length, first)
 
-    def _peaks_by_matrices(self, heatmaps: Tensor) -> Tuple[Tensor, Tensor]:
-        """The two highest of each blurred map (B, K, H, W) with zeros around it: values and places, (B, K, 2).
-
-        Places count along (H + k - 1, W + k - 1). In float64, which multiplies a kernel of 5, weights of n / 16,
-        exactly: cells that tie, as around a symmetric peak, stay tied, and the first wins as in the official code.
-        """
-        blur_x, blur_y = (_blur_matrix(cells, self.blur_kernel_size, heatmaps.device) for cells in self.heatmap_size)
-        flat = (blur_y @ (heatmaps.double() @ blur_x.T)).flatten(2)
-        value, place = flat.max(-1)
-        second_value, second_place = flat.scatter(-1, place[..., None], 0).max(-1)
-        return torch.stack([value, second_value], -1), torch.stack([place, second_place], -1)
-
-    def _peaks_by_opencv(self, heatmaps: Tensor) -> Tuple[Tensor, Tensor]:
-        """The same by the official code's own blur, in pieces that fit the caches."""
-        maps = heatmaps.flatten(0, 1).numpy()
-        count, (rows, columns), around = len(maps), maps.shape[1:], self.blur_kernel_size // 2
-        values, places = np.empty((count, 2), np.float32), np.empty((count, 2), np.int64)
-        # All maps of a piece under one another as one image: the zeros between them are as wide as the kernel reaches.
-        padded = np.zeros((min(count, PIECE), rows + 2 * around, columns + 2 * around), np.float32)
-        blurred = np.empty_like(padded)
-        kernel = (self.blur_kernel_size, self.blur_kernel_size)
-        for start in range(0, count, PIECE):
-            piece = maps[start:start + PIECE]
-            size = len(piece)
-            padded[:size, around:rows + around, around:columns + around] = piece
-            cv2.GaussianBlur(padded[:size].reshape(-1, padded.shape[2]), kernel, 0,
-                             dst=blurred[:size].reshape(-1, padded.shape[2]), borderType=cv2.BORDER_CONSTANT)
-            flat, each = blurred[:size].reshape(size, -1), np.arange(size)
-            for rank in (0, 1):
-                place = flat.argmax(1)
-                values[start:start + size, rank] = flat[each, place]
-                places[start:start + size, rank] = place
-                flat[each, place] = 0
-        shape = (*heatmaps.shape[:2], 2)
-        return torch.from_numpy(values).reshape(shape), torch.from_numpy(places).reshape(shape)
-
 
 def _profiles(cells: int, kernel: int) -> Tensor:
     """(cells, cells): row c is a blurred impulse in cell c, its maximum 1. OpenCV supplies kernel and border rule."""
     blurred = cv2.GaussianBlur(np.eye(cells), (kernel, 1), 0)
     return torch.from_numpy(blurred / blurred.max(1, keepdims=True)).float()
-
-
-@cache
-def _blur_matrix(cells: int, kernel: int, device: torch.device) -> Tensor:
-    """(cells + kernel - 1, cells): the blur, as OpenCV weighs it, of a line that continues with zeros."""
-    weights = cv2.getGaussianKernel(kernel, 0)[:, 0]
-    matrix = np.zeros((cells + kernel - 1, cells))
-    for cell in range(cells):
-        matrix[cell:cell + kernel, cell] = weights
-    return torch.from_numpy(matrix).to(device)

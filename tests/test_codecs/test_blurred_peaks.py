@@ -1,0 +1,103 @@
+"""The shortcut and the GPU's way find what the blur of the whole maps shows."""
+import cv2
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from mmpose_mspn.codecs import blurred_peaks
+from mmpose_mspn.codecs.blurred_peaks import _by_matrices, two_highest
+
+
+def by_definition(heatmap: np.ndarray, kernel: int):
+    """Values and places of one map, by the official code's steps."""
+    blurred = cv2.GaussianBlur(np.pad(heatmap, kernel - 1), (kernel, kernel), 0, borderType=cv2.BORDER_CONSTANT)
+    reach = kernel // 2
+    blurred = blurred[reach:blurred.shape[0] - reach, reach:blurred.shape[1] - reach].copy()
+    found = []
+    for _ in range(2):
+        place = int(blurred.argmax())
+        found.append((blurred.flat[place], place))
+        blurred.flat[place] = 0
+    return tuple(zip(*found))
+
+
+def bumps(rng: np.random.Generator, rows: int, columns: int, count: int) -> np.ndarray:
+    """People-like maps: peaks of several heights, some of them beyond the border, on noise."""
+    y, x = np.mgrid[:rows, :columns]
+    heatmap = rng.normal(0, rng.choice([0, 3, 30]), (rows, columns))
+    for _ in range(count):
+        at_y, at_x = rng.uniform(-3, rows + 3), rng.uniform(-3, columns + 3)
+        heatmap += rng.uniform(-50, 255) * np.exp(-((y - at_y)**2 + (x - at_x)**2) / (2 * rng.uniform(.5, 4)**2))
+    return heatmap.astype(np.float32)
+
+
+@settings(deadline=None, max_examples=150)
+@given(seed=st.integers(0, 2**32 - 1), rows=st.integers(1, 40), columns=st.integers(1, 40),
+       count=st.integers(0, 4), kernel=st.sampled_from([1, 3, 5, 9, 11]))
+def test_the_two_highest_of_whole_maps(seed, rows, columns, count, kernel):
+    rng = np.random.default_rng(seed)
+    maps = np.stack([bumps(rng, rows, columns, count) for _ in range(3)])
+    for find in (two_highest, _by_matrices):
+        values, places = find(torch.from_numpy(maps)[None], kernel)
+        assert values.shape == places.shape == (1, 3, 2)
+        for heatmap, value, place in zip(maps, values[0].numpy(), places[0].numpy()):
+            expected, at = by_definition(heatmap, kernel)
+            if expected[1] <= 0:
+                assert value[1] <= 1e-4
+                continue
+            assert_allclose(value, expected, rtol=1e-5)
+            # Of two cells that are the same to rounding either may be the higher one.
+            if expected[0] - expected[1] > 1e-4 * expected[0]:
+                assert place[0] == at[0]
+
+
+@pytest.fixture
+def whole_maps(monkeypatch) -> list:
+    """The numbers of maps that were blurred as a whole."""
+    counts, blur = [], blurred_peaks._of_whole_maps
+    monkeypatch.setattr(
+        blurred_peaks, '_of_whole_maps', lambda padded, reach: counts.append(len(padded)) or blur(padded, reach))
+    return counts
+
+
+def peak(at, height=200.):
+    y, x = np.mgrid[:64, :48]
+    return height * np.exp(-((y - at[0])**2 + (x - at[1])**2) / 4).astype(np.float32)
+
+
+def test_only_maps_with_a_rival_are_blurred_as_a_whole(whole_maps):
+    corners = [peak(at) for at in ((0, 0), (0, 47), (63, 0), (63, 47), (20, 30))]
+    rivals = peak((10, 10)) + peak((50, 30), 199.)
+    two_highest(torch.from_numpy(np.stack(corners))[None], 5)
+    assert whole_maps == []
+    _, places = two_highest(torch.from_numpy(np.stack([*corners, rivals]))[None], 5)
+    assert whole_maps == [1]
+    assert_array_equal(places[0, -1] // 52 - 2, [10, 50])
+
+
+def test_the_highest_cell_need_not_be_where_the_blurred_map_is_highest(whole_maps):
+    """A single cell loses to a plateau far away."""
+    heatmap = np.zeros((64, 48), np.float32)
+    heatmap[5, 5], heatmap[40:47, 20:27] = 250, 200
+    _, places = two_highest(torch.from_numpy(heatmap)[None, None], 5)
+    assert whole_maps == [1] and 40 <= places[0, 0, 0] // 52 - 2 < 47
+
+
+@pytest.mark.parametrize('bad', [np.nan, np.inf])
+def test_a_map_of_no_numbers_does_not_spoil_the_next(bad):
+    maps = np.stack([peak((20, 20)), peak((30, 30)), peak((40, 40))])
+    alone = two_highest(torch.from_numpy(maps[::2].copy())[None], 5)
+    maps[1, 3, 3] = bad
+    together = two_highest(torch.from_numpy(maps)[None], 5)
+    for one, other in zip(alone, together):
+        assert_array_equal(one[0], other[0, ::2])
+
+
+def test_the_maps_are_left_as_they_were():
+    maps = torch.from_numpy(np.stack([peak((20, 20)), peak((10, 10)) + peak((50, 30))]))[None]
+    before = maps.clone()
+    two_highest(maps, 5)
+    assert torch.equal(maps, before)
