@@ -7,11 +7,15 @@ from typing import Dict, List, Optional, Union
 
 import mmcv
 import numpy as np
+from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
 NO_KEYPOINTS = 'without keypoints'
 NO_BOX = 'without a box of some size'
 CROWD = 'of crowds'
+SHARED_FACTS = ('dataset_name', 'upper_body_ids', 'lower_body_ids', 'flip_pairs', 'dataset_keypoint_weights',
+                'flip_indices', 'skeleton_links')
+"""What mmpose's transforms and models read of the data set in each sample."""
 
 
 class ChecksFiles:
@@ -100,6 +104,15 @@ class ChecksFiles:
         if len(kept) < len(boxes):
             self._passed_over[NO_BOX] += len(boxes) - len(kept)
         return kept
+
+    def get_data_info(self, idx: int) -> dict:
+        """As mmpose's, but the facts of the data set are shared by the samples: transforms replace them, if at all.
+
+        The copies for each took a tenth of a data worker's time.
+        """
+        info = BaseDataset.get_data_info(self, idx)
+        info.update((key, self._metainfo[key]) for key in SHARED_FACTS)
+        return info
 
     def prepare_data(self, idx: int) -> Optional[dict]:
         try:

@@ -8,6 +8,7 @@ import pytest
 from mmengine.dataset import pseudo_collate
 from mmpose.registry import DATASETS
 
+from mmpose_mspn.datasets.checked_loading import SHARED_FACTS
 from tests.building import backbone, codec, head
 
 
@@ -55,6 +56,16 @@ def test_the_stock_data_set_is_caught_by_the_loss(tmp_path):
 def test_boxes_stay_as_annotated(tmp_path):
     info = dataset(write_coco(tmp_path, bbox=(-3, 5, 90, 100))).get_data_info(0)
     np.testing.assert_array_equal(info['bbox'], [[-3, 5, 87, 105]])
+
+
+def test_samples_carry_what_stock_ones_do_without_a_copy_for_each(tmp_path):
+    ours = dataset(write_coco(tmp_path))
+    stock = dataset(tmp_path, type='CocoDataset').get_data_info(0)
+    info = ours.get_data_info(0)
+    assert set(info) == set(stock)
+    for key in SHARED_FACTS:
+        assert info[key] is ours._metainfo[key]
+        np.testing.assert_array_equal(info[key], stock[key])
 
 
 def test_box_files_lie_below_the_data_root(tmp_path):
