@@ -100,7 +100,7 @@ def prediction(num_stages: int, batch: int, dtype: Optional[torch.dtype] = None)
 
 
 def step(model: nn.Module, images: torch.Tensor, labels: list, amp: bool, fused: bool) -> Work:
-    """A whole training step: forward, backward, optimiser."""
+    """A whole training step, as mmengine takes it: forward, backward, optimiser, the gradients dropped."""
     model.train()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-5, fused=fused)
 
@@ -108,9 +108,9 @@ def step(model: nn.Module, images: torch.Tensor, labels: list, amp: bool, fused:
         with torch.autocast(images.device.type, torch.bfloat16, enabled=amp):
             losses = model.loss(images, labels)
         total, _ = model.parse_losses(losses)
-        optimizer.zero_grad()
         total.backward()
         optimizer.step()
+        optimizer.zero_grad()
         return total.item()
 
     return work

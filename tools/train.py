@@ -2,7 +2,14 @@
 """Train a model: mmpose's tools/train.py, for this package's configs."""
 from mmengine.runner import Runner
 
-from mmpose_mspn.apis.options import check_head_boxes, run_config, run_parser, use_amp, use_fast_training
+from mmpose_mspn.apis.options import (
+    check_head_boxes,
+    run_config,
+    run_parser,
+    use_amp,
+    use_fast_training,
+    use_low_memory,
+)
 from mmpose_mspn.engine import end_launch
 
 
@@ -13,6 +20,8 @@ def main() -> None:
     parser.add_argument('--amp', action='store_true', help='automatic mixed precision (bf16 on a CPU)')
     parser.add_argument('--fast', action='store_true', help='channels last, fused optimiser, static graph: the same '
                         'training, to rounding, in less time')
+    parser.add_argument('--low-memory', action='store_true', help='recompute activations in the backward pass and give '
+                        'freed memory back: the same training, in more time')
     parser.add_argument('--no-validate', action='store_true', help='do not evaluate while training')
     parser.add_argument(
         '--auto-scale-lr', action='store_true', help='scale the learning rate by the actual batch size')
@@ -25,6 +34,8 @@ def main() -> None:
         use_amp(cfg)
     if args.fast:
         use_fast_training(cfg)
+    if args.low_memory:
+        use_low_memory(cfg)
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     check_head_boxes(cfg, 'val')

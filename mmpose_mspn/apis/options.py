@@ -2,9 +2,11 @@
 import argparse
 import os
 import os.path as osp
+from inspect import signature
 
 import torch
 from mmengine.config import Config, DictAction
+from mmpose.registry import MODELS
 
 from mmpose_mspn.apis.config import ensure_synthetic, load_config
 from mmpose_mspn.engine import prepare_launch
@@ -102,6 +104,22 @@ def use_fast_training(cfg: Config) -> None:
     if cfg.launcher != 'none':
         wrapper = dict(cfg.get('model_wrapper_cfg') or dict(type='MMDistributedDataParallel'))
         cfg.model_wrapper_cfg = dict(wrapper, static_graph=True)
+
+
+def use_low_memory(cfg: Config) -> None:
+    """Let the config train in less memory, and more time: activations are computed twice, freed tensors given back.
+
+    Raises:
+        ValueError: Neither backbone nor head can recompute its activations.
+    """
+    parts = [part for part in (cfg.model.backbone, cfg.model.head)
+             if 'with_cp' in signature(MODELS.get(part.type)).parameters]
+    if not parts:
+        raise ValueError('--low-memory needs a backbone or a head with the option with_cp, got '
+                         f'{cfg.model.backbone.type} and {cfg.model.head.type}')
+    for part in parts:
+        part.with_cp = True
+    _add_hook(cfg, dict(type='mmpose_mspn.ReturnMemoryHook'))
 
 
 def use_fast_test(cfg: Config, dtype: str) -> None:

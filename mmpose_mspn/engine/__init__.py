@@ -7,9 +7,10 @@ from .distributed import CPUDistributedDataParallel, end_launch, prepare_launch
 from .mpii_submission import MpiiSubmission
 from .non_finite_loss import NonFiniteLossError, NonFiniteLossHook
 from .resumable_data import ResumableDataHook
+from .return_memory import ReturnMemoryHook, return_memory
 
 __all__ = [
     'AcceleratedTestHook', 'AtomicCheckpointHook', 'CPUAmpOptimWrapper', 'CPUDistributedDataParallel',
     'ChannelsLastHook', 'MpiiSubmission', 'NonFiniteLossError', 'NonFiniteLossHook', 'ResumableDataHook',
-    'end_launch', 'prepare_launch'
+    'ReturnMemoryHook', 'end_launch', 'prepare_launch', 'return_memory'
 ]

@@ -3,7 +3,7 @@ import pytest
 from mmengine.config import Config
 
 from mmpose_mspn.apis.config import load_config
-from mmpose_mspn.apis.options import check_head_boxes, use_fast_test, use_fast_training
+from mmpose_mspn.apis.options import check_head_boxes, use_fast_test, use_fast_training, use_low_memory
 from mmpose_mspn.engine import AcceleratedTestHook
 from tests.test_configs import ROOT
 
@@ -30,6 +30,20 @@ def test_an_optimiser_that_cannot_be_fused_is_refused():
     cfg.optim_wrapper.optimizer.type = 'RMSprop'
     with pytest.raises(ValueError, match='--fast fuses Adam, AdamW, SGD, got optim_wrapper.optimizer.type RMSprop'):
         use_fast_training(cfg)
+
+
+def test_low_memory():
+    cfg = load_config(CONFIG)
+    use_low_memory(cfg)
+    assert cfg.model.backbone.with_cp and cfg.model.head.with_cp
+    assert hooks(cfg)[-1] == 'mmpose_mspn.ReturnMemoryHook'
+
+
+def test_low_memory_needs_a_part_that_recomputes():
+    cfg = load_config(CONFIG)
+    cfg.model.backbone.type, cfg.model.head.type = 'CPM', 'HeatmapHead'
+    with pytest.raises(ValueError, match='option with_cp, got CPM and HeatmapHead'):
+        use_low_memory(cfg)
 
 
 def test_fast_test():
