@@ -7,6 +7,10 @@ from typing import Callable, Dict, Optional
 import torch
 
 Work = Callable[[], object]
+WARM_UP = 3
+"""Calls before the clock runs: the memory of a training step settles in the third."""
+TURN = 0.2
+"""Seconds that a turn lasts at least: what takes milliseconds is repeated."""
 
 
 @dataclass
@@ -36,28 +40,35 @@ class Row:
         sides = self.make(device, official)
         note = sides.check()
         works = {name: work for name, work in vars(sides).items() if name != 'check' and work is not None}
-        for work in works.values():  # warm-up
-            work()
         taken: Dict[str, list] = {name: [] for name in works}
+        repeats = {name: _warm_up(work, device) for name, work in works.items()}
         for _ in range(rounds):
             for name, work in works.items():
-                taken[name].append(1000 * seconds(work, device))
+                taken[name].append(1000 * seconds(work, device, repeats[name]))
         ratios = [b / a for a, b in zip(taken['ours'], taken['mmpose'])]
         medians = {name: statistics.median(times) for name, times in taken.items()}
         return dict(row=self.name, unit='ms', goal=self.goal, **medians, ratio=statistics.median(ratios),
                     ratio_min=min(ratios), ratio_max=max(ratios), same=note)
 
 
-def seconds(work: Work, device: str) -> float:
-    """Of the host's clock; on a GPU by its own events."""
+def _warm_up(work: Work, device: str) -> int:
+    """How often a turn repeats the work."""
+    taken = [seconds(work, device) for _ in range(WARM_UP)]
+    return max(1, round(TURN / taken[-1]))
+
+
+def seconds(work: Work, device: str, repeats: int = 1) -> float:
+    """Of one call, the mean of several: of the host's clock; on a GPU by its own events."""
     if device == 'cpu':
         start = time.perf_counter()
-        work()
-        return time.perf_counter() - start
+        for _ in range(repeats):
+            work()
+        return (time.perf_counter() - start) / repeats
     start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     torch.cuda.synchronize()
     start.record()
-    work()
+    for _ in range(repeats):
+        work()
     end.record()
     torch.cuda.synchronize()
-    return start.elapsed_time(end) / 1000
+    return start.elapsed_time(end) / 1000 / repeats

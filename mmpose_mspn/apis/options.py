@@ -46,6 +46,9 @@ def run_config(args: argparse.Namespace) -> Config:
             raise ValueError(f'--interval must be >= 1, got {args.interval}')
         cfg.default_hooks.visualization.update(
             enable=True, show=args.show, wait_time=args.wait_time, out_dir=args.show_dir, interval=args.interval)
+    if (cfg.get('randomness') or {}).get('deterministic'):
+        # cuBLAS reads it when it starts, and torch refuses its operators without.
+        os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
     ensure_synthetic(cfg)
     prepare_launch(cfg)
     return cfg

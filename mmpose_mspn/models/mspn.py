@@ -51,12 +51,17 @@ class UpUnit(BaseModule):
         return out, self.skip_encoder(encoded) + self.skip_decoder(out)
 
     def _from_coarser(self, coarser: Tensor, size: torch.Size) -> Tensor:
-        """The coarser unit's feature, resized and convolved."""
+        """The coarser unit's feature, resized and convolved.
+
+        The weights of the resize add up to 1, and so it commutes with 1×1 convolutions, and with norms whose statistics
+        are fixed: before it they have a quarter of the places.
+        """
+        if not isinstance(self.up.conv, nn.Conv2d):  # GhostConv looks at neighbours, others may too
+            return self.up(_resize(coarser, size))
         if not self.training and isinstance(self.up.norm, (_BatchNorm, nn.Identity)):
-            # The weights of the resize add up to 1, and so it commutes with 1×1 convolutions and fixed norms. In this
-            # order the convolution has a quarter of the places.
             return _resize(self.up(coarser), size)
-        return self.up(_resize(coarser, size))
+        resized = _resize(self.up.conv(coarser), size)
+        return self.up.norm(resized) if self.up.with_norm else resized
 
 
 def _resize(feature: Tensor, size: torch.Size) -> Tensor:

@@ -5,6 +5,7 @@ from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
 from mmpose.registry import MODELS
 from torch import nn
 
+from mmpose_mspn.models.mspn import UpUnit
 from tests.building import SMALL, backbone
 
 IMAGES = torch.randn(2, 3, 64, 48, generator=torch.Generator().manual_seed(0))
@@ -74,6 +75,24 @@ def test_norm_cfg_reaches_every_norm_and_conv_cfg_every_conv():
     kinds = {type(module).__name__ for module in network.modules()}
     assert 'GroupNorm' in kinds and not kinds & {'BatchNorm2d', 'Conv2d'}
     network(IMAGES)
+
+
+@pytest.mark.parametrize('training', [True, False])
+@pytest.mark.parametrize('conv_cfg', [None, dict(type='mmpose_mspn.GhostConv')])
+@pytest.mark.parametrize('norm_cfg', [dict(type='BN'), dict(type='GN', num_groups=2), None])
+def test_a_unit_convolves_what_is_resized_in_whatever_order(training, conv_cfg, norm_cfg):
+    """As the paper has it: resize, 1×1 convolution, norm."""
+    torch.manual_seed(0)
+    unit = UpUnit(8, 8, False, False, dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg)).train(training)
+    for module in unit.modules():
+        if isinstance(module, _BatchNorm):
+            nn.init.uniform_(module.weight), nn.init.uniform_(module.bias), nn.init.uniform_(module.running_mean)
+    coarser = torch.randn(3, 8, 4, 5)
+    expected = unit.up(nn.functional.interpolate(coarser, size=(7, 9), mode='bilinear', align_corners=True))
+    places = []
+    unit.up.conv.register_forward_pre_hook(lambda module, inputs: places.append(inputs[0].shape[2:].numel()))
+    torch.testing.assert_close(unit._from_coarser(coarser, torch.Size((7, 9))), expected, atol=1e-5, rtol=1e-5)
+    assert places == [4 * 5 if conv_cfg is None else 7 * 9]
 
 
 def test_output_final_is_the_finest_feature_of_the_last_stage():
