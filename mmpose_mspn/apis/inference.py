@@ -13,7 +13,7 @@ from mmpose.registry import VISUALIZERS
 from mmpose.structures import PoseDataSample, merge_data_samples
 from torch import nn
 
-from mmpose_mspn.models.accelerate import DTYPES, accelerate
+from mmpose_mspn.models.accelerate import accelerate, named_dtype
 
 from .boxes import Boxes, DetectorBoxes, FileBoxes, usable, whole_image
 from .inputs import Frame, Images, Video, open_source
@@ -83,7 +83,7 @@ def infer(source: PathLike,
     find_boxes = _box_source(frames, boxes, ann_file, det_config, det_checkpoint, device)
     model = load_pose_model(config, checkpoint, device)
     if fast is not None:
-        model = accelerate(model, DTYPES[fast])
+        model = accelerate(model, named_dtype(fast))
     visualizer = _build_visualizer(model)
 
     images: List[dict] = []
@@ -135,8 +135,8 @@ def predict(model: nn.Module, frame: Frame, boxes: np.ndarray) -> List[PoseDataS
 
 def _check_options(boxes: Optional[PathLike], ann_file: Optional[PathLike], det_config: Optional[PathLike],
                    det_checkpoint: Optional[PathLike], bbox_thr: float, kpt_thr: float, fast: Optional[str]) -> None:
-    if fast is not None and fast not in DTYPES:
-        raise ValueError(f'fast must be one of {", ".join(DTYPES)}, got {fast!r}')
+    if fast is not None:
+        named_dtype(fast, 'fast')
     if boxes is not None and (det_config is not None or det_checkpoint is not None):
         raise ValueError('boxes and det_config / det_checkpoint exclude each other: give the boxes or a detector')
     if (det_config is None) != (det_checkpoint is None):

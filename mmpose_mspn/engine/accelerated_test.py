@@ -3,7 +3,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from mmpose_mspn.models.accelerate import DTYPES, accelerate
+from mmpose_mspn.models.accelerate import accelerate, named_dtype
 from mmpose_mspn.registry import HOOKS
 
 
@@ -20,9 +20,7 @@ class AcceleratedTestHook(Hook):
     """
 
     def __init__(self, dtype: str = 'float32') -> None:
-        if dtype not in DTYPES:
-            raise ValueError(f'dtype must be one of {", ".join(DTYPES)}, got {dtype!r}')
-        self.dtype = DTYPES[dtype]
+        self.dtype = named_dtype(dtype)
         self._model = None
 
     def before_test(self, runner: Runner) -> None:

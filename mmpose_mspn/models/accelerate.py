@@ -15,6 +15,17 @@ CACHED = 4 * 256 * 192 * 4
 """Bytes of a colour of the crops that pass a CPU's caches best together: four crops of 256×192 in float32."""
 
 
+def named_dtype(name: str, option: str = 'dtype') -> Optional[torch.dtype]:
+    """What ``accelerate`` takes for a name.
+
+    Raises:
+        ValueError: There is no such name; the message calls it by the ``option`` that gave it.
+    """
+    if name not in DTYPES:
+        raise ValueError(f'{option} must be one of {", ".join(DTYPES)}, got {name!r}')
+    return DTYPES[name]
+
+
 def accelerate(model: nn.Module, dtype: Optional[torch.dtype] = None) -> nn.Module:
     """A copy of a pose estimator that predicts the same in less time.
 
