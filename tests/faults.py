@@ -2,7 +2,7 @@
 
     python -m tests.faults [--kills 100] [--seed 0] [--out docs/faults.md]
 
-Without a GPU, about 20 minutes on two cores.
+Without a GPU, about 40 minutes on two cores.
 """
 import argparse
 import json
