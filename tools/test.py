@@ -3,7 +3,7 @@
 from mmengine.fileio import dump
 from mmengine.runner import Runner
 
-from mmpose_mspn.apis.options import check_head_boxes, run_config, run_parser, use_fast_test
+from mmpose_mspn.apis.options import check_head_boxes, evaluators, run_config, run_parser, use_fast_test
 from mmpose_mspn.engine import end_launch
 from mmpose_mspn.models.accelerate import DTYPES
 
@@ -26,8 +26,7 @@ def main() -> None:
     if args.fast:
         use_fast_test(cfg, args.fast)
     if args.dump:
-        evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
-        cfg.test_evaluator = [*evaluators, dict(type='DumpResults', out_file_path=args.dump)]
+        cfg.test_evaluator = [*evaluators(cfg, 'test'), dict(type='DumpResults', out_file_path=args.dump)]
     if args.badcase:
         badcase = cfg.default_hooks.badcase
         by_loss = badcase.get('metric_type', 'loss') == 'loss'

@@ -3,6 +3,7 @@ import argparse
 import os
 import os.path as osp
 from inspect import signature
+from typing import List
 
 import torch
 from mmengine.config import Config, DictAction
@@ -54,6 +55,12 @@ def run_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
+def evaluators(cfg: Config, split: str) -> List[dict]:
+    """The metrics of ``'val'`` or ``'test'``, of which a config may give none, one or a list."""
+    given = cfg.get(f'{split}_evaluator') or []
+    return given if isinstance(given, list) else [given]
+
+
 def check_head_boxes(cfg: Config, split: str) -> None:
     """Refuse, before the run, to measure PCKh on people of MPII whose head boxes the config does not name.
 
@@ -64,9 +71,7 @@ def check_head_boxes(cfg: Config, split: str) -> None:
     Raises:
         ValueError: The metric divides by head sizes, and the data set has none.
     """
-    evaluators = cfg.get(f'{split}_evaluator') or []
-    metrics = evaluators if isinstance(evaluators, list) else [evaluators]
-    by_head = any(metric['type'] == 'MpiiPCKAccuracy' for metric in metrics)
+    by_head = any(metric['type'] == 'MpiiPCKAccuracy' for metric in evaluators(cfg, split))
     if by_head and not cfg[f'{split}_dataloader'].dataset.get('headbox_file'):
         raise ValueError(f'{split}_evaluator divides by head sizes (PCKh), and {split}_dataloader.dataset.headbox_file '
                          'is not set: set it to the .mat file of these people\'s head boxes, or measure with '
