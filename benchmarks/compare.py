@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import List
 
 import torch
-from ceiling import efficiency
+from ceiling import PREDICTION, efficiency
 from mmengine.registry import init_default_scope
 from peers import Official
 from processes import PROCESS_ROWS
@@ -31,14 +31,15 @@ def reached(result: dict) -> str:
 
 
 def line(r: dict) -> str:
-    spread = f" ({r['ratio_min']:.2f}-{r['ratio_max']:.2f})" if 'ratio_min' in r else ''
+    spread = f" ({r['ratio_min']:.2f}-{r['ratio_max']:.2f} of {r['rounds']})" if 'rounds' in r else ''
     official = f"{r['official']:.1f}" if 'official' in r else ''
     return (f"| {r['row']} | {r['unit']} | {r['ours']:.1f} | {r['mmpose']:.1f} | {official} | "
             f"**{r['ratio']:.2f}×**{spread} | {reached(r)} | {r['same']} |")
 
 
 def table(results: List[dict]) -> str:
-    return '\n'.join(['| row | unit | ours | mmpose | official | ratio to mmpose (min-max) | goal | the same result? |',
+    return '\n'.join(['| row | unit | ours | mmpose | official | ratio to mmpose (min-max of turns) | goal | '
+                      'the same result? |',
                       '| --- | --- | --- | --- | --- | --- | --- | --- |', *map(line, results)])
 
 
@@ -68,7 +69,7 @@ def main() -> None:
     init_default_scope('mmpose')
     torch.manual_seed(0)
     official = Official(args.official) if args.official else None
-    about = dict(machine(args.device), rounds=args.rounds)
+    about = machine(args.device)
     print(about)
     results = []
     for row in [*ROWS, *PROCESS_ROWS]:
@@ -77,7 +78,7 @@ def main() -> None:
             print(line(results[-1]), flush=True)
     out = Path(args.out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    share = efficiency(results, args.device)
+    share = efficiency(args.rounds, args.device) if args.only in PREDICTION else {}
     if args.only and out.with_suffix('.json').exists():
         before = json.loads(out.with_suffix('.json').read_text())
         known = {result['row']: result for result in [*before['rows'], *results]}

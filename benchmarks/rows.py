@@ -1,5 +1,6 @@
 """The rows of compare.py that are timed within its process: the same work by this package and by mmpose's own MSPN."""
 import atexit
+import ctypes
 import pickle
 import shutil
 import tempfile
@@ -21,8 +22,12 @@ from torch.utils.data import DataLoader
 from mmpose_mspn import CoarseToFineHeatmap, accelerate
 from mmpose_mspn.apis.config import load_config
 from mmpose_mspn.datasets.synthetic import generate
+from mmpose_mspn.engine.freed_memory import KEEP, MMAP_MAX, MMAP_THRESHOLD, MMAPS, TRIM_THRESHOLD, set_malloc
 
 Maker = Callable[..., Sides]
+
+GLIBC = {TRIM_THRESHOLD: 2**26, MMAP_THRESHOLD: 2**25, MMAP_MAX: MMAPS}
+"""The most to which glibc's own thresholds grow, by themselves until they are set."""
 
 
 def people(batch: int) -> Tuple[np.ndarray, np.ndarray]:
@@ -116,17 +121,29 @@ def step(model: nn.Module, images: torch.Tensor, labels: list, amp: bool, fused:
     return work
 
 
+def set_memory(side: str) -> None:
+    """Let the process treat freed memory as a training of that side does: ours with --fast, mmpose's as glibc does."""
+    if set_malloc(KEEP if side == 'ours' else GLIBC) and side != 'ours':
+        ctypes.CDLL(None).malloc_trim(0)  # what our side kept
+
+
 def training(num_stages: int, batch: int, autocast: bool = False) -> Maker:
     def make(device: str, official: object) -> Sides:
         ours, theirs = pair(num_stages, device)
         ours.to(memory_format=torch.channels_last)
         images = torch.randn(batch, 3, INPUT[1], INPUT[0], device=device)
+        steps = dict(ours=step(ours, images, our_labels(batch, device), autocast, fused=True),
+                     mmpose=step(theirs, images, their_labels(batch, device), False, fused=False))
 
         def check() -> str:
             return ('the same network (see prediction); targets and masks differ by design' +
                     ("; mmpose's head dies under bf16 autocast, so its side is float32" if autocast else ''))
-        return Sides(step(ours, images, our_labels(batch, device), autocast, fused=True),
-                     step(theirs, images, their_labels(batch, device), False, fused=False), check)
+
+        def prepare(side: str) -> None:
+            if device == 'cpu':
+                set_memory(side)
+                steps[side]()  # the first step after the change asks for all memory anew
+        return Sides(**steps, check=check, prepare=prepare)
     return make
 
 

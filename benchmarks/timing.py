@@ -15,11 +15,15 @@ TURN = 0.2
 
 @dataclass
 class Sides:
-    """Each side's work, and a check that says in words how far they agree."""
+    """Each side's work, and a check that says in words how far they agree.
+
+    Before its turn, ``prepare`` gets a side's name, off the clock, for what the whole process has only one of.
+    """
     ours: Work
     mmpose: Work
     check: Callable[[], str]
     official: Optional[Work] = None
+    prepare: Callable[[str], None] = lambda side: None
 
 
 @dataclass
@@ -39,16 +43,21 @@ class Row:
         """Medians in ms, and the median of the turns' ratios."""
         sides = self.make(device, official)
         note = sides.check()
-        works = {name: work for name, work in vars(sides).items() if name != 'check' and work is not None}
+        works = {name: work for name, work in (('ours', sides.ours), ('mmpose', sides.mmpose),
+                                               ('official', sides.official)) if work is not None}
         taken: Dict[str, list] = {name: [] for name in works}
-        repeats = {name: _warm_up(work, device) for name, work in works.items()}
+        repeats = {}
+        for name, work in works.items():
+            sides.prepare(name)
+            repeats[name] = _warm_up(work, device)
         for _ in range(rounds):
             for name, work in works.items():
+                sides.prepare(name)
                 taken[name].append(1000 * seconds(work, device, repeats[name]))
         ratios = [b / a for a, b in zip(taken['ours'], taken['mmpose'])]
         medians = {name: statistics.median(times) for name, times in taken.items()}
         return dict(row=self.name, unit='ms', goal=self.goal, **medians, ratio=statistics.median(ratios),
-                    ratio_min=min(ratios), ratio_max=max(ratios), same=note)
+                    ratio_min=min(ratios), ratio_max=max(ratios), rounds=rounds, same=note)
 
 
 def _warm_up(work: Work, device: str) -> int:

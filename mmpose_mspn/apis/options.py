@@ -97,8 +97,8 @@ def use_amp(cfg: Config) -> None:
 def use_fast_training(cfg: Config) -> None:
     """Switch the config to what trains the same, to rounding, in less time.
 
-    Weights lie channels last, the optimiser updates all of them in one kernel, and several processes take the graph
-    for the same at every step.
+    Weights lie channels last, the optimiser updates all of them in one kernel, several processes take the graph for
+    the same at every step, and a CPU keeps the memory of a step for the next.
 
     Raises:
         ValueError: The optimiser has no fused form.
@@ -109,6 +109,8 @@ def use_fast_training(cfg: Config) -> None:
                          f'{optimizer.type}')
     optimizer.fused = True
     _add_hook(cfg, dict(type='mmpose_mspn.ChannelsLastHook'))
+    if not torch.cuda.is_available():
+        _add_hook(cfg, dict(type='mmpose_mspn.FreedMemoryHook', keep=True))
     if cfg.launcher != 'none':
         wrapper = dict(cfg.get('model_wrapper_cfg') or dict(type='MMDistributedDataParallel'))
         cfg.model_wrapper_cfg = dict(wrapper, static_graph=True)
@@ -116,6 +118,8 @@ def use_fast_training(cfg: Config) -> None:
 
 def use_low_memory(cfg: Config) -> None:
     """Let the config train in less memory, and more time: activations are computed twice, freed tensors given back.
+
+    It goes before what :func:`use_fast_training` does with freed memory.
 
     Raises:
         ValueError: Neither backbone nor head can recompute its activations.
@@ -127,7 +131,8 @@ def use_low_memory(cfg: Config) -> None:
                          f'{cfg.model.backbone.type} and {cfg.model.head.type}')
     for part in parts:
         part.with_cp = True
-    _add_hook(cfg, dict(type='mmpose_mspn.ReturnMemoryHook'))
+    cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks') or [] if hook['type'] != 'mmpose_mspn.FreedMemoryHook']
+    _add_hook(cfg, dict(type='mmpose_mspn.FreedMemoryHook', keep=False))
 
 
 def use_fast_test(cfg: Config, dtype: str) -> None:

@@ -2,9 +2,9 @@
 from .coco_dataset import AicDataset, CocoDataset, CocoWholeBodyDataset, CrowdPoseDataset
 from .keypoint_converter import KeypointConverter
 from .mpii_dataset import MpiiDataset
-from .transforms import HalfBody, RandomScaleRotation, WidenBBox
+from .transforms import HalfBody, RandomBBoxTransform, RandomScaleRotation, WidenBBox
 
 __all__ = [
     'AicDataset', 'CocoDataset', 'CocoWholeBodyDataset', 'CrowdPoseDataset', 'HalfBody', 'KeypointConverter',
-    'MpiiDataset', 'RandomScaleRotation', 'WidenBBox'
+    'MpiiDataset', 'RandomBBoxTransform', 'RandomScaleRotation', 'WidenBBox'
 ]

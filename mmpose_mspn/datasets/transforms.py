@@ -1,4 +1,5 @@
-"""The official protocol's augmentation as pipeline steps (PROTOCOL, "Training protocol" and "Test protocol").
+"""The official protocol's augmentation as pipeline steps (PROTOCOL, "Training protocol" and "Test protocol"), and a
+faster form of mmpose's.
 
 ``TopdownAffine`` of mmpose restores the input's aspect ratio by growing the short side. Growing commutes with the
 uniform scaling in between, so no step here does it.
@@ -8,6 +9,8 @@ from typing import Dict, Optional, Sequence, Tuple
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
+from mmpose.datasets.transforms import RandomBBoxTransform as MMPoseRandomBBoxTransform
+from scipy.special import ndtr, ndtri
 
 from mmpose_mspn.registry import TRANSFORMS
 
@@ -168,3 +171,17 @@ class RandomScaleRotation(BaseTransform):
         results['bbox_scale'] = results['bbox_scale'] * (self.shrink * factors)[:, None]
         results['bbox_rotation'] = angles
         return results
+
+
+@TRANSFORMS.register_module()
+class RandomBBoxTransform(MMPoseRandomBBoxTransform):
+    """mmpose's step of this name, with the same draws to rounding.
+
+    ``scipy.stats`` takes a fifth of the time that a worker needs for a person to draw from the truncated normal
+    distribution. Its inverse alone takes none worth mentioning.
+    """
+
+    @staticmethod
+    def _truncnorm(low: float = -1., high: float = 1., size: tuple = ()) -> np.ndarray:
+        below, above = ndtr(low), ndtr(high)
+        return ndtri(below + (above - below) * np.random.uniform(size=size)).astype(np.float32)

@@ -1,5 +1,6 @@
 """--fast as a change of the config."""
 import pytest
+import torch
 from mmengine.config import Config
 
 from mmpose_mspn.apis.config import load_config
@@ -21,7 +22,8 @@ def test_fast_training(launcher, wrapped):
     cfg.launcher = launcher
     use_fast_training(cfg)
     use_fast_training(cfg)  # asked for twice, there once
-    assert cfg.optim_wrapper.optimizer.fused and hooks(cfg) == [*before, 'mmpose_mspn.ChannelsLastHook']
+    added = ['ChannelsLastHook'] + ([] if torch.cuda.is_available() else ['FreedMemoryHook'])
+    assert cfg.optim_wrapper.optimizer.fused and hooks(cfg) == [*before, *(f'mmpose_mspn.{name}' for name in added)]
     assert bool(cfg.get('model_wrapper_cfg', {}).get('static_graph')) == wrapped
 
 
@@ -32,11 +34,16 @@ def test_an_optimiser_that_cannot_be_fused_is_refused():
         use_fast_training(cfg)
 
 
-def test_low_memory():
+@pytest.mark.parametrize('fast', [False, True])
+def test_low_memory(fast):
     cfg = load_config(CONFIG)
+    cfg.launcher = 'none'
+    if fast:
+        use_fast_training(cfg)
     use_low_memory(cfg)
     assert cfg.model.backbone.with_cp and cfg.model.head.with_cp
-    assert hooks(cfg)[-1] == 'mmpose_mspn.ReturnMemoryHook'
+    assert [hook for hook in cfg.custom_hooks if hook.type == 'mmpose_mspn.FreedMemoryHook'] == [
+        dict(type='mmpose_mspn.FreedMemoryHook', keep=False)]
 
 
 def test_low_memory_needs_a_part_that_recomputes():

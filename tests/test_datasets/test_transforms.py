@@ -1,9 +1,10 @@
 """The official augmentation, fact by fact (PROTOCOL, "Training protocol")."""
 import numpy as np
 import pytest
+from mmpose.datasets.transforms import RandomBBoxTransform as MMPoseRandomBBoxTransform
 from mmpose.datasets.transforms import RandomFlip
 
-from mmpose_mspn.datasets import HalfBody, RandomScaleRotation, WidenBBox
+from mmpose_mspn.datasets import HalfBody, RandomBBoxTransform, RandomScaleRotation, WidenBBox
 
 DRAWS = 4000
 UPPER = tuple(range(13))
@@ -123,3 +124,14 @@ def test_visibility_survives_half_bodies_and_flips():
 def test_bad_arguments_are_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_random_bbox_transform_draws_what_mmposes_does():
+    ours, theirs = RandomBBoxTransform(), MMPoseRandomBBoxTransform()
+    for seed in range(200):
+        drawn = []
+        for step in (ours, theirs):
+            np.random.seed(seed)
+            drawn.append(step(person()))
+        for name in ('bbox_center', 'bbox_scale', 'bbox_rotation'):
+            np.testing.assert_allclose(drawn[0][name], drawn[1][name], rtol=2e-6, atol=2e-6)

@@ -8,7 +8,7 @@ augmentation = [
     dict(type='RandomFlip', direction='horizontal'),
     # It sums visibility to count joints: mmpose's limit of 9, where a visible joint is 2.
     dict(type='RandomHalfBody', min_total_keypoints=18),
-    dict(type='RandomBBoxTransform'),
+    dict(type='mmpose_mspn.RandomBBoxTransform'),
 ]
 test_crop = [
     dict(type='LoadImage'),

@@ -37,7 +37,7 @@ train_dataloader = dict(
             dict(type='GetBBoxCenterScale'),
             dict(type='RandomFlip', direction='horizontal'),
             dict(type='RandomHalfBody'),
-            dict(type='RandomBBoxTransform'),
+            dict(type='mmpose_mspn.RandomBBoxTransform'),
             dict(type='TopdownAffine', input_size=_base_.codec.input_size),
             dict(type='GenerateTarget', encoder=simcc),
             dict(type='PackPoseInputs'),
