@@ -74,10 +74,11 @@ def efficiency(rounds: int, device: str) -> Dict[str, str]:
     exact, theirs = pair(4, device)
     needed = dict(ours=operations(lambda: predict(exact, crops)),
                   mmpose=operations(lambda: theirs.head(theirs.backbone(crops))))
-    rates = {shape: rate(shape, device) for shape in layer_shapes(exact, crops)}
+    layers = layer_shapes(exact, crops)
+    rates = {shape: rate(shape, device) for shape in layers}
     fastest = {kernel: max((shape for shape in rates if shape[0] == kernel), key=rates.get) for kernel in (1, 3)}
-    works = prediction(4, 8)(device, None)
-    predictions = dict(ours=works.ours, mmpose=works.mmpose)
+    sides = prediction(4, 8)(device, None)
+    predictions = dict(ours=sides.ours, mmpose=sides.mmpose)
     reached: Dict[str, list] = {name: [] for name in predictions}
     shares: Dict[str, list] = {name: [] for name in predictions}
     for work in predictions.values():
@@ -90,8 +91,8 @@ def efficiency(rounds: int, device: str) -> Dict[str, str]:
     said = {name: f'{needed[name]:.1f} GFLOP a crop at {median(reached[name]):.0f} GFLOP/s, '
             f'{median(shares[name]):.0f} % ({min(shares[name]):.0f}-{max(shares[name]):.0f} of {rounds} turns)'
             for name in predictions}
-    work = {shape: count * layer_operations(shape, 1) for shape, count in layer_shapes(exact, crops).items()}
-    all_layers = sum(work.values()) / sum(work[shape] / rates[shape] for shape in work)
+    needs = {shape: count * layer_operations(shape, 1) for shape, count in layers.items()}
+    all_layers = sum(needs.values()) / sum(needs[shape] / rates[shape] for shape in layers)
     slow = sorted(rates.items(), key=lambda entry: entry[1])[:3]
     return dict(
         text=f'How close to the machine "{PREDICTION}" is, against the fastest layer alone (3×3 '
