@@ -18,8 +18,8 @@ from mmengine.utils import get_installed_path
 from peers import mmpose_model, our_model, pair
 from rows import our_labels, step, their_labels
 
-from mmpose_mspn.datasets.synthetic import generate
-from mmpose_mspn.engine.freed_memory import KEEP, RETURN, set_malloc
+from mmpose_mspn.engine.hooks.freed_memory_hook import KEEP, RETURN, set_malloc
+from mmpose_mspn.synthetic_people import generate
 
 ROOT = Path(__file__).parents[1]
 PEOPLE = 500

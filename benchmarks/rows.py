@@ -21,8 +21,8 @@ from torch.utils.data import DataLoader
 
 from mmpose_mspn import CoarseToFineHeatmap, accelerate
 from mmpose_mspn.apis.config import load_config
-from mmpose_mspn.datasets.synthetic import generate
-from mmpose_mspn.engine.freed_memory import KEEP, MMAP_MAX, MMAP_THRESHOLD, MMAPS, TRIM_THRESHOLD, set_malloc
+from mmpose_mspn.engine.hooks.freed_memory_hook import KEEP, MMAP_MAX, MMAP_THRESHOLD, MMAPS, TRIM_THRESHOLD, set_malloc
+from mmpose_mspn.synthetic_people import generate
 
 Maker = Callable[..., Sides]
 
@@ -105,7 +105,7 @@ def prediction(num_stages: int, batch: int, dtype: Optional[torch.dtype] = None)
 
 
 def step(model: nn.Module, images: torch.Tensor, labels: list, amp: bool, fused: bool) -> Work:
-    """A whole training step, as mmengine takes it: forward, backward, optimiser, the gradients dropped."""
+    """A whole training step, as mmengine takes it: forward, backward, optimizer, the gradients dropped."""
     model.train()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-5, fused=fused)
 

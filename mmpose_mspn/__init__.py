@@ -10,12 +10,13 @@ from . import compat
 
 compat.mend()
 
-from . import checkpoints, codecs, datasets, engine, models  # noqa: E402
+from . import checkpoints, codecs, datasets, deploy, engine, evaluation, models  # noqa: E402
 from .codecs import CoarseToFineHeatmap  # noqa: E402
-from .models import MSPN, MSPNHead, MultiStageHeatmapLoss, accelerate  # noqa: E402
+from .deploy import accelerate  # noqa: E402
+from .models import MSPN, MSPNHead, MultiStageHeatmapLoss  # noqa: E402
 from .version import __version__  # noqa: E402
 
 __all__ = [
     'MSPN', 'MSPNHead', 'MultiStageHeatmapLoss', 'CoarseToFineHeatmap', 'accelerate', 'checkpoints', 'codecs',
-    'datasets', 'engine', 'models', '__version__'
+    'datasets', 'deploy', 'engine', 'evaluation', 'models', '__version__'
 ]

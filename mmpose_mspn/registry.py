@@ -18,7 +18,7 @@ DATASETS = _child(mmengine_registry.DATASETS, 'datasets')
 TRANSFORMS = _child(mmengine_registry.TRANSFORMS, 'datasets')
 MODEL_WRAPPERS = _child(mmengine_registry.MODEL_WRAPPERS, 'engine')
 HOOKS = _child(mmengine_registry.HOOKS, 'engine')
-METRICS = _child(mmengine_registry.METRICS, 'engine')
+METRICS = _child(mmengine_registry.METRICS, 'evaluation')
 OPTIM_WRAPPERS = _child(mmengine_registry.OPTIM_WRAPPERS, 'engine')
 # mmengine knows no codecs: mmpose's registry is their root.
 KEYPOINT_CODECS = _child(mmpose_registry.KEYPOINT_CODECS, 'codecs')

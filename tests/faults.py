@@ -23,7 +23,7 @@ import torch
 from tqdm import tqdm
 
 from mmpose_mspn.checkpoints import CheckpointError, read_checkpoint
-from mmpose_mspn.datasets.synthetic import generate
+from mmpose_mspn.synthetic_people import generate
 from tests.launching import ROOT, environment
 from tests.planted import plant
 
@@ -157,7 +157,7 @@ def killed_runs(lab: Lab, kills: int, draw: random.Random) -> Row:
     bar.close()
     return Row('SIGKILL of a training at a random moment, then `--resume`', killed,
                f'{early} before the first checkpoint, {in_writing} with a part of a checkpoint on the disk; {ended} '
-               'runs came to their end: weights, optimiser state, metrics compared bit by bit with a run never killed',
+               'runs came to their end: weights, optimizer state, metrics compared bit by bit with a run never killed',
                f'{differ} runs differ')
 
 

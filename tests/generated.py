@@ -1,4 +1,4 @@
-"""The synthetic people in the layouts and formats of other data sets, for the configs that read those."""
+"""The synthetic people in the layouts and formats of other datasets, for the configs that read those."""
 import json
 import shutil
 from pathlib import Path
@@ -7,10 +7,10 @@ from typing import Callable, Dict, List, Sequence
 import numpy as np
 from scipy.io import savemat
 
-from mmpose_mspn.datasets.synthetic import generate
+from mmpose_mspn.synthetic_people import generate
 
 DETECTIONS = Path('person_detection_results')
-# COCO's keypoints that stand for other data sets'; a pair is the middle of both.
+# COCO's keypoints that stand for other datasets'; a pair is the middle of both.
 NECK, HEAD_TOP, PELVIS = (5, 6), 0, (11, 12)
 LIMBS_RIGHT_FIRST = (6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15)
 AIC = (*LIMBS_RIGHT_FIRST, HEAD_TOP, NECK)

@@ -94,7 +94,7 @@ def test_a_sample_decodes_the_same_alone(codec, batch, keypoints, seed):
        st.one_of(st.none(), st.integers(1, 50)), st.booleans(), st.integers(0, 9999))
 def test_losses_are_finite_fall_to_zero_and_ignore_the_order(stages, units, batch, keypoints, topk, finer, seed):
     generator = torch.Generator().manual_seed(seed)
-    loss = MultiStageHeatmapLoss(coarse_to_fine=finer, ohkm_topk=topk, visibility='labelled')
+    loss = MultiStageHeatmapLoss(coarse_to_fine=finer, ohkm_topk=topk, visibility='labeled')
     targets = torch.rand(batch, units + 1, keypoints, 3, 2, generator=generator) * 255
     visible = torch.randint(0, 3, (batch, keypoints), generator=generator).float()
     outputs = torch.rand(stages, units, batch, keypoints, 3, 2, generator=generator) * 255
@@ -106,7 +106,7 @@ def test_losses_are_finite_fall_to_zero_and_ignore_the_order(stages, units, batc
     shown = targets * (visible > 0)[:, None, :, None, None]
     perfect = [[shown[:, loss.level(stage, unit, stages)] for unit in range(units)] for stage in range(stages)]
     assert sum(loss(perfect, targets, visible).values()) == 0
-    # A joint that is not labelled costs OHKM nothing, and an empty batch of joints nothing at all on the last unit.
+    # A joint that is not labeled costs OHKM nothing, and an empty batch of joints nothing at all on the last unit.
     nobody = loss([[torch.zeros_like(shown[:, 0])] * units] * stages, targets, torch.zeros_like(visible))
     assert sum(nobody.values()) == 0
 

@@ -1,18 +1,18 @@
 #!/usr/bin/env python3
-"""Check the files of a data set: images, annotations, detector boxes. Exit code 1 if there are problems."""
+"""Check the files of a dataset: images, annotations, detector boxes. Exit code 1 if there are problems."""
 import argparse
 import sys
 
 import mmpose_mspn  # noqa: F401  mends the stack
 from mmpose_mspn.apis.config import load_config
-from mmpose_mspn.datasets.check import Report
-from mmpose_mspn.datasets.check_layouts import LAYOUTS, check_config, check_folder
+from mmpose_mspn.data_check.layouts import LAYOUTS, check_config, check_folder
+from mmpose_mspn.data_check.report import Report
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument('config', nargs='?', help='config, whose data sets are checked')
+    what.add_argument('config', nargs='?', help='config, whose datasets are checked')
     for name, layout in LAYOUTS.items():
         what.add_argument(f'--{name}', metavar='DIR', help=f'folder of {layout.title}')
     parser.add_argument('--data-root', help="takes the place of the config's data_root")

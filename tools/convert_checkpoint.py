@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Bring a checkpoint of MSPN (or of RSN with an MSPN head) into another layout; the source's is recognised."""
+"""Bring a checkpoint of MSPN (or of RSN with an MSPN head) into another layout; the source's is recognized."""
 import argparse
 import sys
 

@@ -2,7 +2,7 @@
 import argparse
 
 from mmpose_mspn.apis.inference import KEYPOINT_THRESHOLD, infer
-from mmpose_mspn.models.accelerate import DTYPES
+from mmpose_mspn.deploy.accelerate import DTYPES
 
 
 def parse_args() -> argparse.Namespace:

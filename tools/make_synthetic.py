@@ -1,14 +1,14 @@
 # Copyright (c) mmpose_mspn contributors. Licensed under Apache-2.0.
-"""Write a data set of drawn people in COCO 2017's layout."""
+"""Write a dataset of drawn people in COCO 2017's layout."""
 import argparse
 
-from mmpose_mspn.datasets.synthetic import TRAIN_IMAGES, VAL_IMAGES, generate
+from mmpose_mspn.synthetic_people import TRAIN_IMAGES, VAL_IMAGES, generate
 
 
 def parse_args() -> argparse.Namespace:
     """The command line's arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('out', help='folder of the data set: what data_root points to')
+    parser.add_argument('out', help='folder of the dataset: what data_root points to')
     parser.add_argument('--train', type=int, default=TRAIN_IMAGES, help='training images')
     parser.add_argument('--val', type=int, default=VAL_IMAGES, help='validation images')
     parser.add_argument('--seed', type=int, default=0, help='the same seed gives the same files')

@@ -4,9 +4,9 @@ import argparse
 import sys
 
 import mmpose_mspn  # noqa: F401  mends the stack
-from mmpose_mspn.datasets.check import EXAMPLES, Report
+from mmpose_mspn.data_check.report import EXAMPLES, Report
 from mmpose_mspn.datasets.mpii_release import write_test_people
-from mmpose_mspn.datasets.submission import check_coco_submission, check_mpii_submission
+from mmpose_mspn.evaluation.submission import check_coco_submission, check_mpii_submission
 
 
 def main() -> int:

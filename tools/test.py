@@ -4,8 +4,8 @@ from mmengine.fileio import dump
 from mmengine.runner import Runner
 
 from mmpose_mspn.apis.options import check_head_boxes, evaluators, run_config, run_parser, use_fast_test
+from mmpose_mspn.deploy.accelerate import DTYPES
 from mmpose_mspn.engine import end_launch
-from mmpose_mspn.models.accelerate import DTYPES
 
 
 def main() -> None:
@@ -16,7 +16,7 @@ def main() -> None:
     parser.add_argument('--fast', nargs='?', const='float32', choices=DTYPES, metavar='DTYPE',
                         help='test a copy with folded norms and packed convolutions, which predicts the same (float32, '
                         'the default) or fractions of a pixel off (bfloat16, float16)')
-    parser.add_argument('--badcase', action='store_true', help='analyse the worst cases by badcase of the config')
+    parser.add_argument('--badcase', action='store_true', help='analyze the worst cases by badcase of the config')
     args = parser.parse_args()
     cfg = run_config(args)
     if not args.checkpoint and 'members' not in cfg.model:

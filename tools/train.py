@@ -18,7 +18,7 @@ def main() -> None:
     parser.add_argument(
         '--resume', nargs='?', const='auto', help='go on from the latest checkpoint of the work dir, or from this one')
     parser.add_argument('--amp', action='store_true', help='automatic mixed precision (bf16 on a CPU)')
-    parser.add_argument('--fast', action='store_true', help='channels last, fused optimiser, static graph, memory '
+    parser.add_argument('--fast', action='store_true', help='channels last, fused optimizer, static graph, memory '
                         'kept from step to step: the same training, to rounding, in less time')
     parser.add_argument('--low-memory', action='store_true', help='recompute activations in the backward pass and give '
                         'freed memory back: the same training, in more time')

@@ -3,13 +3,15 @@
 Each source is called with a :class:`~mmpose_mspn.apis.inputs.Frame` and returns boxes (N, 4), x, y, width, height in
 image px, and scores (N,), both float64.
 """
-import json
 from pathlib import Path
 from typing import Dict, Iterable, List, Optional, Set, Tuple, Union
 
 import numpy as np
 from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
+
+from mmpose_mspn.utils.files import read_json
+from mmpose_mspn.utils.numbers import is_finite
 
 from .inputs import Frame, Images
 from .loading import check_file, check_weights
@@ -48,14 +50,14 @@ class FileBoxes:
 
     def __init__(self, path: Union[str, Path], ann_file: Optional[Union[str, Path]], images: Images) -> None:
         self.path, self.ann_file = Path(path), ann_file
-        content = _read_json(self.path, 'boxes')
-        catalogue, entries = self._split(content)
+        content = read_json('boxes', self.path)
+        catalog, entries = self._split(content)
         try:
-            self._names = {image['id']: Path(image['file_name']).name for image in catalogue.get('images', [])}
+            self._names = {image['id']: Path(image['file_name']).name for image in catalog.get('images', [])}
         except (KeyError, TypeError) as error:
             raise ValueError(f'images of {ann_file or path} must have id and file_name each, got one with no such key: '
                              f'{error}') from error
-        persons = {item['id'] for item in catalogue.get('categories', []) if item.get('name') == PERSON}
+        persons = {item['id'] for item in catalog.get('categories', []) if item.get('name') == PERSON}
         persons = persons or {COCO_PERSON_ID}
         self._boxes: Dict[str, List[Tuple[List[float], float]]] = {}
         named: Set[str] = set()
@@ -91,10 +93,10 @@ class FileBoxes:
                              'detections')
         if self.ann_file is None:
             return {}, content
-        catalogue = _read_json(Path(self.ann_file), 'ann_file')
-        if not isinstance(catalogue, dict) or 'images' not in catalogue:
+        catalog = read_json('ann_file', self.ann_file)
+        if not isinstance(catalog, dict) or 'images' not in catalog:
             raise ValueError(f'ann_file {self.ann_file} must be a COCO annotation file, with images')
-        return catalogue, content
+        return catalog, content
 
     def _names_of(self, entries: List[dict]) -> List[str]:
         """File name of each entry's image."""
@@ -115,7 +117,7 @@ class FileBoxes:
     def _box(self, entry: dict, index: int) -> Tuple[List[float], float]:
         box, score = entry.get('bbox'), entry.get('score', 1.)
         values = [*box, score] if isinstance(box, list) else []
-        if len(values) != 5 or not all(isinstance(value, (int, float)) and np.isfinite(value) for value in values):
+        if len(values) != 5 or not is_finite(*values):
             raise ValueError(f'entry {index} of boxes {self.path}: bbox must be four finite numbers (x, y, width, '
                              f'height) and score one, got bbox {box} and score {score}')
         return box, score
@@ -173,11 +175,3 @@ def _some(items: Iterable) -> str:
     """The first few of the items in order, and whether there are more."""
     items = sorted(items)
     return ', '.join(map(str, items[:SHOWN])) + (', …' if len(items) > SHOWN else '')
-
-
-def _read_json(path: Path, name: str) -> Union[dict, list]:
-    check_file(name, path)
-    try:
-        return json.loads(path.read_text(encoding='utf-8'))
-    except ValueError as error:
-        raise ValueError(f'{name} {path} is not JSON: {error}') from error

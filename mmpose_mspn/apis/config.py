@@ -7,7 +7,7 @@ from typing import Optional
 from mmengine.config import Config
 from mmengine.logging import print_log
 
-from mmpose_mspn.datasets.synthetic import generate
+from mmpose_mspn.synthetic_people import generate
 
 SYNTHETIC_ROOT = 'data/synthetic/'
 """Default ``data_root`` of the configs: made where it is missing."""
@@ -20,7 +20,7 @@ def load_config(path: str, cfg_options: Optional[dict] = None, data_root: Option
     Args:
         path: Config file.
         cfg_options: Values to merge, as ``--cfg-options`` gives them; ``data_root`` among them is the next argument.
-        data_root: Takes the place of the config's own ``data_root`` in every data set and path below it.
+        data_root: Takes the place of the config's own ``data_root`` in every dataset and path below it.
 
     Raises:
         FileNotFoundError: No such config.
@@ -34,7 +34,7 @@ def load_config(path: str, cfg_options: Optional[dict] = None, data_root: Option
     if data_root:
         old = cfg.get('data_root')
         if old is None:
-            raise ValueError(f'{path} has no data_root to replace by {data_root}: set each data set\'s own')
+            raise ValueError(f'{path} has no data_root to replace by {data_root}: set each dataset\'s own')
         _replace(cfg._cfg_dict, old, osp.join(data_root, ''))
     cfg.merge_from_dict(options)
     return cfg

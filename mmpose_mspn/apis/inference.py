@@ -13,7 +13,7 @@ from mmpose.registry import VISUALIZERS
 from mmpose.structures import PoseDataSample, merge_data_samples
 from torch import nn
 
-from mmpose_mspn.models.accelerate import accelerate, named_dtype
+from mmpose_mspn.deploy.accelerate import accelerate, named_dtype
 
 from .boxes import Boxes, DetectorBoxes, FileBoxes, usable, whole_image
 from .inputs import Frame, Images, Video, open_source
@@ -126,7 +126,7 @@ def predict(model: nn.Module, frame: Frame, boxes: np.ndarray) -> List[PoseDataS
         found = sample.pred_instances
         if found.keypoints.shape[1] != names:
             raise ValueError(f'the model predicts {found.keypoints.shape[1]} keypoints, but its dataset_meta names '
-                             f'{names}: set the data set\'s metainfo in the config')
+                             f'{names}: set the dataset\'s metainfo in the config')
         if not (np.isfinite(found.keypoints).all() and np.isfinite(found.keypoint_scores).all()):
             raise ValueError(f'{_describe(frame)}: the model\'s keypoints are not finite: its checkpoint is broken, '
                              'take another')

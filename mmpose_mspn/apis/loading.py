@@ -9,7 +9,7 @@ from mmpose.apis import init_model
 from torch import nn
 
 from mmpose_mspn.checkpoints import unpack
-from mmpose_mspn.models.topdown import TopdownPoseEstimator, in_our_layout
+from mmpose_mspn.models.pose_estimators.topdown import TopdownPoseEstimator, in_our_layout
 
 SHOWN = 3
 """Weights that an error message names."""
@@ -49,7 +49,7 @@ def load_pose_model(config: Union[str, Path], checkpoint: Union[str, Path], devi
     """
     cfg = Config.fromfile(config)
     if 'test_dataloader' not in cfg:
-        raise ValueError(f'config {config} has no test_dataloader, whose data set\'s pipeline makes the crops: add one')
+        raise ValueError(f'config {config} has no test_dataloader, whose dataset\'s pipeline makes the crops: add one')
     if 'train_dataloader' not in cfg:  # the only place where init_model looks for dataset_meta
         cfg.train_dataloader = dict(dataset=cfg.test_dataloader.dataset)
     model = init_model(cfg, str(checkpoint), device=device)

@@ -13,7 +13,7 @@ from mmpose_mspn.apis.config import ensure_synthetic, load_config
 from mmpose_mspn.engine import prepare_launch
 
 FUSED_OPTIMIZERS = ('Adam', 'AdamW', 'SGD')
-"""Optimisers of torch whose ``fused`` form every device of ours has."""
+"""Optimizers of torch whose ``fused`` form every device of ours has."""
 
 
 def run_parser(description: str) -> argparse.ArgumentParser:
@@ -69,7 +69,7 @@ def check_head_boxes(cfg: Config, split: str) -> None:
         split: ``'val'`` or ``'test'``; one that the config does not have passes.
 
     Raises:
-        ValueError: The metric divides by head sizes, and the data set has none.
+        ValueError: The metric divides by head sizes, and the dataset has none.
     """
     by_head = any(metric['type'] == 'MpiiPCKAccuracy' for metric in evaluators(cfg, split))
     if by_head and not cfg[f'{split}_dataloader'].dataset.get('headbox_file'):
@@ -82,7 +82,7 @@ def use_amp(cfg: Config) -> None:
     """Switch the config to automatic mixed precision: dynamic loss scaling on a GPU, bf16 on a CPU.
 
     Raises:
-        ValueError: The config has an optimiser wrapper of another type.
+        ValueError: The config has an optimizer wrapper of another type.
     """
     kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
     if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
@@ -97,11 +97,11 @@ def use_amp(cfg: Config) -> None:
 def use_fast_training(cfg: Config) -> None:
     """Switch the config to what trains the same, to rounding, in less time.
 
-    Weights lie channels last, the optimiser updates all of them in one kernel, several processes take the graph for
+    Weights lie channels last, the optimizer updates all of them in one kernel, several processes take the graph for
     the same at every step, and a CPU keeps the memory of a step for the next.
 
     Raises:
-        ValueError: The optimiser has no fused form.
+        ValueError: The optimizer has no fused form.
     """
     optimizer = cfg.optim_wrapper.optimizer
     if optimizer.type not in FUSED_OPTIMIZERS:

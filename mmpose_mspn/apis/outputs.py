@@ -1,5 +1,4 @@
 """Drawn pictures, drawn videos and predictions in the output folder."""
-import json
 import os
 import tempfile
 from pathlib import Path
@@ -9,6 +8,8 @@ from typing import Optional, Type, Union
 import cv2
 import mmcv
 import numpy as np
+
+from mmpose_mspn.utils.files import write_json
 
 from .inputs import Frame, Images, Video
 
@@ -107,11 +108,5 @@ def open_writer(out_dir: Path, frames: Union[Images, Video]) -> Union[PictureWri
 def write_predictions(out_dir: Path, content: dict) -> Path:
     """Write :data:`PREDICTIONS` so that its name never stands for half of it."""
     path = out_dir / PREDICTIONS
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    try:
-        temporary.write_text(json.dumps(content), encoding='utf-8')
-        os.replace(temporary, path)
-    finally:
-        if temporary.exists():
-            temporary.unlink()
+    write_json(path, content)
     return path

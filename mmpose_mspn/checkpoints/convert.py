@@ -21,7 +21,7 @@ def convert(state_dict: Mapping, to: str = 'mmpose_mspn') -> Dict[str, Tensor]:
 
     With mmpose's RSN as the backbone the head's keys alone change: the backbone is mmpose's under either head.
 
-    The source layout is recognised from the keys; ``{'model': …}``, ``{'state_dict': …}`` and DDP's ``module.`` prefix
+    The source layout is recognized from the keys; ``{'model': …}``, ``{'state_dict': …}`` and DDP's ``module.`` prefix
     are unpacked. From the official layout, conv biases are folded into the running means of the norms behind them,
     exact in eval mode, and the stem's input channels are permuted from BGR to RGB; going to it, biases of zero are
     written and the stem is permuted back.
@@ -35,13 +35,13 @@ def convert(state_dict: Mapping, to: str = 'mmpose_mspn') -> Dict[str, Tensor]:
         are shared with the input.
 
     Raises:
-        ValueError: ``to`` is unknown, or official for an RSN; the layout is not recognised, or keys do not belong to
+        ValueError: ``to`` is unknown, or official for an RSN; the layout is not recognized, or keys do not belong to
             it.
     """
     if to not in LAYOUTS:
         raise ValueError(f'to must be one of {", ".join(LAYOUTS)}, got {to!r}')
     weights = unpack(state_dict)
-    source = recognise(weights)
+    source = recognize(weights)
     stays = 'backbone.' if is_rsn(weights) else ()
     if stays and to == 'official':
         raise ValueError("to='official' is a layout of MSPN, which has no names for RSN's backbone: take mmpose's")
@@ -61,7 +61,7 @@ def convert(state_dict: Mapping, to: str = 'mmpose_mspn') -> Dict[str, Tensor]:
     return converted
 
 
-def recognise(state_dict: Mapping) -> str:
+def recognize(state_dict: Mapping) -> str:
     """Layout of the weights of a pose estimator.
 
     Raises:
@@ -71,7 +71,7 @@ def recognise(state_dict: Mapping) -> str:
     keys = [key for key in state_dict if not (rsn and key.startswith('backbone.'))]
     found = [layout for layout, sign in _SIGNS.items() if any(sign.match(key) for key in keys)]
     if len(found) != 1:
-        raise ValueError(f'the layout is not recognised: the keys fit {found or "none"} of {list(LAYOUTS)}; '
+        raise ValueError(f'the layout is not recognized: the keys fit {found or "none"} of {list(LAYOUTS)}; '
                          f'the first are {list(state_dict)[:3]}')
     return found[0]
 

@@ -4,16 +4,16 @@ import os
 import pickle
 import re
 from pathlib import Path
-from typing import Dict, Mapping, Optional, Union
+from typing import Dict, Mapping, Optional
 
 import torch
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
+from mmpose_mspn.utils.files import FilePath, write_atomically
+
 from .convert import convert, unpack
 from .implied import check_complete
-
-FilePath = Union[str, Path]
 
 
 class CheckpointError(ValueError):
@@ -48,36 +48,6 @@ def _reason(error: Exception) -> str:
         return (f'holds more than weights ({planted[1]}), which loading would have to run as code: it was not loaded. '
                 'Save the weights alone where the file comes from')
     return f'is no checkpoint, or only a part of one: {(str(error).splitlines() or [type(error).__name__])[0][:160]}'
-
-
-def write_atomically(path: FilePath, content: bytes) -> None:
-    """Write a file so that a crash at any moment leaves the old file or the new one, never a part of it."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # In the same folder, for renaming is atomic only within a file system. A crash leaves at most this one behind,
-    # and the next attempt replaces it.
-    part = path.with_name(f'.{path.name}.part')
-    try:
-        with open(part, 'wb') as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a renaming survive a power cut, where folders can be opened at all."""
-    if not hasattr(os, 'O_DIRECTORY'):
-        return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def save_checkpoint(checkpoint: Mapping, path: FilePath, force: bool = False) -> None:
@@ -130,7 +100,7 @@ def convert_file(source: FilePath, target: FilePath, to: str = 'mmpose_mspn', co
     Raises:
         FileExistsError: See ``force``.
         FileNotFoundError: There is no ``source`` or no ``config``.
-        CheckpointError: ``source`` is no checkpoint, or its layout is not recognised, or it lacks weights, or has some
+        CheckpointError: ``source`` is no checkpoint, or its layout is not recognized, or it lacks weights, or has some
             too many or in another shape: all are named, and nothing is written.
     """
     refuse_to_overwrite(target, force)

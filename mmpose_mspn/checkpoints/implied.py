@@ -9,7 +9,7 @@ from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS as MMPOSE_MODELS
 from torch import Tensor, nn
 
-from .convert import convert, is_rsn, recognise
+from .convert import convert, is_rsn, recognize
 from .fit import misfits
 from .keys import count_units
 
@@ -31,7 +31,7 @@ def check_complete(weights: Mapping[str, Tensor], config: Union[str, Path, None]
     """
     own = _configured(config) if config else _implied(convert(weights))
     # RSN's backbone under mmpose's head: the layout of the head is what differs.
-    problems = misfits(convert(weights, recognise(own)), own)
+    problems = misfits(convert(weights, recognize(own)), own)
     if problems:
         whose = str(config) if config else 'the model that the keys imply (a config, --config, would say it for sure)'
         raise ValueError(f'the weights do not fit {whose}: {"; ".join(problems)}')

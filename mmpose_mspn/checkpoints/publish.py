@@ -16,7 +16,9 @@ from mmpose.registry import MODELS as MMPOSE_MODELS
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
-from .files import CheckpointError, FilePath, read_checkpoint, refuse_to_overwrite, weights_of, write_atomically
+from mmpose_mspn.utils.files import FilePath, write_atomically
+
+from .files import CheckpointError, read_checkpoint, refuse_to_overwrite, weights_of
 from .fit import misfits
 
 STAYS_OUT = ('time', 'seed', 'hook_msgs')

@@ -49,7 +49,7 @@ def two_highest(heatmaps: Tensor, kernel: int) -> Tuple[Tensor, Tensor]:
 
 
 def _by_matrices(heatmaps: Tensor, kernel: int) -> Tuple[Tensor, Tensor]:
-    """On the device of the maps, without a synchronisation.
+    """On the device of the maps, without a synchronization.
 
     In float64, which multiplies a kernel of 5, weights of n / 16, exactly: cells that tie, as around a symmetric peak,
     stay tied.

@@ -88,7 +88,7 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
 
         Args:
             keypoints: (N, K, 2) px.
-            keypoints_visible: (N, K), 0 not labelled, 1 occluded, 2 visible; all visible if not given.
+            keypoints_visible: (N, K), 0 not labeled, 1 occluded, 2 visible; all visible if not given.
 
         Returns:
             ``keypoint_labels`` (N, K, 2) px and ``keypoint_weights`` (N, K), the visibility with joints outside
@@ -172,7 +172,7 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
             2, (nearest[..., 1] * columns + nearest[..., 0])[..., None])[..., 0] / PEAK + 0.5
         stride = cells.new_tensor(self.input_size) / cells.new_tensor(self.heatmap_size)
         keypoints = cells * stride + stride / 2
-        found = torch.cat([keypoints, scores[..., None].to(keypoints)], -1).cpu().numpy()  # the one synchronisation
+        found = torch.cat([keypoints, scores[..., None].to(keypoints)], -1).cpu().numpy()  # the one synchronization
         return list(found[:, None, :, :2]), list(found[:, None, :, 2].astype(np.float32))
 
     def _refined_maximum(self, heatmaps: Tensor) -> Tensor:

@@ -1,8 +1,7 @@
-"""Data sets and transforms of the official protocol; the synthetic people."""
+"""Datasets and transforms of the official protocol."""
 from .coco_dataset import AicDataset, CocoDataset, CocoWholeBodyDataset, CrowdPoseDataset
-from .keypoint_converter import KeypointConverter
 from .mpii_dataset import MpiiDataset
-from .transforms import HalfBody, RandomBBoxTransform, RandomScaleRotation, WidenBBox
+from .transforms import HalfBody, KeypointConverter, RandomBBoxTransform, RandomScaleRotation, WidenBBox
 
 __all__ = [
     'AicDataset', 'CocoDataset', 'CocoWholeBodyDataset', 'CrowdPoseDataset', 'HalfBody', 'KeypointConverter',

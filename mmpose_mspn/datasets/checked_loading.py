@@ -3,25 +3,27 @@ import json
 import os
 import os.path as osp
 from collections import Counter
-from typing import Dict, List, Optional, Union
+from typing import Dict, List, Optional
 
 import mmcv
 import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
+from mmpose_mspn.utils.files import read_json
+
 NO_KEYPOINTS = 'without keypoints'
 NO_BOX = 'without a box of some size'
 CROWD = 'of crowds'
 SHARED_FACTS = ('dataset_name', 'upper_body_ids', 'lower_body_ids', 'flip_pairs', 'dataset_keypoint_weights',
                 'flip_indices', 'skeleton_links')
-"""What mmpose's transforms and models read of the data set in each sample."""
+"""What mmpose's transforms and models read of the dataset in each sample."""
 
 
 class ChecksFiles:
-    """For data sets of mmpose in COCO's style: clear errors, and a count of what is passed over.
+    """For datasets of mmpose in COCO's style: clear errors, and a count of what is passed over.
 
-    mmpose drops crowds, people without labelled keypoints and empty boxes without a word; here they are counted and
+    mmpose drops crowds, people without labeled keypoints and empty boxes without a word; here they are counted and
     logged once. The :attr:`other_files` lie below ``data_root``, as ``ann_file`` does.
 
     Raises:
@@ -30,10 +32,10 @@ class ChecksFiles:
             nobody is left.
     """
 
-    # What the data set is called in messages, how its files come about, and what they must hold.
+    # What the dataset is called in messages, how its files come about, and what they must hold.
     source = 'COCO'
     remedy = '`make data` writes synthetic people in the same layout'
-    needs = '"images" and people with a box and labelled keypoints'
+    needs = '"images" and people with a box and labeled keypoints'
     # Attributes that name the files which may stand beside ann_file.
     other_files = ('bbox_file', )
 
@@ -91,8 +93,8 @@ class ChecksFiles:
 
     def _check_boxes(self) -> None:
         """Refuse boxes of other images."""
-        boxes = load_json('bbox_file', self.bbox_file, list)
-        images = {image['id'] for image in load_json('ann_file', self.ann_file, dict).get('images', [])}
+        boxes = read_json('bbox_file', self.bbox_file, list)
+        images = {image['id'] for image in read_json('ann_file', self.ann_file, dict).get('images', [])}
         unknown = sorted({box['image_id'] for box in boxes} - images)
         if unknown:
             raise ValueError(f'bbox_file {self.bbox_file} has boxes in {len(unknown)} images that are not in '
@@ -106,7 +108,7 @@ class ChecksFiles:
         return kept
 
     def get_data_info(self, idx: int) -> dict:
-        """As mmpose's, but the facts of the data set are shared by the samples: transforms replace them, if at all.
+        """As mmpose's, but the facts of the dataset are shared by the samples: transforms replace them, if at all.
 
         The copies for each took a tenth of a data worker's time.
         """
@@ -123,27 +125,6 @@ class ChecksFiles:
                 raise
             raise ValueError(f'image {path} is missing or does not decode: fetch it again; tools/check_data.py with '
                              '--decode lists all such images') from error
-
-
-def load_json(name: str, path: str, kind: type) -> Union[dict, list]:
-    """The content of a JSON file that must be a dict or a list.
-
-    Args:
-        name: What the file is called in messages.
-        path: The file.
-        kind: ``dict`` or ``list``.
-
-    Raises:
-        ValueError: It is not JSON, or of another kind.
-    """
-    try:
-        with open(path) as file:
-            content = json.load(file)
-    except json.JSONDecodeError as error:
-        raise ValueError(f'{name} {path} is not JSON ({error}): fetch or write it again') from error
-    if not isinstance(content, kind):
-        raise ValueError(f'{name} {path} must hold a {kind.__name__}, got a {type(content).__name__}')
-    return content
 
 
 def _reason(info: dict) -> str:

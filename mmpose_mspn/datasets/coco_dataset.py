@@ -6,8 +6,9 @@ from mmpose.datasets.datasets import CocoWholeBodyDataset as MmposeCocoWholeBody
 from mmpose.datasets.datasets import CrowdPoseDataset as MmposeCrowdPoseDataset
 
 from mmpose_mspn.datasets.checked_loading import ChecksFiles
-from mmpose_mspn.datasets.visibility import CODES, VISIBLE, KeepsVisibility
+from mmpose_mspn.datasets.visibility import KeepsVisibility
 from mmpose_mspn.registry import DATASETS
+from mmpose_mspn.utils.visibility import CODES, VISIBLE
 
 
 @DATASETS.register_module()
@@ -42,7 +43,7 @@ class CrowdPoseDataset(ChecksFiles, KeepsVisibility, MmposeCrowdPoseDataset):
 class CocoWholeBodyDataset(ChecksFiles, KeepsVisibility, MmposeCocoWholeBodyDataset):
     """mmpose's ``CocoWholeBodyDataset``, 133 keypoints, likewise.
 
-    Some visibilities of feet, faces and hands are fractions, which by the data set's notes stand for a reliable
+    Some visibilities of feet, faces and hands are fractions, which by the dataset's notes stand for a reliable
     keypoint. They count as visible.
     """
 

@@ -1,6 +1,6 @@
 """MPII's own annotation file, and the submission that its evaluation takes in the same form.
 
-Source: the evaluation notes of the MPII Human Pose data set, single person part: ``pred`` is the list of test images
+Source: the evaluation notes of the MPII Human Pose dataset, single person part: ``pred`` is the list of test images
 (``RELEASE.annolist(RELEASE.img_train == 0)``) with ``annopoints.point`` (x, y and id, 0 to 15) filled in for the people
 that ``RELEASE.single_person`` names, saved as ``pred_keypoints_mpii.mat``. Pixels count from 1.
 """

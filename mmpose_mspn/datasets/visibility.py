@@ -3,16 +3,14 @@ from typing import Optional
 
 import numpy as np
 
-VISIBLE = 2
-CODES = (0, 1, VISIBLE)
-"""Not labelled, occluded, visible."""
+from mmpose_mspn.utils.visibility import CODES
 
 
 class KeepsVisibility:
-    """For data sets of mmpose in COCO's style: keeps what they clip.
+    """For datasets of mmpose in COCO's style: keeps what they clip.
 
-    - Visibility stays 0 (not labelled), 1 (occluded) or 2 (visible); the stock data sets clip it to 1.
-    - Boxes stay as annotated; the stock data sets clip them to the image.
+    - Visibility stays 0 (not labeled), 1 (occluded) or 2 (visible); the stock datasets clip it to 1.
+    - Boxes stay as annotated; the stock datasets clip them to the image.
 
     Raises:
         ValueError: A visibility is not 0, 1 or 2; the annotation is named by its id.

@@ -6,7 +6,7 @@ import cv2
 import pytest
 
 from mmpose_mspn.apis.demo import run_demo
-from mmpose_mspn.datasets.synthetic import generate
+from mmpose_mspn.synthetic_people import generate
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py'

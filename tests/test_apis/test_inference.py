@@ -16,7 +16,7 @@ from mmengine.logging import MMLogger
 from mmpose_mspn.apis.inference import infer
 from mmpose_mspn.apis.inputs import Frame
 from mmpose_mspn.apis.outputs import VideoWriter
-from mmpose_mspn.datasets.synthetic import generate
+from mmpose_mspn.synthetic_people import generate
 
 # isort: split
 # After our package, which mends what mmpose.apis imports.
@@ -271,7 +271,7 @@ class TestBoxes:
         assert instance['bbox'] == self.FIRST
         assert '2 boxes' in log.text
 
-    def test_boxes_of_neighbours_of_one_image(self, setup, tmp_path):
+    def test_boxes_of_neighbors_of_one_image(self, setup, tmp_path):
         boxes = self.list_of(setup, tmp_path, dict(file_name=NAMES[1], bbox=self.FIRST),
                              dict(file_name=NAMES[2], bbox=self.SECOND))
         assert setup.infer(setup.images / NAMES[1], boxes=boxes)['instances'] == 1

@@ -10,7 +10,7 @@ from mmpose.apis import MMPoseInferencer, inference_topdown, init_model
 from mmpose.registry import DATASETS, MODELS, VISUALIZERS
 
 from mmpose_mspn.apis.config import load_config
-from mmpose_mspn.datasets.synthetic import generate
+from mmpose_mspn.synthetic_people import generate
 
 CONFIG = str(Path(__file__).parents[2] / 'configs/body_2d_keypoint/topdown_heatmap/coco'
              / 'td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py')
@@ -32,7 +32,7 @@ def image(files) -> str:
     return str(next((files / 'val2017').glob('*.jpg')))
 
 
-def test_init_model_inference_and_visualiser(files, image):
+def test_init_model_inference_and_visualizer(files, image):
     model = init_model(CONFIG, str(files / 'model.pth'), device='cpu')
     sample, = inference_topdown(model, image, np.array([[20, 20, 200, 240]]), 'xyxy')
     assert sample.pred_instances.keypoints.shape == (1, 17, 2)

@@ -27,7 +27,7 @@ def test_fast_training(launcher, wrapped):
     assert bool(cfg.get('model_wrapper_cfg', {}).get('static_graph')) == wrapped
 
 
-def test_an_optimiser_that_cannot_be_fused_is_refused():
+def test_an_optimizer_that_cannot_be_fused_is_refused():
     cfg = load_config(CONFIG)
     cfg.optim_wrapper.optimizer.type = 'RMSprop'
     with pytest.raises(ValueError, match='--fast fuses Adam, AdamW, SGD, got optim_wrapper.optimizer.type RMSprop'):

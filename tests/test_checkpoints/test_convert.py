@@ -4,7 +4,7 @@ import torch
 from mmpose.registry import MODELS
 from torch import nn
 
-from mmpose_mspn.checkpoints import convert, recognise
+from mmpose_mspn.checkpoints import convert, recognize
 from tests.building import backbone, head
 
 
@@ -19,7 +19,7 @@ def ours() -> dict:
 @pytest.mark.parametrize('layout', ('official', 'mmpose'))
 def test_there_and_back_is_exact(ours, layout):
     other = convert(ours, layout)
-    assert recognise(other) == layout and recognise(ours) == 'mmpose_mspn'
+    assert recognize(other) == layout and recognize(ours) == 'mmpose_mspn'
     back = convert(other)
     assert back.keys() == ours.keys()
     assert all(torch.equal(back[key], ours[key]) for key in ours)
@@ -74,7 +74,7 @@ def test_wrappers_and_prefixes(ours, wrap):
 def test_what_does_not_belong_is_named(ours):
     with pytest.raises(ValueError, match='keys that no mmpose_mspn MSPN has: backbone.stem.extra'):
         convert({**ours, 'backbone.stem.extra': torch.zeros(1)}, 'mmpose')
-    with pytest.raises(ValueError, match='the layout is not recognised: the keys fit none'):
+    with pytest.raises(ValueError, match='the layout is not recognized: the keys fit none'):
         convert({'conv1.weight': torch.zeros(1)})
     with pytest.raises(ValueError, match="to must be one of mmpose_mspn, official, mmpose, got 'hrnet'"):
         convert(ours, 'hrnet')

@@ -6,7 +6,7 @@ import torch
 from mmpose.registry import MODELS
 from torch import nn
 
-from mmpose_mspn.checkpoints import CheckpointError, convert, convert_file, read_checkpoint, recognise, save_checkpoint
+from mmpose_mspn.checkpoints import CheckpointError, convert, convert_file, read_checkpoint, recognize, save_checkpoint
 from mmpose_mspn.checkpoints.files import write_atomically
 from tests.building import backbone, codec, head
 from tests.planted import plant
@@ -50,7 +50,7 @@ def test_there_and_back_is_exact(tmp_path, ours, layout, held):
     source = saved(tmp_path / 'ours.pth', ours, meta=meta, optimizer=dict(state={}))
     count = convert_file(source, tmp_path / 'other.pth', layout)
     other = read_checkpoint(tmp_path / 'other.pth')
-    assert recognise(other[held]) == layout and len(other[held]) == count
+    assert recognize(other[held]) == layout and len(other[held]) == count
     assert same(other[held], convert(ours, layout))
     convert_file(tmp_path / 'other.pth', tmp_path / 'back.pth')
     assert same(read_checkpoint(tmp_path / 'back.pth')['state_dict'], ours)
@@ -151,7 +151,7 @@ def test_a_file_that_ends_early(tmp_path, ours, share):
     ([1, 2], 'holds a list'),
     ({}, 'no weights'),
     ({'state_dict': {'a': 'text', 'b': torch.zeros(1)}}, 'holds a among the weights'),
-    ({'conv1.weight': torch.zeros(1)}, 'layout is not recognised'),
+    ({'conv1.weight': torch.zeros(1)}, 'layout is not recognized'),
 ])
 def test_what_is_no_checkpoint(tmp_path, content, message):
     path = tmp_path / 'odd.pth'

@@ -30,7 +30,7 @@ def test_stem_and_every_stage(tmp_path, imagenet, prefix):
     for stage in network.stages:
         assert torch.equal(stage.encoder.layer4[1].bn2.running_var, imagenet['layer4.1.bn2.running_var'])
         assert torch.equal(stage.encoder.layer2[0].downsample[0].weight, imagenet['layer2.0.downsample.0.weight'])
-    # What ImageNet knows nothing of is initialised, not left at the file's zeros.
+    # What ImageNet knows nothing of is initialized, not left at the file's zeros.
     assert network.stages[0].units[0].lateral.conv.weight.std() > 0
 
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from mmpose_mspn.checkpoints import CheckpointError, read_checkpoint
 from mmpose_mspn.checkpoints.publish import publish
-from mmpose_mspn.datasets.synthetic import generate
+from mmpose_mspn.synthetic_people import generate
 from tests.planted import plant
 
 ROOT = Path(__file__).parents[2]

@@ -53,7 +53,7 @@ def test_every_level_peaks_at_255_also_in_a_corner():
     torch.testing.assert_close(rendered.amax((3, 4)), torch.full((1, 5, 5), 255.))
 
 
-def test_unlabelled_and_outside_joints_are_empty():
+def test_unlabeled_and_outside_joints_are_empty():
     joints = torch.tensor([[[22., 33.], [-9., 33.], [22., 64.], [float('nan'), 3.], [22., 33.]]])
     rendered = make().render(joints, torch.tensor([[0, 2, 2, 2, 1]]))
     assert rendered[:, :, :4].abs().sum() == 0
@@ -79,7 +79,7 @@ def test_encode_as_heatmaps_for_stock_heads():
 
 
 def test_decode_by_hand():
-    """A lone peak with a lower neighbour on the right: a quarter cell to the right, 4 px a cell, half a cell in."""
+    """A lone peak with a lower neighbor on the right: a quarter cell to the right, 4 px a cell, half a cell in."""
     heatmaps = torch.zeros(1, 2, 16, 12)
     heatmaps[0, 0, 8, 5], heatmaps[0, 0, 8, 6] = 200, 100
     keypoints, scores = make(blur_kernel_size=1).batch_decode(heatmaps)
@@ -113,7 +113,7 @@ def test_other_strides_decode_to_the_middle_of_the_cell():
     heatmaps = torch.zeros(1, 1, 8, 32)
     heatmaps[0, 0, 3, 10] = 255
     keypoints, _ = codec.batch_decode(heatmaps)
-    # Strides 2 and 8 px. Symmetric: the second maximum is the first of the four neighbours, the upper one.
+    # Strides 2 and 8 px. Symmetric: the second maximum is the first of the four neighbors, the upper one.
     np.testing.assert_allclose(keypoints[0][0, 0], [2 * 10 + 1, 8 * 2.75 + 4])
 
 

@@ -1,4 +1,4 @@
-"""Shared by the tests of data sets."""
+"""Shared by the tests of datasets."""
 import logging
 
 import pytest

@@ -49,7 +49,7 @@ def test_the_stock_data_set_is_caught_by_the_loss(tmp_path):
     item = dataset(write_coco(tmp_path), type='CocoDataset')[0]
     module = head(2)
     batch = pseudo_collate([item] * 2)
-    with pytest.raises(ValueError, match="mmpose_mspn.CocoDataset.*visibility='labelled'"):
+    with pytest.raises(ValueError, match="mmpose_mspn.CocoDataset.*visibility='labeled'"):
         module.loss(backbone(2)(batch['inputs'][0][None].float().expand(2, -1, -1, -1)), batch['data_samples'])
 
 

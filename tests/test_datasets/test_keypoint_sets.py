@@ -85,7 +85,7 @@ def test_a_pair_is_as_visible_as_its_less_visible_one(pair, visible):
 
 
 def test_combined_sets_train_on_one_keypoint_set(tmp_path):
-    """A config's own mapping: AI Challenger's right shoulder is COCO's keypoint 6; faces are not labelled."""
+    """A config's own mapping: AI Challenger's right shoulder is COCO's keypoint 6; faces are not labeled."""
     cfg = Config.fromfile(str(Path(__file__).parents[2] / 'configs/_base_/datasets/coco-aic_384x288.py'))
     train = cfg.train_dataloader.dataset
     folders = [write_coco(tmp_path / 'coco'), write_coco(tmp_path / 'aic', keypoints(14))]

@@ -49,9 +49,9 @@ def build(folder, **changes):
     })
 
 
-def test_centre_scale_joints_and_visibility(folder):
+def test_center_scale_joints_and_visibility(folder):
     info = build(folder)[0]
-    # centre (101, 60) and scale 0.5: down 7.5, then back 1; a square of 100 px
+    # center (101, 60) and scale 0.5: down 7.5, then back 1; a square of 100 px
     assert info['bbox'].tolist() == [[50., 16.5, 150., 116.5]]
     assert info['bbox_center'].tolist() == [[100., 66.5]]
     assert info['bbox_scale'].tolist() == [[100., 100.]]
@@ -61,7 +61,7 @@ def test_centre_scale_joints_and_visibility(folder):
     assert info['raw_ann_info'] == dict(image='000000001.jpg', center=[101., 60.], scale=0.5)
 
 
-def test_an_unknown_centre_stays_unknown(folder):
+def test_an_unknown_center_stays_unknown(folder):
     (folder / 'people.json').write_text(json.dumps([dict(person(1), center=[-1., -1.])]))
     assert build(folder)[0]['bbox_center'].tolist() == [[-2., -2.]]
 
@@ -83,7 +83,7 @@ def test_stock_metric_measures_from_the_annotated_joint(folder):
     people = build(folder, test_mode=True, headbox_file='heads.mat', pipeline=TEST_PIPELINE)
     assert people[0]['data_samples'].gt_instances.head_size.item() == pytest.approx(30)
     right = evaluate(people, 0.)
-    # A joint that nobody has labelled counts as 0 there; PCK leaves it out.
+    # A joint that nobody has labeled counts as 0 there; PCK leaves it out.
     assert right['PCK'] == pytest.approx(100) and right['PCK@0.1'] == pytest.approx(100)
     assert evaluate(people, 14.9)['PCK'] == pytest.approx(100)
     assert evaluate(people, 15.1)['PCK'] == pytest.approx(0)
@@ -146,7 +146,7 @@ def test_people_without_a_place_are_passed_over_in_training(changes, folder, log
     (folder / 'people.json').write_text(json.dumps([person(1), {**person(2), **changes}, person(3)]))
     people = build(folder)
     assert [people[number]['id'] for number in range(len(people))] == [0, 2]
-    assert logged == [f'{folder}/people.json: 2 people; passed over: 1 without a finite centre and a scale > 0']
+    assert logged == [f'{folder}/people.json: 2 people; passed over: 1 without a finite center and a scale > 0']
 
 
 @pytest.mark.parametrize('changes', WITHOUT_PLACE)
@@ -157,9 +157,9 @@ def test_a_test_asks_for_the_place_of_everyone(changes, folder):
 
 
 @pytest.mark.parametrize('joints', [[[-1, -1]] * 16, [[30, 40]] * 16])
-def test_people_without_labelled_joints_are_passed_over_in_training(joints, folder, logged):
-    unlabelled = {**person(1), 'joints': joints, 'joints_vis': [0] * 16}
-    (folder / 'people.json').write_text(json.dumps([unlabelled, person(2)]))
+def test_people_without_labeled_joints_are_passed_over_in_training(joints, folder, logged):
+    unlabeled = {**person(1), 'joints': joints, 'joints_vis': [0] * 16}
+    (folder / 'people.json').write_text(json.dumps([unlabeled, person(2)]))
     assert build(folder)[0]['id'] == 1
     assert logged == [f'{folder}/people.json: 1 people; passed over: 1 without keypoints']
     assert len(build(folder, test_mode=True)) == 2
@@ -167,7 +167,7 @@ def test_people_without_labelled_joints_are_passed_over_in_training(joints, fold
 
 def test_a_file_in_which_nobody_is_left_says_why(folder):
     (folder / 'people.json').write_text(json.dumps([{**person(1), 'scale': 0}, {**person(2), 'joints_vis': [0] * 16}]))
-    with pytest.raises(ValueError, match='holds nobody to train on; passed over: 1 without a finite centre and a scale '
+    with pytest.raises(ValueError, match='holds nobody to train on; passed over: 1 without a finite center and a scale '
                                          '> 0, 1 without keypoints: it needs people'):
         build(folder)
 
@@ -195,9 +195,9 @@ def test_real_people_fill_the_crop():
             dict(type='mmpose.PackPoseInputs'),
         ]))
     assert len(people) == 5
-    labelled = inside = 0
+    labeled = inside = 0
     for number in range(len(people)):
         sample = people[number]['data_samples']
-        labelled += (sample.gt_instances.keypoints_visible == 2).sum()
+        labeled += (sample.gt_instances.keypoints_visible == 2).sum()
         inside += (sample.gt_instance_labels.keypoint_weights == 2).sum().item()
-    assert inside > 0.9 * labelled > 0
+    assert inside > 0.9 * labeled > 0

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from mmpose_mspn.checkpoints import read_checkpoint
-from mmpose_mspn.datasets.synthetic import generate
+from mmpose_mspn.synthetic_people import generate
 from tests.launching import ROOT, environment
 
 CONFIG = 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py'

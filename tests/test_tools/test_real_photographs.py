@@ -93,8 +93,8 @@ def test_infer_finds_what_the_annotations_say(trained, coco_sample):
     found = predictions['images'][0]['instances']
     for person in people:
         truth = np.array(person['keypoints']).reshape(-1, 3)
-        labelled = truth[:, 2] > 0
-        distances = [np.linalg.norm(np.array(one['keypoints'])[labelled, :2] - truth[labelled, :2], axis=1)
+        labeled = truth[:, 2] > 0
+        distances = [np.linalg.norm(np.array(one['keypoints'])[labeled, :2] - truth[labeled, :2], axis=1)
                      for one in found]
         assert min(np.median(d) for d in distances) < 0.03 * max(person['bbox'][2:])
     drawn = cv2.imread(str(out / photograph.name))

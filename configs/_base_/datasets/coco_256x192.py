@@ -49,6 +49,6 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 
 # Instance score: detector score × mean of all joints' scores, no second suppression. The annotation file
-# is the data set's own.
+# is the dataset's own.
 val_evaluator = dict(type='CocoMetric', score_mode='bbox_keypoint', keypoint_score_thr=0., nms_mode='none')
 test_evaluator = val_evaluator

@@ -1,4 +1,4 @@
-# What all top-down data sets share; each adds its own data set to the loaders.
+# What all top-down datasets share; each adds its own dataset to the loaders.
 data_mode = 'topdown'  # read by MMPoseInferencer
 
 # The annotation itself is of no use to the loss and heavy between processes.

@@ -1,5 +1,5 @@
 # CPN's schedule: Adam from 5e-4, halved every 60 epochs of 60,000 images, a batch of 32. Here by iterations, since
-# those epochs are not the data set's.
+# those epochs are not the dataset's.
 _base_ = '../default_runtime.py'
 
 batch = 32

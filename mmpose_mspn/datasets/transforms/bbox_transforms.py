@@ -1,0 +1,118 @@
+"""The official protocol's augmentation as pipeline steps (PROTOCOL, "Training protocol" and "Test protocol"), and a
+faster form of mmpose's.
+
+``TopdownAffine`` of mmpose restores the input's aspect ratio by growing the short side. Growing commutes with the
+uniform scaling in between, so no step here does it.
+"""
+from typing import Dict, Sequence, Tuple
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmcv.transforms.utils import cache_randomness
+from mmpose.datasets.transforms import RandomBBoxTransform as MMPoseRandomBBoxTransform
+from scipy.special import ndtr, ndtri
+
+from mmpose_mspn.registry import TRANSFORMS
+
+
+def check_probability(name: str, prob: float) -> None:
+    if not 0 <= prob <= 1:
+        raise ValueError(f'{name} must be 0 ... 1, got {prob}')
+
+
+def check_widths(name: str, widths: Sequence[float]) -> None:
+    if len(widths) != 2 or min(widths) < 0:
+        raise ValueError(f'{name} must be two numbers >= 0 (width, height), got {widths}')
+
+
+def widened(size: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    return size * (1 + shares)
+
+
+@TRANSFORMS.register_module()
+class WidenBBox(BaseTransform):
+    """Person box to center and size, widened.
+
+    Width and height become ×(1 + fixed) × (1 + random · u), u ~ U(0, 1) drawn for each. COCO trains with
+    ``fixed=(.05, .05), random=(.6, .8)`` and tests with ``fixed=(.09, .135)``.
+
+    Required keys: ``bbox`` (N, 4) xyxy. Added: ``bbox_center`` (N, 2), ``bbox_scale`` (N, 2), both image px.
+
+    Args:
+        fixed: Share of (width, height) always added, >= 0.
+        random: Upper end of the share drawn on top, >= 0.
+    """
+
+    def __init__(self, fixed: Tuple[float, float], random: Tuple[float, float] = (0., 0.)) -> None:
+        check_widths('fixed', fixed)
+        check_widths('random', random)
+        self.fixed = np.array(fixed, np.float32)
+        self.random = np.array(random, np.float32)
+
+    @cache_randomness
+    def _draw(self, count: int) -> np.ndarray:
+        return np.random.rand(count, 2).astype(np.float32)
+
+    def transform(self, results: Dict) -> Dict:
+        boxes = results['bbox'].astype(np.float32)
+        size = widened(boxes[:, 2:] - boxes[:, :2], self.fixed)
+        if self.random.any():
+            size = widened(size, self.random * self._draw(len(boxes)))
+        results['bbox_center'] = (boxes[:, :2] + boxes[:, 2:]) / 2
+        results['bbox_scale'] = size
+        return results
+
+
+@TRANSFORMS.register_module()
+class RandomScaleRotation(BaseTransform):
+    """Scale the box and rotate it.
+
+    Required key: ``bbox_scale`` (N, 2). Modified: ``bbox_scale``. Added: ``bbox_rotation`` (N,) in degrees.
+
+    Args:
+        shrink: Factor always applied, > 0 (COCO 0.8, MPII 1).
+        scale: (low, high) of the uniform factor on top, > 0.
+        rotation: Largest angle in degrees, >= 0, drawn from U(-rotation, rotation) (COCO 45, MPII 60).
+        rotation_prob: 0 ... 1.
+    """
+
+    def __init__(self,
+                 shrink: float = 0.8,
+                 scale: Tuple[float, float] = (0.75, 1.25),
+                 rotation: float = 45.,
+                 rotation_prob: float = 0.5) -> None:
+        check_probability('rotation_prob', rotation_prob)
+        if shrink <= 0:
+            raise ValueError(f'shrink must be > 0, got {shrink}')
+        if not 0 < scale[0] <= scale[1]:
+            raise ValueError(f'scale must be (low, high) with 0 < low <= high, got {scale}')
+        if rotation < 0:
+            raise ValueError(f'rotation must be >= 0 degrees, got {rotation}')
+        self.shrink, self.scale = shrink, tuple(scale)
+        self.rotation, self.rotation_prob = rotation, rotation_prob
+
+    @cache_randomness
+    def _draw(self, count: int) -> Tuple[np.ndarray, np.ndarray]:
+        factors = np.random.uniform(*self.scale, count).astype(np.float32)
+        angles = np.random.uniform(-self.rotation, self.rotation, count).astype(np.float32)
+        return factors, np.where(np.random.rand(count) <= self.rotation_prob, angles, 0).astype(np.float32)
+
+    def transform(self, results: Dict) -> Dict:
+        factors, angles = self._draw(len(results['bbox_scale']))
+        results['bbox_scale'] = results['bbox_scale'] * (self.shrink * factors)[:, None]
+        results['bbox_rotation'] = angles
+        return results
+
+
+@TRANSFORMS.register_module()
+class RandomBBoxTransform(MMPoseRandomBBoxTransform):
+    """mmpose's step of this name, with the same draws to rounding.
+
+    ``scipy.stats`` takes a fifth of the time that a worker needs for a person to draw from the truncated normal
+    distribution. Its inverse alone takes none worth mentioning.
+    """
+
+    @staticmethod
+    def _truncnorm(low: float = -1., high: float = 1., size: tuple = ()) -> np.ndarray:
+        below, above = ndtr(low), ndtr(high)
+        return ndtri(below + (above - below) * np.random.uniform(size=size)).astype(np.float32)

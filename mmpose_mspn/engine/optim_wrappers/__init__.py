@@ -1,0 +1,4 @@
+"""Optimizer wrappers."""
+from .cpu_amp import CPUAmpOptimWrapper
+
+__all__ = ['CPUAmpOptimWrapper']

@@ -1,0 +1,4 @@
+"""Metrics, and the files that the COCO and MPII evaluations take."""
+from .mpii_submission import MpiiSubmission
+
+__all__ = ['MpiiSubmission']

@@ -1,0 +1,5 @@
+"""Heads that predict several heatmaps of the same keypoints."""
+from .cpn_head import CPNHead
+from .mspn_head import MSPNHead
+
+__all__ = ['CPNHead', 'MSPNHead']

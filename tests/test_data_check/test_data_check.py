@@ -1,0 +1,361 @@
+"""Data checks: each fault that is put into sound data is found, and nothing else."""
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Dict
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.config import Config
+from scipy.io import savemat
+
+from mmpose_mspn.apis.config import load_config
+from mmpose_mspn.data_check.layouts import LAYOUTS, check_config, check_folder
+from mmpose_mspn.data_check.people import KEYPOINTS, check_coco, check_mpii
+from mmpose_mspn.data_check.report import REMEDIES, Report
+from tests.generated import data_sets
+
+ROOT = Path(__file__).parents[2]
+TOOL = ROOT / 'tools' / 'check_data.py'
+
+
+def write_image(path, size=(64, 48)):
+    noise = np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3), np.uint8)
+    cv2.imwrite(str(path), noise)
+
+
+def coco():
+    """Two images of 64 × 48 px with a person each."""
+    images = [dict(id=number, file_name=f'{number}.jpg', width=64, height=48) for number in (1, 2)]
+    people = [
+        dict(id=10 * number, image_id=number, category_id=1, iscrowd=0, num_keypoints=2, bbox=[5., 5., 20., 30.],
+             keypoints=[10, 10, 2, 12, 20, 1] + [0] * 45) for number in (1, 2)
+    ]
+    return dict(images=images, annotations=people, categories=[dict(id=1, name='person')])
+
+
+def detections():
+    return [dict(image_id=1, category_id=1, bbox=[1., 2., 30., 40.], score=.9),
+            dict(image_id=77, category_id=3, bbox=[0, 0, 0, 0], score=.1)]
+
+
+def found(folder, content, boxes=None, **options):
+    for number in (1, 2):
+        write_image(folder / f'{number}.jpg')
+    (folder / 'coco.json').write_text(json.dumps(content))
+    (folder / 'boxes.json').write_text(json.dumps(detections() if boxes is None else boxes))
+    report = Report()
+    check_coco(
+        str(folder / 'coco.json'), str(folder), report, [str(folder / 'boxes.json')], progress=False, **options)
+    return report
+
+
+def test_sound_data_is_passed(tmp_path):
+    report = found(tmp_path, coco())
+    assert not report and str(report) == 'no problems found'
+
+
+def change(path, value):
+    """A fault: ``value`` at a path into the content."""
+    def apply(content):
+        *parents, last = path
+        for name in parents:
+            content = content[name]
+        content[last] = value
+    return apply
+
+
+PERSON = ('annotations', 0)
+FAULTS = [
+    ('missing image', change(('images', 0, 'file_name'), 'gone.jpg'), 'gone.jpg'),
+    ('image of another size', change(('images', 0, 'width'), 65), r"(64, 48), annotated (65, 48)"),
+    ('duplicate image id', lambda content: content['images'].append(dict(content['images'][0])), '1 stands 2 times'),
+    ('duplicate annotation id', change((*PERSON, 'id'), 20), '20 stands 2 times'),
+    ('annotation of an unknown image', change((*PERSON, 'image_id'), 5), 'annotation 10 of'),
+    ('keypoints of another number', change((*PERSON, 'keypoints'), [10, 10, 2]), '3 values, not 51'),
+    ('visibility out of range', change((*PERSON, 'keypoints', 5), 3), 'keypoint 1 has 3'),
+    ('keypoint outside the image', change((*PERSON, 'keypoints', 0), 64.5), 'keypoint 0 at (64.5, 10) in 64 x 48 px'),
+    ('keypoint outside the image', change((*PERSON, 'keypoints', 1), -1), 'keypoint 0 at (10, -1)'),
+    ('box without a size', change((*PERSON, 'bbox'), [5, 5, 0, 30]), '[5, 5, 0, 30]'),
+    ('box without a size', change((*PERSON, 'bbox'), [5, 5, float('nan'), 30]), 'nan'),
+    ('box outside the image', change((*PERSON, 'bbox'), [64, 5, 10, 30]), '[64, 5, 10, 30] in 64 x 48 px'),
+    ('box outside the image', change((*PERSON, 'bbox'), [5, -30, 10, 30]), '[5, -30, 10, 30]'),
+    ('incomplete entry', lambda content: content['annotations'][0].pop('image_id'), 'no image_id'),
+    ('incomplete entry', change(PERSON, None), 'entry 0, annotation of'),
+]
+
+
+@pytest.mark.parametrize('kind, fault, example', FAULTS)
+def test_faults_of_coco_files(kind, fault, example, tmp_path):
+    content = coco()
+    fault(content)
+    report = found(tmp_path, content, [])
+    assert report.counts == {kind: 1}
+    assert example in str(report) and REMEDIES[kind] in str(report)
+
+
+@pytest.mark.parametrize('kind', ['AicDataset', 'CrowdPoseDataset'])
+def test_sets_of_14_keypoints(kind, tmp_path):
+    content = coco()
+    assert found(tmp_path, content, keypoints=KEYPOINTS[kind]).counts == {'keypoints of another number': 2}
+    for annotation in content['annotations']:
+        del annotation['keypoints'][3 * 14:]
+    assert not found(tmp_path, content, keypoints=KEYPOINTS[kind])
+    content['annotations'][0]['keypoints'][:6] = [10, 10, 3, 64.5, 20, 1]
+    report = found(tmp_path, content, keypoints=KEYPOINTS[kind])
+    assert report.counts == {'visibility out of range': 1, 'keypoint outside the image': 1}
+    assert "take mmpose's conversion" in str(report)
+
+
+def test_crowdpose_needs_the_crowding_of_its_images(folders, tmp_path):
+    """Its evaluation reads it, after the whole test."""
+    content = json.loads((folders['crowdpose'] / 'annotations/mmpose_crowdpose_test.json').read_text())
+    del content['images'][0]['crowdIndex']
+    (tmp_path / 'crowds.json').write_text(json.dumps(content))
+    cfg = load_config(str(ROOT / 'configs/_base_/datasets/crowdpose_256x192.py'), data_root=str(folders['crowdpose']))
+    cfg.test_dataloader.dataset.ann_file = str(tmp_path / 'crowds.json')
+    report = Report()
+    check_config(cfg, report, progress=False)
+    assert report.counts['incomplete entry'] == 1 and 'crowds.json: no crowdIndex' in str(report)
+
+
+def whole_body():
+    """The parts are not labeled, but for a foot with a fraction as visibility."""
+    content = coco()
+    for annotation in content['annotations']:
+        annotation.update(foot_kpts=[0] * 18, face_kpts=[0.] * 204, lefthand_kpts=[0] * 63, righthand_kpts=[0] * 63,
+                          segmentation=[])
+        annotation['foot_kpts'][:3] = [64, 48, .25]
+    return content
+
+
+@pytest.mark.parametrize('kind, fault, example', [
+    (None, lambda content: None, 'no problems found'),
+    ('visibility out of range', change((*PERSON, 'face_kpts', 5), -1), 'face_kpts 1 has -1'),
+    ('visibility out of range', change((*PERSON, 'foot_kpts', 2), float('nan')), 'foot_kpts 0 has nan'),
+    ('visibility out of range', change((*PERSON, 'keypoints', 5), .5), 'keypoint 1 has 0.5'),
+    ('keypoint outside the image', change((*PERSON, 'foot_kpts', 1), 48.5), 'foot_kpts 0 at (64, 48.5) in 64 x 48 px'),
+    ('keypoint outside the image', change((*PERSON, 'righthand_kpts', slice(60, 63)), [65, 0, 1e-3]),
+     'righthand_kpts 20 at (65, 0)'),
+    ('keypoints of another number', change((*PERSON, 'lefthand_kpts'), [0] * 60),
+     'lefthand_kpts has 60 values, not 63'),
+    ('incomplete entry', lambda content: content['annotations'][0].pop('face_kpts'), 'no face_kpts'),
+    ('incomplete entry', lambda content: content['annotations'][0].pop('segmentation'), 'no segmentation'),
+])
+def test_whole_body(kind, fault, example, tmp_path):
+    content = whole_body()
+    fault(content)
+    report = found(tmp_path, content, keypoints=KEYPOINTS['CocoWholeBodyDataset'])
+    assert report.counts == ({kind: 1} if kind else {})
+    assert example in str(report)
+
+
+@pytest.mark.parametrize('skipped', [dict(iscrowd=1), dict(num_keypoints=0)])
+def test_people_that_training_leaves_out_are_not_checked(skipped, tmp_path):
+    content = coco()
+    content['annotations'][0].update(skipped, keypoints=[9] * 51, bbox=[0, 0, 0, 0])
+    assert not found(tmp_path, content)
+
+
+@pytest.mark.parametrize('kind, entry', [
+    ('detection in an unknown image', dict(image_id=3)),
+    ('detection without a finite score', dict(score=None)),
+    ('detection without a finite score', dict(score=float('inf'))),
+    ('box without a size', dict(bbox=[1, 2, 3, -4])),
+])
+def test_faults_of_box_files(kind, entry, tmp_path):
+    assert found(tmp_path, coco(), [dict(detections()[0], **entry)]).counts == {kind: 1}
+
+
+def test_images_that_do_not_open(tmp_path):
+    content = coco()
+    found(tmp_path, content)
+    whole = (tmp_path / '1.jpg').read_bytes()
+    report = Report()
+    (tmp_path / '2.jpg').write_bytes(b'not an image')
+    (tmp_path / '1.jpg').write_bytes(whole[:len(whole) // 2])
+    check_coco(str(tmp_path / 'coco.json'), str(tmp_path), report, progress=False)
+    assert report.counts == {'image that does not open': 1}  # the header of the other is whole
+    report = Report()
+    check_coco(str(tmp_path / 'coco.json'), str(tmp_path), report, decode=True, progress=False)
+    assert report.counts == {'image that does not open': 2}
+    assert 'truncated' in str(report)
+
+
+def test_files_that_are_missing_or_no_json(tmp_path):
+    report = Report()
+    check_coco(str(tmp_path / 'none.json'), str(tmp_path), report, progress=False)
+    (tmp_path / 'torn.json').write_text('{"images": [')
+    check_coco(str(tmp_path / 'torn.json'), str(tmp_path), report, progress=False)
+    (tmp_path / 'list.json').write_text('[]')
+    check_coco(str(tmp_path / 'list.json'), str(tmp_path), report, progress=False)
+    assert report.counts == {'missing file': 1, 'unreadable file': 2}
+
+
+def test_a_report_counts_all_and_shows_the_first(tmp_path):
+    report = Report()
+    for number in range(5):
+        report.add('missing image', f'{number}.jpg')
+    assert str(report).splitlines() == [
+        'missing image: 5', '    0.jpg', '    1.jpg', '    2.jpg', '    …',
+        '  to do: ' + REMEDIES['missing image']
+    ]
+
+
+def mpii(**changes):
+    return dict(dict(
+        image='1.jpg', center=[32, 24], scale=0.2, joints=[[64, 48]] * 15 + [[-1, -1]],
+        joints_vis=[1] * 15 + [0]), **changes)
+
+
+@pytest.mark.parametrize('kind, changes', [
+    (None, {}),
+    ('missing image', dict(image='gone.jpg')),
+    ('box without a size', dict(scale=0)),
+    ('box without a size', dict(scale=float('inf'))),
+    ('box outside the image', dict(center=[70, 24])),
+    ('box outside the image', dict(center=[float('nan'), 24])),
+    ('box outside the image', dict(center=None)),
+    ('visibility out of range', dict(joints_vis=[1] * 15 + [2])),
+    ('keypoint outside the image', dict(joints=[[66, 48]] + [[1, 1]] * 15)),
+    ('keypoints of another number', dict(joints=[[1, 1]] * 15)),
+    ('incomplete entry', None),
+])
+def test_mpii(kind, changes, tmp_path):
+    write_image(tmp_path / '1.jpg')
+    people = [mpii(), dict(image='1.jpg') if changes is None else mpii(**changes)]
+    (tmp_path / 'mpii.json').write_text(json.dumps(people))
+    report = Report()
+    check_mpii(str(tmp_path / 'mpii.json'), str(tmp_path), report, progress=False)
+    assert report.counts == ({kind: 1} if kind else {})
+
+
+def test_mpii_head_boxes_and_folder(tmp_path):
+    for name in ('annotations', 'images'):
+        (tmp_path / name).mkdir()
+    write_image(tmp_path / 'images/1.jpg')
+    for split in ('train', 'val'):
+        (tmp_path / f'annotations/mpii_{split}.json').write_text(json.dumps([mpii()]))
+    report = Report()
+    check_folder('mpii', str(tmp_path), report, progress=False)
+    assert report.counts == {'missing file': 1}
+    for people, expected in ((1, {}), (2, {'head boxes of other people': 1})):
+        savemat(str(tmp_path / 'annotations/mpii_gt_val.mat'), dict(headboxes_src=np.ones((2, 2, people))))
+        report = Report()
+        check_folder('mpii', str(tmp_path), report, progress=False)
+        assert report.counts == expected
+
+
+# ---------------------------------------------------------------- folders and configs
+
+
+@pytest.fixture(scope='module')
+def folders(tmp_path_factory) -> Dict[str, Path]:
+    """A sound folder of each layout."""
+    root = tmp_path_factory.mktemp('people')
+    made = data_sets(root)
+    return {name: made.get(name, root / ('coco' if name == 'wholebody' else name)) for name in LAYOUTS}
+
+
+BASES = dict(coco='coco_256x192', wholebody='coco-wholebody_256x192', crowdpose='crowdpose_256x192',
+             mpii='mpii_256x256')
+
+
+@pytest.mark.parametrize('layout', LAYOUTS)
+def test_sound_folders_are_passed_and_others_are_not(layout, folders, tmp_path):
+    report = Report()
+    check_folder(layout, str(folders[layout]), report, decode=True, progress=False)
+    assert not report, str(report)
+    check_folder(layout, str(tmp_path), report, progress=False)
+    assert set(report.counts) == {'missing file'}
+
+
+@pytest.mark.parametrize('layout', BASES)
+def test_configs_read_the_files_of_their_folder(layout, folders, tmp_path):
+    path = str(ROOT / f'configs/_base_/datasets/{BASES[layout]}.py')
+    report = Report()
+    check_config(load_config(path, data_root=str(folders[layout])), report, progress=False)
+    assert not report, str(report)
+    by_config, by_folder = Report(), Report()
+    check_config(load_config(path, data_root=str(tmp_path)), by_config, progress=False)
+    check_folder(layout, str(tmp_path), by_folder, progress=False)
+    assert by_config.examples == by_folder.examples and by_config
+
+
+def coco_and_aic(folders):
+    path = str(ROOT / 'configs/_base_/datasets/coco-aic_384x288.py')
+    return load_config(path, data_root=str(folders['coco']))
+
+
+def test_combined_sets_are_all_checked(folders, tmp_path):
+    report = Report()
+    check_config(coco_and_aic(folders), report, progress=False)
+    assert not report, str(report)
+    content = json.loads((folders['aic'] / 'annotations/aic_train.json').read_text())
+    content['annotations'][0]['keypoints'][2] = 3
+    (tmp_path / 'aic.json').write_text(json.dumps(content))
+    cfg = coco_and_aic(folders)
+    cfg.train_dataloader.dataset.datasets[1].ann_file = str(tmp_path / 'aic.json')
+    check_config(cfg, report, progress=False)
+    assert report.counts == {'visibility out of range': 1} and 'aic.json: keypoint 0 has 3' in str(report)
+
+
+COCO_BOXES = 'person_detection_results/COCO_val2017_detections_AP_H_56_person.json'
+
+
+def config(folder, **changes):
+    """The same people repeated and combined in training, with and without a detector's boxes in tests."""
+    train = dict(type='mmpose_mspn.CocoDataset', data_root=f'{folder}/', data_prefix=dict(img='train2017/'),
+                 ann_file='annotations/person_keypoints_train2017.json')
+    val = dict(type='mmpose_mspn.CocoDataset', data_root=f'{folder}/', data_prefix=dict(img='val2017/'),
+               ann_file='annotations/person_keypoints_val2017.json')
+    return Config(dict(
+        data_root=f'{folder}/',
+        train_dataloader=dict(dataset=dict(type='RepeatDataset', times=2, dataset=dict(
+            type='CombinedDataset', datasets=[train, train]))),
+        val_dataloader=dict(dataset=val), test_dataloader=dict(dataset={**val, 'bbox_file': COCO_BOXES, **changes})))
+
+
+def test_config_checks_each_of_its_files_once(folders, tmp_path):
+    report = Report()
+    check_config(config(folders['coco']), report, progress=False)
+    assert not report, str(report)
+    check_config(config(tmp_path), report, progress=False)
+    assert report.counts == {'missing file': 2}
+    with pytest.raises(ValueError, match='names no dataset to check: it needs a dataset in one of train_dataloader'):
+        check_config(Config(dict(train_dataloader=None)), report)
+
+
+def test_boxes_of_a_config_are_found_where_the_data_set_looks(folders):
+    """Below ``data_root``; the stock datasets take the path as it is."""
+    stock = dict(type='CocoDataset', bbox_file=str(folders['coco'] / COCO_BOXES))
+    report = Report()
+    check_config(config(folders['coco'], **stock), report, progress=False)
+    assert not report, str(report)
+    check_config(config(folders['coco'], type='mmpose.CocoDataset'), report, progress=False)
+    assert report.examples == {'missing file': [COCO_BOXES]}
+
+
+def test_data_sets_of_other_types_are_said(folders):
+    cfg = config(folders['coco'])
+    other = dict(type='PoseTrack18Dataset', data_root='data/posetrack', ann_file='train.json')
+    cfg.train_dataloader.dataset.dataset.datasets.append(other)
+    cfg.val_dataloader.dataset = other
+    report = Report()
+    check_config(cfg, report, progress=False)
+    assert report.counts == {'dataset that is not checked': 1}
+    assert 'PoseTrack18Dataset: data/posetrack/train.json' in str(report)
+
+
+def run_tool(*arguments):
+    return subprocess.run([sys.executable, TOOL, *arguments], capture_output=True, text=True, check=False)
+
+
+def test_tool_fails_on_problems_and_says_them(folders, tmp_path):
+    config(folders['coco']).dump(tmp_path / 'config.py')
+    good = run_tool(tmp_path / 'config.py')
+    assert (good.returncode, good.stdout.strip()) == (0, 'no problems found'), good.stderr
+    bad = run_tool('--wholebody', tmp_path)
+    assert bad.returncode == 1 and 'missing file: 2' in bad.stdout, bad.stderr

@@ -1,0 +1,230 @@
+"""The estimator: one pass for the flip test, shifted crops, checkpoints of every layout."""
+import copy
+
+import pytest
+import torch
+from mmengine.runner import load_checkpoint
+from mmpose.registry import MODELS
+
+from mmpose_mspn.checkpoints import convert
+from mmpose_mspn.models.pose_estimators.topdown import TopdownPoseEstimator
+from mmpose_mspn.models.pose_estimators.views import shift_back, shift_crops
+from tests import building, reference
+
+INPUT = (48, 64)
+FLIP = [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15]
+
+
+def configs(num_stages=1, **changes):
+    """A small estimator's config, ours but for the type."""
+    return dict(
+        type='mmpose_mspn.TopdownPoseEstimator',
+        data_preprocessor=dict(type='mmpose.PoseDataPreprocessor', mean=[100., 110., 120.], std=[50., 60., 70.]),
+        backbone=dict(type='mmpose_mspn.MSPN', num_stages=num_stages, encoder=building.SMALL, unit_channels=16),
+        head=dict(type='mmpose_mspn.MSPNHead', num_stages=num_stages, out_channels=17, unit_channels=16,
+                  decoder=building.codec(INPUT)),
+        test_cfg=dict(flip_test=True, output_heatmaps=True),
+        **changes)
+
+
+def build(config):
+    torch.manual_seed(0)
+    model = MODELS.build(copy.deepcopy(config))
+    model.init_weights()
+    return model.eval()
+
+
+def crops(batch=2):
+    return torch.randn(batch, 3, INPUT[1], INPUT[0], generator=torch.Generator().manual_seed(1))
+
+
+def predict(model, inputs=None):
+    inputs = crops() if inputs is None else inputs
+    with torch.no_grad():
+        samples = model(inputs, building.samples(len(inputs), flip_indices=FLIP), mode='predict')
+    return torch.stack([sample.pred_fields.heatmaps for sample in samples]), samples
+
+
+HEADS = dict(
+    mspn={},
+    single=dict(type='mmpose.HeatmapHead', in_channels=16, out_channels=17, deconv_out_channels=None,
+                decoder=dict(type='mmpose.MSRAHeatmap', input_size=INPUT, heatmap_size=(12, 16), sigma=2)))
+
+
+@pytest.mark.parametrize('name', HEADS)
+def test_flip_test_in_one_pass_predicts_what_two_passes_do(name):
+    config = configs(num_stages=2)
+    if name != 'mspn':
+        config['head'] = HEADS[name]
+        config['backbone']['output'] = 'final'
+    ours = build(config)
+    stock = MODELS.build(dict(config, type='mmpose.TopdownPoseEstimator')).eval()
+    stock.load_state_dict(ours.state_dict())
+    batches = []
+    ours.backbone.register_forward_hook(lambda module, inputs, out: batches.append(len(inputs[0])))
+
+    maps, samples = predict(ours)
+    expected, stock_samples = predict(stock)
+
+    assert batches == [4]
+    assert torch.allclose(maps, expected, atol=1e-4 * expected.std())
+    for sample, stock_sample in zip(samples, stock_samples):
+        assert sample.pred_instances.keypoints == pytest.approx(stock_sample.pred_instances.keypoints, abs=1e-3)
+
+
+def test_a_shift_of_nothing_changes_nothing():
+    plain = build(configs())
+    shifted = build(configs())
+    shifted.test_cfg = dict(plain.test_cfg, shift_test=[(0, 0), (0, 0)])
+    maps, samples = predict(plain)
+    same, same_samples = predict(shifted)
+    assert torch.allclose(maps, same, atol=1e-5 * maps.std())
+    assert (samples[0].pred_instances.keypoints == same_samples[0].pred_instances.keypoints).all()
+
+
+class Copy(torch.nn.Module):
+    """A backbone that answers with the crop's brightness at every fourth px, in every keypoint's channel."""
+
+    def forward(self, x):
+        return [[x[:, :1, ::4, ::4].repeat(1, 17, 1, 1)]]
+
+
+class Passing(torch.nn.Module):
+    """A head that takes features for heatmaps."""
+
+    def predict(self, feats, samples, test_cfg=None):
+        from mmengine.structures import PixelData
+        return [None] * len(samples), [PixelData(heatmaps=maps) for maps in feats[0][0]]
+
+
+def test_shifted_views_lie_on_each_other():
+    """Whole-cell shifts of a network that copies its input give that input back, border included."""
+    from mmpose_mspn.models.pose_estimators.views import heatmaps
+    model = build(configs())
+    model.backbone, model.head = Copy(), Passing()
+    inputs = crops()
+    shifts = [(0, 0), (4, 0), (-8, 4), (0, -12)]
+    maps = heatmaps(model, inputs, building.samples(2), dict(flip_test=False, shift_test=shifts))
+    assert torch.allclose(maps[:, 3], inputs[:, 0, ::4, ::4], atol=1e-5)
+    # A cell that no view saw stays at zero.
+    alone = heatmaps(model, inputs, building.samples(2), dict(shift_test=[(4, 0)]))
+    assert alone[..., -1].abs().max() == 0
+    assert torch.allclose(alone[:, 0, :, :-1], inputs[:, 0, ::4, :-4:4], atol=1e-5)
+
+
+def test_shift_of_crops_uncovers_black():
+    model = build(configs())
+    from mmpose_mspn.models.pose_estimators.views import black
+    picture = torch.arange(12.).reshape(1, 1, 3, 4).repeat(1, 3, 1, 1)
+    moved = shift_crops(picture, 1, -1, black(model))
+    assert moved[0, 0, :2, 1:].tolist() == [[4., 5., 6.], [8., 9., 10.]]
+    # (0 - mean) / std of each channel
+    for channel, value in enumerate((-100 / 50, -110 / 60, -120 / 70)):
+        assert moved[0, channel, :, 0].tolist() == pytest.approx([value] * 3)
+        assert moved[0, channel, 2].tolist() == pytest.approx([value] * 4)
+
+
+def test_shift_back_by_part_of_a_cell_interpolates():
+    maps = torch.tensor([[[[0., 0., 8., 0.]]]])
+    assert shift_back(maps, 1, 0).tolist() == [[[[0., 8., 0., 0.]]]]
+    assert shift_back(maps, 0.25, 0).tolist() == [[[[0., 2., 6., 0.]]]]
+    assert shift_back(maps, -0.25, 0).tolist() == [[[[0., 0., 6., 2.]]]]
+
+
+@pytest.mark.parametrize('shifts', [[], [(1, 2, 3)], [(0.5, 0)], 4, [3]])
+def test_bad_shifts_are_refused(shifts):
+    config = configs()
+    config['test_cfg']['shift_test'] = shifts
+    with pytest.raises(ValueError, match='shift_test'):
+        MODELS.build(config)
+
+
+def test_shift_beyond_the_crop_is_refused():
+    config = configs()
+    config['test_cfg']['shift_test'] = [(0, 64)]
+    with pytest.raises(ValueError, match=r'48 x 64 px, got \(0, 64\)'):
+        predict(build(config))
+
+
+# ---------------------------------------------------------------- checkpoints
+
+
+@pytest.fixture(scope='module')
+def official():
+    """The official 2-stage COCO network's state dict, with the values of the recordings."""
+    return reference.weights(reference.record('network_state_dicts')['coco_2stg']['state_dict'])
+
+
+@pytest.fixture(scope='module')
+def full():
+    """Our network of that size."""
+    config = configs(num_stages=2)
+    config['backbone'].update(encoder=None, unit_channels=256)
+    config['head'].update(unit_channels=256)
+    return MODELS.build(config).eval()
+
+
+def same(model, weights):
+    state = model.state_dict()
+    return all(torch.equal(state[key], value) for key, value in weights.items())
+
+
+def blank(model):
+    for value in model.state_dict().values():
+        value.zero_()
+
+
+@pytest.mark.parametrize('wrap', [
+    lambda weights: weights,
+    lambda weights: {'model': weights, 'iteration': 96000},
+    lambda weights: {'model': {f'module.{key}': value for key, value in weights.items()}, 'optimizer': {}},
+    lambda weights: {'state_dict': weights, 'meta': {}},
+], ids=['plain', 'model', 'module', 'state_dict'])
+def test_official_checkpoint_loads_as_it_is(full, official, tmp_path, wrap):
+    torch.save(wrap(official), tmp_path / 'official.pth')
+    blank(full)
+    load_checkpoint(full, str(tmp_path / 'official.pth'), map_location='cpu', strict=True)
+    assert same(full, convert(official))
+
+
+def test_torchs_loader_takes_official_and_wrapped_own_weights(full, official):
+    blank(full)
+    full.load_state_dict({'model': official})
+    ours = {key: value.clone() for key, value in full.state_dict().items()}
+    assert same(full, convert(official))
+    blank(full)
+    full.load_state_dict({'model': {f'module.{key}': value for key, value in ours.items()}})
+    assert same(full, ours)
+
+
+def test_mmposes_mspn_checkpoint_loads_with_equal_outputs(full, official, tmp_path):
+    stock = MODELS.build(dict(
+        type='mmpose.TopdownPoseEstimator',
+        data_preprocessor=dict(type='mmpose.PoseDataPreprocessor', mean=[0.], std=[1.]),
+        backbone=dict(type='mmpose.MSPN', unit_channels=256, num_stages=2, num_units=4, num_blocks=[3, 4, 6, 3],
+                      norm_cfg=dict(type='BN')),
+        head=dict(type='mmpose.MSPNHead', out_shape=(INPUT[1] // 4, INPUT[0] // 4), unit_channels=256,
+                  out_channels=17, num_stages=2, num_units=4, norm_cfg=dict(type='BN'), level_indices=[0, 1, 2, 3] * 2,
+                  loss=[dict(type='mmpose.KeypointMSELoss')] * 8))).eval()
+    load = stock.load_state_dict(convert(official, to='mmpose'))
+    assert not load.missing_keys and not load.unexpected_keys
+    torch.save(dict(state_dict=stock.state_dict(), meta={}), tmp_path / 'mmpose.pth')
+    blank(full)
+    load_checkpoint(full, str(tmp_path / 'mmpose.pth'), map_location='cpu', strict=True)
+    with torch.no_grad():
+        expected = stock(crops(1), None)[-1]
+        found = full(crops(1), None)[-1][-1]
+    assert (found - expected).abs().max() < 1e-3 * expected.std()
+
+
+def test_a_checkpoint_that_is_no_mspn_is_reported(full):
+    with pytest.raises(RuntimeError, match='conv1.weight'):
+        full.load_state_dict({'conv1.weight': torch.zeros(1)})
+
+
+def test_own_weights_of_any_encoder_load_strictly():
+    config = configs()
+    config['backbone'].update(encoder=dict(type='ResNetV1d', depth=18))
+    model = build(config)
+    assert isinstance(model, TopdownPoseEstimator)
+    build(config).load_state_dict(model.state_dict())
