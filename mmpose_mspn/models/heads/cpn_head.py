@@ -12,7 +12,7 @@ from mmpose.models.backbones.resnet import Bottleneck, ResLayer
 from torch import Tensor, nn
 
 from mmpose_mspn.models.heads.base_heatmap_head import BaseHeatmapHead, check_sizes, heatmap_predictor
-from mmpose_mspn.models.utils.resize import resize
+from mmpose_mspn.models.utils.resize import resize_to
 from mmpose_mspn.registry import MODELS
 
 EXPANSION = 2
@@ -40,7 +40,7 @@ class GlobalNet(nn.Module):
         laterals = [lateral(feature) for lateral, feature in zip(self.laterals, feats)]
         merged = [laterals.pop()]
         for lateral, top_down in zip(reversed(laterals), reversed(self.top_downs)):
-            merged.append(lateral + top_down(resize(merged[-1], lateral.shape[2:])))
+            merged.append(lateral + top_down(resize_to(merged[-1], lateral.shape[2:])))
         return merged[::-1]
 
 
@@ -63,7 +63,7 @@ class RefineNet(nn.Module):
 
     def forward(self, feats: Sequence[Tensor], size: Sequence[int]) -> Tensor:
         """(B, C, H, W) of ``size`` from the levels' features, fine to coarse."""
-        levels = [resize(branch(feature), size) for branch, feature in zip(self.branches, feats)]
+        levels = [resize_to(branch(feature), size) for branch, feature in zip(self.branches, feats)]
         return self.merge(torch.cat(levels, 1))
 
 
@@ -133,7 +133,7 @@ class CPNHead(BaseHeatmapHead):
         """Heatmaps (B, K, H, W): GlobalNet's, coarse level first, and RefineNet's one."""
         levels = self._levels(feats)
         coarse_first = [
-            resize(predictor(level), self.heatmap_shape)
+            resize_to(predictor(level), self.heatmap_shape)
             for predictor, level in zip(reversed(self.global_predictors), reversed(levels))
         ]
         return [coarse_first, [self._refined(levels)]]

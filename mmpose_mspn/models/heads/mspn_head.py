@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from mmpose_mspn.models.heads.base_heatmap_head import BaseHeatmapHead, check_sizes, heatmap_predictor
 from mmpose_mspn.models.utils.recompute import recompute
-from mmpose_mspn.models.utils.resize import resize
+from mmpose_mspn.models.utils.resize import resize_to
 from mmpose_mspn.registry import MODELS
 
 MultiStageFeatures = Sequence[Sequence[Tensor]]
@@ -71,7 +71,7 @@ class MSPNHead(BaseHeatmapHead):
     def forward(self, feats: MultiStageFeatures) -> List[List[Tensor]]:
         """Heatmaps [stage][unit] (B, K, H, W) of all predictors."""
         self._check_features(feats)
-        return [[resize(self._run(predictor, feature), self.heatmap_shape)
+        return [[resize_to(self._run(predictor, feature), self.heatmap_shape)
                  for predictor, feature in zip(predictors, features)]
                 for predictors, features in zip(self.predictors, feats)]
 
@@ -81,7 +81,7 @@ class MSPNHead(BaseHeatmapHead):
     def forward_last(self, feats: MultiStageFeatures) -> Tensor:
         """Heatmaps (B, K, H, W) of the last stage's last unit, all that prediction needs."""
         self._check_features(feats)
-        return resize(self.predictors[-1][-1](feats[-1][-1]), self.heatmap_shape)
+        return resize_to(self.predictors[-1][-1](feats[-1][-1]), self.heatmap_shape)
 
     def _check_features(self, feats: MultiStageFeatures) -> None:
         shape = [len(units) for units in feats]

@@ -15,7 +15,7 @@ from mmpose_mspn.engine import AtomicCheckpointHook
 from mmpose_mspn.synthetic_people import generate
 from tests.test_engine.toy import runner
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ATOMIC = dict(type='mmpose_mspn.AtomicCheckpointHook')
 
 
