@@ -1,4 +1,4 @@
-"""The resize of the official network."""
+"""Bilinear resizing as in the official network."""
 from typing import Sequence
 
 from torch import Tensor
@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 
 def resize(maps: Tensor, size: Sequence[int]) -> Tensor:
-    """Bilinear resize of (B, C, H', W') to ``size`` (H, W), aligned at the corners."""
-    if tuple(maps.shape[2:]) == tuple(size):  # resizing would change nothing
+    """``maps`` (B, C, H', W'), resized bilinearly to ``size`` (H, W), with aligned corners."""
+    if tuple(maps.shape[2:]) == tuple(size):  # resizing would not change any value
         return maps
     return F.interpolate(maps, size=tuple(size), mode='bilinear', align_corners=True)
