@@ -18,10 +18,11 @@ from typing import Dict, List, Tuple
 from mmengine.config import Config
 from tqdm import tqdm
 
-from mmpose_mspn.apis.model_table import config_paths
 from tests.generated import data_sets
+from tests.tools import load_tool
 
 ROOT = Path(__file__).parents[1]
+config_paths = load_tool('make_model_table').config_paths
 # Trained by another config, whose checkpoint they test.
 TESTED_WITH = {
     'td-hm_4xmspn50_8xb32-29k_mpii-test-256x256': 'td-hm_4xmspn50_8xb32-29k_mpii-256x256',
