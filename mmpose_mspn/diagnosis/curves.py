@@ -1,0 +1,54 @@
+"""Losses, accuracy and metrics of a training, from the log that its runner left."""
+import json
+from pathlib import Path
+from typing import Dict, List, Union
+
+from mmpose_mspn.utils.numbers import is_finite
+
+LOG = '*/vis_data/scalars.json'
+"""Where runners of mmengine leave it below the work folder, one file a start."""
+MOST_POINTS = 400
+"""Points of a curve; longer ones are thinned evenly."""
+
+
+def find_logs(checkpoint: Union[str, Path]) -> List[Path]:
+    """The logs of the run that wrote a checkpoint, oldest first; none where it was moved."""
+    return sorted(Path(checkpoint).parent.glob(LOG))
+
+
+def read_curves(logs: List[Path]) -> Dict[str, dict]:
+    """Curves by name.
+
+    A run that was resumed has several logs; where they overlap, the later one holds. Lines that end early, as after a
+    crash, are passed over.
+
+    Returns:
+        ``step`` and ``value``, lists of equal length, of everything with ``loss`` in its name, of ``acc_pose``, ``lr``
+        and of what metrics measured (``coco/AP``).
+    """
+    values: Dict[str, Dict[int, float]] = {}
+    for log in logs:
+        for line in log.read_text(encoding='utf-8', errors='replace').splitlines():
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue
+            step = entry.get('step') if isinstance(entry, dict) else None
+            if not is_finite(step):
+                continue
+            for name, value in entry.items():
+                if is_finite(value) and _is_curve(name):
+                    values.setdefault(name, {})[int(step)] = float(value)
+    return {name: _thinned(by_step) for name, by_step in values.items()}
+
+
+def _is_curve(name: str) -> bool:
+    return 'loss' in name or '/' in name or name in ('acc_pose', 'lr')
+
+
+def _thinned(by_step: Dict[int, float]) -> dict:
+    steps = sorted(by_step)
+    every = -(-len(steps) // MOST_POINTS)
+    # The last point stays, wherever thinning begins.
+    steps = steps[::-1][::every][::-1]
+    return dict(step=steps, value=[by_step[step] for step in steps])
