@@ -87,7 +87,7 @@ def diagnose(config: PathLike,
     print_log('diagnosis: errors', 'current')
     content = measure(source, predictions)
     content['about'] = about(config=config, checkpoint=checkpoint, predictions=predictions,
-                             annotations=source.truth.file, source=None)
+                             annotations=source.truth.file, pictures=None)
     content['stages'] = stages
     content['curves'] = read_curves(find_logs(checkpoint)) or None if checkpoint is not None else None
     content['compare'] = side_by_side(content, read_others(compare)) if compare else None

@@ -33,11 +33,11 @@ def cases(truth: Truth, predictions: Predictions, diagnosis: Diagnosis) -> List[
         record.update(id=f'person-{truth.ids[person]}', status=MATCHED if row >= 0 else MISSED,
                       overlap=round(float(overlap[person]), 4), truncated=None if cut is None else bool(cut[person]))
         found.append(record)
-    found.sort(key=lambda record: record['oks'] or 0)
+    found.sort(key=lambda record: record['oks'] or 0.)
     for row in np.flatnonzero(diagnosis.false):
         record = _record(truth, predictions, diagnosis, int(row))
         record.update(id=f'prediction-{predictions.ids[row]}', status=FALSE,
-                      duplicate=bool(diagnosis.best_oks[row] >= DUPLICATE_FROM))
+                      duplicate=bool(diagnosis.best_oks[row] >= DUPLICATE_FROM), oks=None, errors=None)
         found.append(record)
     # Stable: people stay in their order.
     return sorted(found, key=lambda record: -record['score'] if record['status'] == FALSE else -np.inf)

@@ -20,7 +20,7 @@ def read_curves(logs: List[Path]) -> Dict[str, dict]:
     """Curves by name.
 
     A run that was resumed has several logs; where they overlap, the later one holds. Lines that end early, as after a
-    crash, are passed over.
+    crash, are passed over. Metrics go with the training step before them, since mmengine may log them by epoch.
 
     Returns:
         ``step`` and ``value``, lists of equal length, of everything with ``loss`` in its name, of ``acc_pose``, ``lr``
@@ -28,6 +28,7 @@ def read_curves(logs: List[Path]) -> Dict[str, dict]:
     """
     values: Dict[str, Dict[int, float]] = {}
     for log in logs:
+        trained = None
         for line in log.read_text(encoding='utf-8', errors='replace').splitlines():
             try:
                 entry = json.loads(line)
@@ -36,6 +37,10 @@ def read_curves(logs: List[Path]) -> Dict[str, dict]:
             step = entry.get('step') if isinstance(entry, dict) else None
             if not is_finite(step):
                 continue
+            if 'lr' in entry:
+                trained = step
+            elif trained is not None:
+                step = trained
             for name, value in entry.items():
                 if is_finite(value) and _is_curve(name):
                     values.setdefault(name, {})[int(step)] = float(value)

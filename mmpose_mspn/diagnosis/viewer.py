@@ -55,8 +55,8 @@ class Viewer:
         Returns:
             ``id``, ``size`` of the crop (w, h), ``heatmap_size`` (W, H), ``predictors`` (``stages``, ``unit``,
             ``points``: K × [x, y, score, distance from the truth] in px of the crop, the last ``None`` where that is
-            not labeled; ``target``: its level), ``truth`` (K × [x, y, visibility]) or ``None``, and pictures as data URLs: ``crop``, ``heatmaps`` and ``targets``, tiled: a row per predictor or
-            level, a column per keypoint.
+            not labeled; ``target``: its row), ``truth`` (K × [x, y, visibility]) or ``None``, and pictures as data URLs: ``crop``, ``heatmaps`` and ``targets``, tiled: a row per predictor or
+            target, a column per keypoint.
         """
         found: List[Optional[dict]] = []
         for start in range(0, len(records), BATCH):
@@ -95,29 +95,35 @@ class Viewer:
         places = [(stage, unit) for stage, units in enumerate(heatmaps) for unit in range(len(units))]
         columns, rows = self.model.head.decoder.heatmap_size
         height, width = item['image'].shape[:2]
-        targets, levels = self._targets(item['truth'], heatmaps)
+        targets, target_rows = self._targets(item['truth'], heatmaps)
         return dict(
             id=item['id'],
             size=[width, height],
             heatmap_size=[columns, rows],
             predictors=[dict(stages=stage + 1, unit=unit + 1, points=points[stage][unit][index],
-                             target=None if levels is None else levels[stage][unit]) for stage, unit in places],
+                             target=None if targets is None else target_rows[stage][unit]) for stage, unit in places],
             truth=None if item['truth'] is None else np.round(item['truth'].astype(float), 1).tolist(),
             crop=encode_picture(item['image'][..., ::-1], quality=80),
             heatmaps=encode_maps(np.stack([heatmaps[stage][unit][index].cpu().numpy() for stage, unit in places])),
             targets=None if targets is None else encode_maps(targets))
 
     def _targets(self, truth: Optional[np.ndarray], heatmaps: list) -> tuple:
-        """Targets (L, K, H, W) and the level [stage][unit] that each predictor learns, or nothing where not known."""
+        """Targets (2 · L, K, H, W) and which of them [stage][unit] each predictor learns, or nothing where not known.
+
+        The first L show what coarse units learn, the others what last units do.
+        """
         loss = self.model.head.loss_module
         if truth is None or not isinstance(loss, MultiStageHeatmapLoss):
             return None, None
         decoder = self.model.head.decoder
         visible = decoder.visible_in_crop(truth[None, :, :2], truth[None, :, 2])
-        rendered = decoder.render(torch.from_numpy(truth[None, :, :2]).float(), torch.from_numpy(visible))[0]
-        levels = [[loss.level(stage, unit, len(heatmaps)) for unit in range(len(units))]
-                  for stage, units in enumerate(heatmaps)]
-        return rendered.numpy(), levels
+        visible = torch.from_numpy(visible)
+        rendered = decoder.render(torch.from_numpy(truth[None, :, :2]).float(), visible)
+        shown = loss.visibility_rule.shown_targets(rendered, visible)
+        count = rendered.shape[1]
+        rows = [[loss.level(stage, unit, len(heatmaps)) + count * (unit == len(units) - 1) for unit in range(len(units))]
+                for stage, units in enumerate(heatmaps)]
+        return torch.cat([shown, rendered], 1)[0].numpy(), rows
 
 
 def _points(instances: InstanceData, truth: Optional[np.ndarray]) -> list:
