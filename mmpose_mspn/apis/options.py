@@ -95,10 +95,10 @@ def use_amp(cfg: Config) -> None:
 
 
 def use_fast_training(cfg: Config) -> None:
-    """Switch the config to what trains the same, to rounding, in less time.
+    """Change the config to train in less time; results differ by rounding only.
 
-    Weights lie channels last, the optimizer updates all of them in one kernel, several processes take the graph for
-    the same at every step, and a CPU keeps the memory of a step for the next.
+    The weights are laid out channels last, the optimizer is fused into one kernel, DistributedDataParallel uses a
+    static graph, and on a CPU the process keeps freed memory for the next step.
 
     Raises:
         ValueError: The optimizer has no fused form.
@@ -117,9 +117,9 @@ def use_fast_training(cfg: Config) -> None:
 
 
 def use_low_memory(cfg: Config) -> None:
-    """Let the config train in less memory, and more time: activations are computed twice, freed tensors given back.
+    """Change the config to train in less memory and more time: activations are recomputed, freed memory is returned.
 
-    It goes before what :func:`use_fast_training` does with freed memory.
+    For freed memory, this option takes precedence over :func:`use_fast_training`.
 
     Raises:
         ValueError: Neither backbone nor head can recompute its activations.
@@ -136,7 +136,12 @@ def use_low_memory(cfg: Config) -> None:
 
 
 def use_fast_test(cfg: Config, dtype: str) -> None:
-    """Let the config test an accelerated copy of the model, in one of ``DTYPES``."""
+    """Change the config to test an accelerated copy of the model.
+
+    Args:
+        cfg: The config; changed in place.
+        dtype: Type in which the copy predicts, a name of :data:`mmpose_mspn.deploy.accelerate.DTYPES`.
+    """
     _add_hook(cfg, dict(type='mmpose_mspn.AcceleratedTestHook', dtype=dtype))
 
 
