@@ -3,11 +3,11 @@ _base_ = './td-hm_2xmspn50_8xb32-96k_coco-256x192.py'
 
 max_iters = 1000
 input_size = (96, 128)
-# Cells of 2 px, twice as fine as the features: so small a crop would lose the joints' place in cells of 4. The kernels
-# are the official ones in px.
+# Cells of 2 px, half the stride of the features: cells of 4 px are too coarse for so small a crop. In px, the kernels
+# are the official ones.
 codec = dict(input_size=input_size, heatmap_size=(48, 64), kernel_sizes=(29, 21, 17, 13, 9))
 
-# So short a training sees each person about twice: flips are augmentation enough.
+# So short a training sees each person about twice, so flipping is enough augmentation.
 train_pipeline = [
     dict(type='LoadImage'),
     dict(type='mmpose_mspn.WidenBBox', fixed=(0.09, 0.135)),
@@ -23,7 +23,7 @@ val_pipeline = [
 ]
 train_dataloader = dict(
     batch_size=16, num_workers=1, sampler=dict(type='InfiniteSampler'), dataset=dict(pipeline=train_pipeline))
-# Measured in the annotated boxes.
+# Evaluated in the annotated boxes.
 val_dataloader = dict(batch_size=64, num_workers=1, dataset=dict(pipeline=val_pipeline, bbox_file=None))
 test_dataloader = val_dataloader
 
