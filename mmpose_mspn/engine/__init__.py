@@ -9,10 +9,10 @@ from .hooks import (
     NonFiniteLossHook,
     ResumableDataHook,
 )
-from .optim_wrappers import CPUAmpOptimWrapper
+from .optim_wrappers import CPUAmpOptimWrapper, GuardedOptimWrapper
 
 __all__ = [
     'AcceleratedTestHook', 'AtomicCheckpointHook', 'CPUAmpOptimWrapper', 'CPUDistributedDataParallel',
-    'ChannelsLastHook', 'FreedMemoryHook', 'NonFiniteLossError', 'NonFiniteLossHook', 'ResumableDataHook',
-    'end_launch', 'prepare_launch'
+    'ChannelsLastHook', 'FreedMemoryHook', 'GuardedOptimWrapper', 'NonFiniteLossError', 'NonFiniteLossHook',
+    'ResumableDataHook', 'end_launch', 'prepare_launch'
 ]

@@ -41,7 +41,7 @@ def dataset(root: Path, **changes):
 def test_visibility_reaches_the_labels(tmp_path):
     item = dataset(write_coco(tmp_path))[0]
     labels = item['data_samples'].gt_instance_labels
-    assert labels.keypoint_weights[0, :4].tolist() == [0, 1, 2, 2]
+    assert labels.keypoints_visible[0, :4].tolist() == [0, 1, 2, 2]
     np.testing.assert_array_equal(item['data_samples'].gt_instances.keypoints_visible[0, :4], [0, 1, 2, 2])
 
 
