@@ -42,7 +42,7 @@ def point(stages: int, batch: int, width: int, keypoints: int) -> dict:
     for sample in people:
         sample.set_metainfo(dict(flip_indices=(FLIP if keypoints == 17 else list(range(keypoints)))))
         sample.gt_instance_labels = InstanceData(
-            keypoint_labels=torch.rand(1, keypoints, 2) * width, keypoint_weights=torch.full((1, keypoints), 2.))
+            keypoint_labels=torch.rand(1, keypoints, 2) * width, keypoints_visible=torch.full((1, keypoints), 2.))
     fast = accelerate(model)
 
     def predict() -> None:

@@ -51,7 +51,7 @@ def our_labels(batch: int, device: str) -> List[PoseDataSample]:
     for sample, joints, visible in zip(made, *people(batch)):
         sample.gt_instance_labels = InstanceData(
             keypoint_labels=torch.tensor(joints[None], dtype=torch.float32, device=device),
-            keypoint_weights=torch.tensor(visible[None], dtype=torch.float32, device=device))
+            keypoints_visible=torch.tensor(visible[None], dtype=torch.float32, device=device))
     return made
 
 

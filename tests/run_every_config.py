@@ -18,10 +18,11 @@ from typing import Dict, List, Tuple
 from mmengine.config import Config
 from tqdm import tqdm
 
-from mmpose_mspn.apis.model_table import config_paths
-from tests.generated import data_sets
+from tests.generated import make_datasets
+from tests.tools import load_tool
 
 ROOT = Path(__file__).parents[1]
+config_paths = load_tool('make_model_table').config_paths
 # Trained by another config, whose checkpoint they test.
 TESTED_WITH = {
     'td-hm_4xmspn50_8xb32-29k_mpii-test-256x256': 'td-hm_4xmspn50_8xb32-29k_mpii-256x256',
@@ -84,7 +85,7 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         work_dir = Path(args.work_dir or temporary)
-        people = data_sets(work_dir / 'people')
+        people = make_datasets(work_dir / 'people')
         checkpoints: Dict[str, Path] = {}
         failures = 0
         for path in tqdm(sorted((p for p in config_paths(ROOT) if args.only in p.stem), key=order), 'configs'):

@@ -1,4 +1,4 @@
-# Copyright (c) mmpose_mspn contributors. Licensed under Apache-2.0.
+#!/usr/bin/env python3
 """Write a dataset of drawn people in COCO 2017's layout."""
 import argparse
 
@@ -9,12 +9,12 @@ def parse_args() -> argparse.Namespace:
     """The command line's arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('out', help='folder of the dataset: what data_root points to')
-    parser.add_argument('--train', type=int, default=TRAIN_IMAGES, help='training images')
-    parser.add_argument('--val', type=int, default=VAL_IMAGES, help='validation images')
+    parser.add_argument('--train', type=int, default=TRAIN_IMAGES, help='training images (default: %(default)s)')
+    parser.add_argument('--val', type=int, default=VAL_IMAGES, help='validation images (default: %(default)s)')
     parser.add_argument('--seed', type=int, default=0, help='the same seed gives the same files')
     parser.add_argument('--workers', type=int, help='processes (default: one for each CPU)')
     parser.add_argument('--size', type=int, nargs=2, default=(320, 256), metavar=('W', 'H'),
-                        help='width and height of the images in pixels')
+                        help='width and height of the images in pixels (default: 320 256)')
     return parser.parse_args()
 
 

@@ -106,6 +106,6 @@ def _heatmaps(model: nn.Module, item: dict) -> Tuple[np.ndarray, list, torch.Ten
     with torch.no_grad():
         data = model.data_preprocessor(pseudo_collate([item]), False)
         outputs = model.head(model.extract_feat(data['inputs']))
-        targets = model.head.decoder.render(labels.keypoint_labels, labels.keypoint_weights)[0]
+        targets = model.head.decoder.render(labels.keypoint_labels, labels.keypoints_visible)[0]
     crop = item['inputs'].numpy().transpose(1, 2, 0)[..., ::-1]
     return crop, [[unit[0].cpu() for unit in stage] for stage in outputs], targets
