@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / name for name in ('README.md', 'CONTRIBUTING.md', 'CHANGELOG.md')] + sorted((ROOT / 'docs').glob('*.md'))
+PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', ROOT / 'CHANGELOG.md', *sorted((ROOT / 'docs').glob('*.md'))]
 BLOCKS = re.findall(r'```(bash|python)\n(.*?)```', (ROOT / 'README.md').read_text(encoding='utf-8'), re.S)
 MADE = ('data/', 'work_dirs/')
 """Folders that the commands themselves, or the reader, fill."""
