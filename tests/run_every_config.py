@@ -18,7 +18,7 @@ from typing import Dict, List, Tuple
 from mmengine.config import Config
 from tqdm import tqdm
 
-from tests.generated import data_sets
+from tests.generated import make_datasets
 from tests.tools import load_tool
 
 ROOT = Path(__file__).parents[1]
@@ -85,7 +85,7 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         work_dir = Path(args.work_dir or temporary)
-        people = data_sets(work_dir / 'people')
+        people = make_datasets(work_dir / 'people')
         checkpoints: Dict[str, Path] = {}
         failures = 0
         for path in tqdm(sorted((p for p in config_paths(ROOT) if args.only in p.stem), key=order), 'configs'):

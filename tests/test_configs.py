@@ -13,7 +13,7 @@ from torch import nn
 
 from mmpose_mspn.apis.config import load_config
 from tests import reference
-from tests.generated import data_sets
+from tests.generated import make_datasets
 from tests.tools import load_tool
 
 ROOT = Path(__file__).parents[1]
@@ -23,7 +23,7 @@ CONFIGS = [str(path.relative_to(ROOT)) for path in config_paths(ROOT)]
 
 @pytest.fixture(scope='module')
 def folders(tmp_path_factory) -> Dict[str, Path]:
-    return data_sets(tmp_path_factory.mktemp('people'))
+    return make_datasets(tmp_path_factory.mktemp('people'))
 
 
 def load(path: str, folders: Dict[str, Path]) -> Config:
