@@ -20,7 +20,7 @@ from peers import Official
 from processes import PROCESS_ROWS
 from rows import ROWS
 
-import mmpose_mspn  # noqa: F401  mends the stack
+import mmpose_mspn  # noqa: F401  applies compatibility fixes
 
 
 def reached(result: dict) -> str:

@@ -1,4 +1,4 @@
-"""Shared by all tests: the package first (it mends the stack), mmpose's scope, and the shared samples."""
+"""Fixtures of all tests. Importing the package applies its compatibility fixes before mmpose is imported."""
 from pathlib import Path
 
 import pytest

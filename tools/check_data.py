@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-import mmpose_mspn  # noqa: F401  mends the stack
+import mmpose_mspn  # noqa: F401  applies compatibility fixes
 from mmpose_mspn.apis.config import load_config
 from mmpose_mspn.data_check.layouts import LAYOUTS, check_config, check_folder
 from mmpose_mspn.data_check.report import Report

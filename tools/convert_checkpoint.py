@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-import mmpose_mspn  # noqa: F401  mends the stack
+import mmpose_mspn  # noqa: F401  applies compatibility fixes
 from mmpose_mspn.checkpoints import LAYOUTS, convert_file
 
 

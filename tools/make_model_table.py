@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-import mmpose_mspn  # noqa: F401  mends the stack
+import mmpose_mspn  # noqa: F401  applies compatibility fixes
 from mmpose_mspn.apis.model_table import write
 
 

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-import mmpose_mspn  # noqa: F401  mends the stack
+import mmpose_mspn  # noqa: F401  applies compatibility fixes
 from mmpose_mspn.data_check.report import EXAMPLES, Report
 from mmpose_mspn.datasets.mpii_release import write_test_people
 from mmpose_mspn.evaluation.submission import check_coco_submission, check_mpii_submission

@@ -19,7 +19,7 @@ from mmpose_mspn.apis.outputs import VideoWriter
 from mmpose_mspn.synthetic_people import generate
 
 # isort: split
-# After our package, which mends what mmpose.apis imports.
+# After our package, whose compatibility fixes mmpose.apis needs.
 from mmpose.apis import inference_topdown, init_model
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
