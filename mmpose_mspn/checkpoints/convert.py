@@ -81,13 +81,18 @@ def is_rsn(state_dict: Mapping) -> bool:
     return any(key.startswith(_RSN) for key in state_dict)
 
 
-def unpack(checkpoint: Mapping) -> Dict[str, Tensor]:
-    """Weights of a checkpoint, whatever wraps them, without DDP's prefix."""
+def find_state_dict(checkpoint: Mapping) -> Mapping:
+    """The state dict in a checkpoint, which may lie below ``state_dict`` or ``model``."""
     for name in ('state_dict', 'model'):
         if isinstance(checkpoint.get(name), Mapping):
             checkpoint = checkpoint[name]
-    weights = {re.sub(r'^module\.', '', key): value for key, value in checkpoint.items()}
-    # Buffers of older data preprocessors: settings of the config, not weights.
+    return checkpoint
+
+
+def unpack(checkpoint: Mapping) -> Dict[str, Tensor]:
+    """A copy of a checkpoint's state dict, without the prefix ``module.`` that DDP writes."""
+    weights = {re.sub(r'^module\.', '', key): value for key, value in find_state_dict(checkpoint).items()}
+    # Older data preprocessors saved their mean and std, which are settings of the config.
     return {key: value for key, value in weights.items() if not key.startswith('data_preprocessor.')}
 
 

@@ -5,7 +5,7 @@ from mmengine.logging import print_log
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
 
-from .fit import misfits
+from .fit import compare_state_dicts
 
 _CLASSIFIER = ('fc.', 'head.', 'neck.')
 
@@ -32,12 +32,12 @@ def load_imagenet(backbone: nn.Module, checkpoint: str, prefix: Optional[str] = 
     layers = tuple(f'{name}.' for name in backbone.stages[0].encoder)
     in_layers = {key: value for key, value in weights.items() if key.startswith(layers)}
     in_stem = {key: value for key, value in weights.items() if key not in in_layers}
-    problems = [f'stem: {problem}' for problem in misfits(in_stem, backbone.stem.state_dict())]
+    mismatches = {'stem': compare_state_dicts(in_stem, backbone.stem.state_dict())}
     for index, stage in enumerate(backbone.stages):
-        problems += [f'stages.{index}.encoder: {problem}'
-                     for problem in misfits(in_layers, stage.encoder.state_dict())]
-    if problems:
-        raise ValueError(f'{checkpoint} does not fit the encoder: ' + '; '.join(problems))
+        mismatches[f'stages.{index}.encoder'] = compare_state_dicts(in_layers, stage.encoder.state_dict())
+    if any(mismatches.values()):
+        raise ValueError(f'{checkpoint} does not fit the encoder: '
+                         + '; '.join(f'{part}: {found}' for part, found in mismatches.items() if found))
     backbone.stem.load_state_dict(in_stem, strict=False)
     for stage in backbone.stages:
         stage.encoder.load_state_dict(in_layers, strict=False)

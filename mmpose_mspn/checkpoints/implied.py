@@ -10,7 +10,7 @@ from mmpose.registry import MODELS as MMPOSE_MODELS
 from torch import Tensor, nn
 
 from .convert import convert, is_rsn, recognize
-from .fit import misfits
+from .fit import compare_state_dicts
 from .keys import count_units
 
 CODEC = dict(type='mmpose_mspn.CoarseToFineHeatmap', input_size=(192, 256), heatmap_size=(48, 64))
@@ -31,10 +31,10 @@ def check_complete(weights: Mapping[str, Tensor], config: Union[str, Path, None]
     """
     own = _configured(config) if config else _implied(convert(weights))
     # RSN's backbone under mmpose's head: the layout of the head is what differs.
-    problems = misfits(convert(weights, recognize(own)), own)
-    if problems:
+    mismatches = compare_state_dicts(convert(weights, recognize(own)), own)
+    if mismatches:
         whose = str(config) if config else 'the model that the keys imply (a config, --config, would say it for sure)'
-        raise ValueError(f'the weights do not fit {whose}: {"; ".join(problems)}')
+        raise ValueError(f'the weights do not fit {whose}: {mismatches}')
 
 
 def _configured(config: Union[str, Path]) -> Dict[str, Tensor]:

@@ -19,7 +19,7 @@ from torch.optim.swa_utils import update_bn
 from mmpose_mspn.utils.files import FilePath, write_atomically
 
 from .files import CheckpointError, read_checkpoint, refuse_to_overwrite, weights_of
-from .fit import misfits
+from .fit import compare_state_dicts
 
 STAYS_OUT = ('time', 'seed', 'hook_msgs')
 """What ``meta`` of a Runner checkpoint says of the run, not of the model."""
@@ -106,9 +106,9 @@ def averaged(paths: Sequence[Path]) -> Dict[str, Tensor]:
     weights: Mapping[str, Tensor] = {}
     for path in track_iter_progress(list(paths), file=sys.stderr) if len(paths) > 1 else paths:
         weights = weights_of(read_checkpoint(path), path)
-        problems = misfits(weights, sums) if sums else []
-        if problems:
-            raise CheckpointError(f'{path} is not of the same model as {paths[0]}: {"; ".join(problems)}')
+        mismatches = compare_state_dicts(weights, sums or weights)
+        if mismatches:
+            raise CheckpointError(f'{path} is not of the same model as {paths[0]}: {mismatches}')
         for key, value in weights.items():
             if value.is_floating_point():
                 sums[key] = sums[key] + value.double() if key in sums else value.double()
@@ -127,9 +127,9 @@ def with_new_norms(weights: Mapping[str, Tensor], config: Union[FilePath, Config
     cfg = config if isinstance(config, Config) else Config.fromfile(config)
     init_default_scope(cfg.get('default_scope', 'mmpose'))
     model = revert_sync_batchnorm(MMPOSE_MODELS.build(cfg.model))
-    problems = misfits(weights, model.state_dict())
-    if problems:
-        raise CheckpointError(f'the weights are not of the config\'s model: {"; ".join(problems)}')
+    mismatches = compare_state_dicts(weights, model.state_dict())
+    if mismatches:
+        raise CheckpointError(f'the weights are not of the config\'s model: {mismatches}')
     model.load_state_dict(weights, strict=False)
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     model.to(device)
