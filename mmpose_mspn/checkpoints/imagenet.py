@@ -1,4 +1,4 @@
-"""ImageNet weights of an encoder, into a multi-stage network."""
+"""Loading of ImageNet weights into the encoders of a multi-stage network."""
 from typing import Optional
 
 from mmengine.logging import print_log
@@ -11,16 +11,16 @@ _CLASSIFIER = ('fc.', 'head.', 'neck.')
 
 
 def load_imagenet(backbone: nn.Module, checkpoint: str, prefix: Optional[str] = None) -> None:
-    """Fill the stem and every stage's encoder of an MSPN backbone.
+    """Load a classifier's weights into the stem and into the encoder of every stage of an MSPN backbone.
 
     Args:
         backbone: :class:`mmpose_mspn.models.MSPN`.
-        checkpoint: File or URL, as in ``init_cfg``. torchvision's layout, or mmpretrain's with ``backbone.`` before
-            each key.
-        prefix: Keep only the keys below it; ``backbone`` is found by itself.
+        checkpoint: File or URL, as in ``init_cfg``, in the layout of torchvision, or in that of mmpretrain with the
+            prefix ``backbone.``.
+        prefix: Prefix of the keys to load, without the final dot. The default is ``'backbone'`` if there are such keys.
 
     Raises:
-        ValueError: Names the keys that are missing, unexpected or of another shape.
+        ValueError: Keys are missing, unexpected or of another shape. The message names them.
     """
     weights = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu', logger='silent')
     weights = weights.get('state_dict', weights)

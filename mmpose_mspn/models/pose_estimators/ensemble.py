@@ -156,9 +156,9 @@ def _build(index: int, config: Union[str, dict], checkpoint: str) -> _Member:
     try:
         mismatches = compare_with_model(load_checkpoint(model, checkpoint, map_location='cpu'), model)
     except RuntimeError as error:
-        raise ValueError(f'{name}: {checkpoint} is no checkpoint of this config: {error}') from error
+        raise ValueError(f'{name}: {checkpoint} is not a checkpoint of this config: {error}') from error
     if mismatches:
-        raise ValueError(f'{name}: {checkpoint} is no checkpoint of this config: {mismatches}')
+        raise ValueError(f'{name}: {checkpoint} is not a checkpoint of this config: {mismatches}')
     return _Member(name, model_cfg.get('data_preprocessor'), model)
 
 

@@ -129,12 +129,12 @@ REFUSED = {
     'none': (lambda path: ensemble(), 'at least one'),
     'checkpoint': (lambda path: ensemble(dict(
         member(path, 'a'), checkpoint=member(path, 'other', out_channels=16)['checkpoint'])),
-        r'a.py\): .*other.pth is no checkpoint of this config'),
+        r'a.py\): .*other.pth is not a checkpoint of this config'),
 }
 
 
 @pytest.mark.parametrize('case', REFUSED)
-def test_misfits_are_refused_by_name(case, tmp_path):
+def test_members_that_do_not_fit_are_refused_by_name(case, tmp_path):
     build, message = REFUSED[case]
     with pytest.raises(ValueError, match=message):
         build(tmp_path)
