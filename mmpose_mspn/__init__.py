@@ -3,8 +3,9 @@
 Importing this package applies compatibility fixes (see :mod:`mmpose_mspn.compat`), registers all its classes under the
 scope ``mmpose_mspn`` and exports the public API.
 
-Shape letters in all docstrings: B samples, K keypoints, H and W rows and columns of a heatmap, h and w of the input
-crop, L kernel levels, S stages, U units of a stage. "px" are pixels of the input crop unless the image is named.
+Shape letters in all docstrings: B samples, K keypoints, H and W rows and columns of a heatmap, h and w rows and columns
+of the input crop, L kernel levels, S stages, U units of a stage. "px" means pixels of the input crop, "image px" those
+of the image.
 """
 from . import compat
 
