@@ -6,7 +6,7 @@ from mmpose_mspn.synthetic_people import TRAIN_IMAGES, VAL_IMAGES, generate
 
 
 def parse_args() -> argparse.Namespace:
-    """The command line's arguments."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('out', help='folder of the dataset: what data_root points to')
     parser.add_argument('--train', type=int, default=TRAIN_IMAGES, help='training images (default: %(default)s)')
@@ -19,7 +19,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Generate; a bad argument ends with its message, not with a traceback."""
+    """Generate the dataset. A wrong argument ends the program with a message instead of a traceback."""
     args = parse_args()
     try:
         generate(args.out, args.train, args.val, args.seed, args.workers, tuple(args.size))

@@ -4,7 +4,7 @@ from typing import Optional, Union
 from mmpose_mspn.models.utils.registered_class import registered_class
 
 FROM_LOSS = 'from_loss'
-"""Default of a head's ``ohkm_topk``, where ``None`` already stands for no OHKM: what the loss has."""
+"""Default of a head's ``ohkm_topk``: the loss keeps its own value. ``None`` cannot say so, as it stands for no OHKM."""
 
 TopK = Union[int, str, None]
 """``ohkm_topk`` of a head: a number, ``None`` or :data:`FROM_LOSS`."""
