@@ -113,8 +113,8 @@ def measure(source: Source, predictions: PathLike) -> dict:
         source: The test data.
         predictions: The results file.
     """
-    metrics = source.measure(predictions)
     found = source.read_predictions(predictions)
+    metrics = source.measure(predictions)
     errors = diagnose_errors(source.truth, found, source.keypoints, source.figure.by_id)
     content = summarize(source.truth, found, source.keypoints, source.figure, errors)
     content.update(

@@ -29,9 +29,9 @@ def write_results(source: Source, result: Pass, path: Path, predictor: Optional[
         source: The test data.
         result: What was predicted.
         path: JSON file.
-        predictor: Which predictor's; by default the last one's, the network's own.
+        predictor: Which predictor's; by default the one whose keypoints are the network's.
     """
-    instances = result.instances[predictor or result.last]
+    instances = result.instances[predictor or result.final]
     if source.figure.by_id:
         write_json(path, [_mpii_entry(sample, found) for sample, found in zip(result.samples, instances)])
         return

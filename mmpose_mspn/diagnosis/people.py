@@ -264,6 +264,7 @@ def _points(entries: List[dict], fields: Sequence[str], num_keypoints: int, kind
     rows = [[value for name in fields for value in entry[name]] for entry in entries]
     for index, row in enumerate(rows):
         if len(row) != 3 * num_keypoints:
-            raise ValueError(f'{kind} {entries[index].get("id", index)} of {file} has {len(row)} values, not x, y and a '
-                             f'third of each of {num_keypoints} keypoints: name a file of the config\'s keypoints')
+            number = entries[index].get('id', index)
+            raise ValueError(f'{kind} {number} of {file} has {len(row)} values, not x, y and a third of each of '
+                             f'{num_keypoints} keypoints: name a file of the config\'s keypoints')
     return np.array(rows, np.float64).reshape(-1, num_keypoints, 3)

@@ -144,9 +144,9 @@ def _sections(content: dict, viewer: List[dict]) -> List[tuple]:
     """Ids and names of the parts of this page."""
     measured = bool(content.get('corrections'))
     every = (('summary', 'Summary', True), ('errors', 'Errors', measured), ('keypoints', 'Keypoints', measured),
-             ('groups', 'Groups', measured), ('scores', 'Scores', measured), ('stages', 'Stages', content.get('stages')),
-             ('training', 'Training', content.get('curves')), ('compare', 'Compare', content.get('compare')),
-             ('cases', 'Cases', True), ('viewer', 'Network', viewer))
+             ('groups', 'Groups', measured), ('scores', 'Scores', measured),
+             ('stages', 'Stages', content.get('stages')), ('training', 'Training', content.get('curves')),
+             ('compare', 'Compare', content.get('compare')), ('cases', 'Cases', True), ('viewer', 'Network', viewer))
     return [(name, label) for name, label, there in every if there]
 
 
@@ -157,9 +157,10 @@ def _tiles(content: dict) -> List[dict]:
     if figure:
         digits = 3 if figure['name'] == 'AP' else 1
         tiles.append(dict(label=figure['name'], value=figure['value'], path='figure/value', digits=digits, hint=''))
-        for name, label in (('ap50', 'AP at OKS 0.5'), ('ap75', 'AP at OKS 0.75'), ('ar', 'AR'), ('pckh10', 'PCKh@0.1')):
-            if name in content['groups']['everyone'][0]:
-                tiles.append(dict(label=label, value=content['groups']['everyone'][0][name], digits=digits, hint='',
+        everyone = content['groups']['everyone'][0]
+        for name, label in dict(ap50='AP at OKS 0.5', ap75='AP at OKS 0.75', ar='AR', pckh10='PCKh@0.1').items():
+            if name in everyone:
+                tiles.append(dict(label=label, value=everyone[name], digits=digits, hint='',
                                   path=f'groups/everyone/0/{name}'))
     hints = dict(duplicates='predictions of someone who is found already',
                  background='predictions of nobody',

@@ -1,10 +1,9 @@
 """What a config says of its test data: keypoints, annotated people, and the metric that judges them."""
 import os.path as osp
-import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Optional, Union
+from typing import Dict, List, Union
 
 import numpy as np
 from mmengine.config import Config
@@ -16,7 +15,7 @@ from xtcocotools.coco import COCO
 from mmpose_mspn.utils.files import read_json, write_json
 
 from .figures import AveragePrecision, Figure, Pckh
-from .people import BOX_AREA_SHARE, Image, KeypointSet, Predictions, Truth, extents, read_coco_truth, read_results
+from .people import Image, KeypointSet, Predictions, Truth, read_coco_truth, read_results
 
 MPII_HEIGHT = 200.
 """px of a person's height at MPII's scale 1."""
@@ -98,7 +97,8 @@ def read_mpii_results(path: str, truth: Truth, num_keypoints: int) -> Prediction
     """
     results = read_json('predictions', path, list)
     for index, result in enumerate(results):
-        if not isinstance(result, dict) or 'id' not in result or len(result.get('keypoints') or ()) != 3 * num_keypoints:
+        complete = isinstance(result, dict) and 'id' in result
+        if not complete or len(result.get('keypoints') or ()) != 3 * num_keypoints:
             raise ValueError(f'entry {index} of predictions {path} must have id, the person\'s place in '
                              f'{truth.file}, and keypoints, x, y and score of each of {num_keypoints}')
     ids = np.array([result['id'] for result in results], np.int64)

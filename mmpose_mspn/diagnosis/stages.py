@@ -33,16 +33,13 @@ class Pass:
         milliseconds: Per person, from the crop to this predictor's keypoints, as if no later stage or other predictor
             ran; ``None`` where the network is not MSPN. The median of the batches, the first left out where there are
             several.
+        final: The predictor whose keypoints are the network's predictions.
     """
     samples: List[dict] = field(default_factory=list)
     instances: Dict[Predictor, List[dict]] = field(default_factory=dict)
     movement: Dict[Predictor, Optional[float]] = field(default_factory=dict)
     milliseconds: Dict[Predictor, Optional[float]] = field(default_factory=dict)
-
-    @property
-    def last(self) -> Predictor:
-        """The predictor whose heatmaps the network decodes."""
-        return max(self.instances)
+    final: Predictor = (0, 0)
 
 
 def has_stages(model: nn.Module) -> bool:
@@ -75,8 +72,8 @@ def stage_heatmaps(model: nn.Module, inputs: Tensor, samples: list) -> List[List
 def run_pass(model: nn.Module, loader: Iterable) -> Pass:
     """Predict with every predictor.
 
-    A model without several predictors, and an ensemble, has one; shifts of ``test_cfg`` count for the last predictor
-    only, which is what the model predicts.
+    A model without several predictors, and an ensemble, has one. All stages run, whatever ``stages`` of ``test_cfg``
+    is; that decides whose keypoints are the network's. Shifts of ``test_cfg`` count for those only.
 
     Args:
         model: A top-down estimator in eval mode.
@@ -94,6 +91,7 @@ def run_pass(model: nn.Module, loader: Iterable) -> Pass:
                 found = {(0, 0): _instances(model.predict(inputs, samples))}
             for predictor, instances in found.items():
                 result.instances.setdefault(predictor, []).extend(instances)
+            result.final = final_predictor(model, max(found))
             result.samples += [_light(sample) for sample in samples]
     for predictor in result.instances:
         result.movement[predictor] = float(np.mean(moved[predictor])) if predictor in moved else None
@@ -109,7 +107,7 @@ def _predict_all(model: nn.Module, inputs: Tensor, samples: list, clock: 'Clock'
     clock.restart()
     heatmaps = stage_heatmaps(model, inputs, samples)
     found, before = {}, None
-    last = (len(heatmaps) - 1, len(heatmaps[-1]) - 1)
+    final = final_predictor(model, (len(heatmaps) - 1, len(heatmaps[-1]) - 1))
     for stage, units in enumerate(heatmaps):
         for unit, maps in enumerate(units):
             start = clock.now()
@@ -122,12 +120,18 @@ def _predict_all(model: nn.Module, inputs: Tensor, samples: list, clock: 'Clock'
             reached = clock.reached(stage, unit)
             if reached is not None:
                 seconds.setdefault((stage, unit), []).append((reached + decode_time) / len(inputs))
-            if (stage, unit) == last and (model.test_cfg or {}).get('shift_test'):
+            if (stage, unit) == final and (model.test_cfg or {}).get('shift_test'):
                 placed = model.predict(inputs, samples)
             else:
                 placed = model.add_pred_to_datasample(decoded, None, samples)
             found[stage, unit] = _instances(placed)
     return found
+
+
+def final_predictor(model: nn.Module, last: Predictor) -> Predictor:
+    """The predictor whose heatmaps the model decodes: the last one, or that of ``stages`` in its ``test_cfg``."""
+    stages = (model.test_cfg or {}).get('stages')
+    return last if stages is None else (stages - 1, last[1])
 
 
 def _instances(samples: list) -> List[dict]:

@@ -4,8 +4,17 @@ from typing import Dict, List, Optional
 import numpy as np
 
 from .calibration import calibration
-from .errors import (ERRORS, KINDS, NO_KIND, Diagnosis, corrected, poorly_scored, with_true_scores, without_false,
-                     without_missed)
+from .errors import (
+    ERRORS,
+    KINDS,
+    NO_KIND,
+    Diagnosis,
+    corrected,
+    poorly_scored,
+    with_true_scores,
+    without_false,
+    without_missed,
+)
 from .figures import Figure
 from .groups import Group, groups, parts
 from .people import KeypointSet, Predictions, Truth

@@ -1,4 +1,4 @@
-"""What the stage viewer shows of a person: the crop, every predictor's heatmaps, their targets and decoded keypoints."""
+"""What the stage viewer shows of a person: the crop, all predictors' heatmaps, their targets and decoded keypoints."""
 import base64
 import io
 from typing import List, Optional
@@ -55,8 +55,9 @@ class Viewer:
         Returns:
             ``id``, ``size`` of the crop (w, h), ``heatmap_size`` (W, H), ``predictors`` (``stages``, ``unit``,
             ``points``: K × [x, y, score, distance from the truth] in px of the crop, the last ``None`` where that is
-            not labeled; ``target``: its row), ``truth`` (K × [x, y, visibility]) or ``None``, and pictures as data URLs: ``crop``, ``heatmaps`` and ``targets``, tiled: a row per predictor or
-            target, a column per keypoint.
+            not labeled; ``target``: its row), ``truth`` (K × [x, y, visibility])
+            or ``None``, and pictures as data URLs: ``crop``, ``heatmaps`` and ``targets``, tiled: a row per predictor
+            or target, a column per keypoint.
         """
         found: List[Optional[dict]] = []
         for start in range(0, len(records), BATCH):
@@ -121,8 +122,8 @@ class Viewer:
         rendered = decoder.render(torch.from_numpy(truth[None, :, :2]).float(), visible)
         shown = loss.visibility_rule.shown_targets(rendered, visible)
         count = rendered.shape[1]
-        rows = [[loss.level(stage, unit, len(heatmaps)) + count * (unit == len(units) - 1) for unit in range(len(units))]
-                for stage, units in enumerate(heatmaps)]
+        rows = [[loss.level(stage, unit, len(heatmaps)) + count * (unit == len(units) - 1)
+                 for unit in range(len(units))] for stage, units in enumerate(heatmaps)]
         return torch.cat([shown, rendered], 1)[0].numpy(), rows
 
 

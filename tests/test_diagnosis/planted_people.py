@@ -132,11 +132,12 @@ def crowd_of_errors(keypoints: KeypointSet, images: int = 12, seed: int = 0) -> 
             angle = draw.uniform(0, 2 * np.pi)
             direction = np.array([np.cos(angle), np.sin(angle)])
             truth, sigma = place_of(person, index), keypoints.sigmas[index]
+            swapped = (index, int(keypoints.flip[index]))[number % 2]
             place = dict(
                 good=truth + direction * distance(.9, sigma),
                 jitter=truth + direction * distance(.6, sigma),
                 inversion=place_of(person, int(keypoints.flip[index])) + direction * distance(.8, sigma),
-                swap=place_of(neighbor, (index, int(keypoints.flip[index]))[number % 2]) + direction * distance(.7, sigma),
+                swap=place_of(neighbor, swapped) + direction * distance(.7, sigma),
                 miss=truth + direction * 3000)[kind]
             planted.predict(person, {index: (kind, place)}, score=float(draw.uniform(.3, 1)))
     for image in (1, 2):
