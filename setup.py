@@ -30,12 +30,12 @@ setup(
     package_data={
         'mmpose_mspn': ['.mim/model-index.yml', '.mim/configs/**/*.py', '.mim/configs/**/*.yml', '.mim/tools/*']
     },
-    # Tools that only serve the repository stay out of the wheel.
-    exclude_package_data={'mmpose_mspn': ['.mim/tools/make_model_table.py', '.mim/tools/model_costs.py',
-                                          '.mim/tools/setup_env.sh']},
     python_requires='>=3.9',
     install_requires=requirements('runtime'),
     extras_require={'detector': requirements('detector'), 'tests': requirements('tests')},
+    # Tools that only serve the repository stay out of the wheel.
+    exclude_package_data={'mmpose_mspn': ['.mim/tools/make_model_table.py', '.mim/tools/model_costs.py',
+                                          '.mim/tools/setup_env.sh']},
     classifiers=[
         'License :: OSI Approved :: Apache Software License',
         'Programming Language :: Python :: 3',
