@@ -1,4 +1,4 @@
-"""What training needs beyond mmengine."""
+"""Hooks, optimizer wrappers and distributed launches that mmengine does not have."""
 from .distributed import CPUDistributedDataParallel, end_launch, prepare_launch
 from .hooks import (
     AcceleratedTestHook,

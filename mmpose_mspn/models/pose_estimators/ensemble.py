@@ -15,6 +15,7 @@ from mmpose.utils.typing import OptSampleList, SampleList
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmpose_mspn.checkpoints.fit import compare_with_model
 from mmpose_mspn.models.pose_estimators.views import check_shifts, mean_heatmaps
 from mmpose_mspn.registry import MODELS
 
@@ -169,9 +170,11 @@ def _build(index: int, config: Union[str, dict], checkpoint: str) -> _Member:
     model_cfg.backbone.pop('init_cfg', None)  # its weights come from the checkpoint
     model = MMPOSE_MODELS.build(model_cfg)
     try:
-        load_checkpoint(model, checkpoint, map_location='cpu', strict=True)
+        mismatches = compare_with_model(load_checkpoint(model, checkpoint, map_location='cpu'), model)
     except RuntimeError as error:
-        raise ValueError(f'{name}: {checkpoint} is not a checkpoint of this config. {error}') from error
+        raise ValueError(f'{name}: {checkpoint} is not a checkpoint of this config: {error}') from error
+    if mismatches:
+        raise ValueError(f'{name}: {checkpoint} is not a checkpoint of this config: {mismatches}')
     return _Member(name, model_cfg.get('data_preprocessor'), model)
 
 
