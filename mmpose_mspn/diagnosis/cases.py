@@ -56,10 +56,16 @@ def worst(records: List[dict], count: int) -> List[dict]:
     return chosen + rest[:count - len(chosen)]
 
 
+def empty_record(**known: object) -> dict:
+    """A case of which only these entries apply; see :func:`cases`."""
+    unknown = dict(id=None, status=None, image_id=None, file=None, person=None, prediction=None, oks=None, score=None,
+                   box=None, predicted_box=None, area=None, labeled=None, overlap=None, truncated=None, duplicate=None,
+                   errors=None, truth=None, predicted=None, kinds=None, similarity=None)
+    return dict(unknown, **known)
+
+
 def _record(truth: Truth, predictions: Predictions, diagnosis: Diagnosis, row: Optional[int]) -> dict:
-    record = dict(id=None, status=None, image_id=None, file=None, person=None, prediction=None, oks=None, score=None,
-                  box=None, predicted_box=None, area=None, labeled=None, overlap=None, truncated=None, duplicate=None,
-                  errors=None, truth=None, predicted=None, kinds=None, similarity=None)
+    record = empty_record()
     if row is None:
         return record
     kinds, similarity = diagnosis.kinds[row], diagnosis.similarity[row]

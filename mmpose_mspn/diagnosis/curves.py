@@ -1,7 +1,7 @@
 """Losses, accuracy and metrics of a training, from the log that its runner left."""
 import json
 from pathlib import Path
-from typing import Dict, List, Union
+from typing import Dict, List, Sequence, Union
 
 from mmpose_mspn.utils.numbers import is_finite
 
@@ -11,12 +11,12 @@ MOST_POINTS = 400
 """Points of a curve; longer ones are thinned evenly."""
 
 
-def find_logs(checkpoint: Union[str, Path]) -> List[Path]:
-    """The logs of the run that wrote a checkpoint, oldest first; none where it was moved."""
-    return sorted(Path(checkpoint).parent.glob(LOG))
+def find_logs(work_dir: Union[str, Path]) -> List[Path]:
+    """The logs in the work folder of a run, oldest first."""
+    return sorted(Path(work_dir).glob(LOG))
 
 
-def read_curves(logs: List[Path]) -> Dict[str, dict]:
+def read_curves(logs: Sequence[Path]) -> Dict[str, dict]:
     """Curves by name.
 
     A run that was resumed has several logs; where they overlap, the later one holds. Lines that end early, as after a

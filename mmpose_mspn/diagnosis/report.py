@@ -59,8 +59,14 @@ def write_report(out: Union[str, Path],
 
 
 def about(**entries: Optional[Union[str, Path]]) -> dict:
-    """What a diagnosis is of, as text, with this package's version."""
-    return dict({name: None if value is None else str(value) for name, value in entries.items()}, version=__version__)
+    """What a diagnosis is of, as text, with this package's version.
+
+    Args:
+        entries: Some of ``config``, ``checkpoint``, ``predictions``, ``annotations`` and ``pictures``.
+    """
+    names = ('config', 'checkpoint', 'predictions', 'annotations', 'pictures')
+    return dict({name: None if entries.get(name) is None else str(entries[name]) for name in names},
+                version=__version__)
 
 
 def _within(viewer: List[dict], budget: int) -> tuple:
