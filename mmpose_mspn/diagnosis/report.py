@@ -174,7 +174,8 @@ def _tiles(content: dict) -> List[dict]:
     for name, label in (('images', 'images'), ('people', 'people'), ('matched', 'found'), ('missed', 'missed'),
                         ('duplicates', 'duplicate boxes'), ('background', 'boxes of nobody'),
                         ('poorly_scored', 'poorly scored'), ('predictions', 'predictions')):
-        if name in counts:
+        # Where people are given, as in MPII, there are no boxes to judge.
+        if name in counts and not (name in hints and figure and figure['name'] == 'PCKh'):
             tiles.append(dict(label=label, value=counts[name], path=f'counts/{name}', digits=0,
                               hint=hints.get(name, '')))
     return tiles

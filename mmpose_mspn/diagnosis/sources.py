@@ -8,8 +8,8 @@ from typing import Dict, List, Union
 import numpy as np
 from mmengine.config import Config
 from mmengine.evaluator import BaseMetric
-from mmengine.registry import DATASETS, METRICS
 from mmpose.evaluation.metrics import CocoMetric, MpiiPCKAccuracy
+from mmpose.registry import DATASETS, METRICS
 from xtcocotools.coco import COCO
 
 from mmpose_mspn.utils.files import read_json, write_json

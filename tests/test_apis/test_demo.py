@@ -31,3 +31,5 @@ test_dataloader = dict(num_workers=0, persistent_workers=False)
         sum(value for part, value in written['seconds'].items() if part != 'total'), abs=0.2)
     picture = cv2.imread('work/predictions.png')
     assert min(picture.shape[:2]) > 500 and picture.std() > 10
+    assert json.loads(Path('work/report/diagnosis.json').read_text())['metrics']['AP'] == written['metrics']['coco/AP']
+    assert Path('work/report/index.html').is_file()

@@ -27,7 +27,16 @@ function layout(title, changes = {}) {
   const { xaxis = {}, yaxis = {}, margin = {}, legend = false, ...others } = changes;
   const below = (legend ? 34 : 0) + (xaxis.title ? 46 : 28);
   return {
-    title: { text: title, font: { size: 14 }, x: 0.01, xref: 'container', xanchor: 'left', y: 0.98, yanchor: 'top' },
+    title: {
+      text: title,
+      font: { size: 14 },
+      x: 0.01,
+      xref: 'container',
+      xanchor: 'left',
+      y: 1,
+      yanchor: 'top',
+      pad: { t: 10 },
+    },
     font: { color: color('ink'), family: 'system-ui, sans-serif', size: 12 },
     paper_bgcolor: 'rgba(0,0,0,0)',
     plot_bgcolor: 'rgba(0,0,0,0)',
@@ -96,6 +105,7 @@ function drawErrors() {
     ),
   );
   const columns = [...ERRORS, 'all'];
+  by('chart-parts').style.height = `${Math.max(320, 70 + 24 * DATA.parts.length)}px`;
   chart('chart-parts', () => ({
     data: [
       {
