@@ -6,10 +6,12 @@ import numpy as np
 from mmpose.datasets.datasets import MpiiDataset as MmposeMpiiDataset
 from scipy.io import loadmat
 
+from mmpose_mspn.datasets.coco_rules import LARGEST_SIDE, shown
 from mmpose_mspn.datasets.file_checks import FileChecksMixin
 from mmpose_mspn.datasets.mpii_release import JOINTS
 from mmpose_mspn.registry import DATASETS
 from mmpose_mspn.utils.files import read_json
+from mmpose_mspn.utils.numbers import as_numbers
 from mmpose_mspn.utils.visibility import NOT_LABELED, VISIBLE
 
 PIXEL_STD = 200.
@@ -70,27 +72,27 @@ class MpiiDataset(FileChecksMixin, MmposeMpiiDataset):
 
     def _person(self, index: int, annotation: dict) -> Optional[dict]:
         """The entry of a person, or ``None`` for one who has no position in the image and is skipped in training."""
-        self._check_fields(index, annotation)
-        scale = np.float32(annotation['scale'])
-        center = np.array(annotation['center'], np.float32)
-        if center.shape != (2, ) or not np.isfinite(center).all() or not 0 < scale < np.inf:
+        name = f'person {index} of {self.ann_file}'
+        self._check_fields(name, annotation)
+        number = self._image_number(name, annotation['image'])
+        center, scale = as_numbers(annotation['center'], (2, )), as_numbers(annotation['scale'], ())
+        if center is None or scale is None or scale <= 0:
             if not self.test_mode:
                 return None
-            raise ValueError(f'person {index} of {self.ann_file} has center {annotation["center"]} and scale '
-                             f'{annotation["scale"]}: a test needs the position of every person, so write a finite x '
-                             'and y and a scale > 0')
+            raise ValueError(f'{name} has center {shown(annotation["center"])} and scale {shown(annotation["scale"])}: '
+                             'a test needs the position of every person, so write a finite x and y and a scale > 0')
+        if max(*np.abs(center), PIXEL_STD * scale) > LARGEST_SIDE:
+            raise ValueError(f'{name} has center {shown(annotation["center"])} and scale {shown(annotation["scale"])}: '
+                             f'no image has a side of more than {LARGEST_SIDE} px, so write the center in px and the '
+                             f'height of the person in units of {PIXEL_STD:.0f} px')
         if center[0] != -1:
             center[1] += CENTER_SHIFT * scale
         center -= 1
         half = PIXEL_STD / 2 * scale
-        joints = np.array(annotation.get('joints', np.zeros((JOINTS, 2))), np.float32)
-        labeled = np.array(annotation.get('joints_vis', np.zeros(JOINTS)), np.float32) > 0
-        if joints.shape != (JOINTS, 2) or labeled.shape != (JOINTS, ):
-            raise ValueError(f'person {index} of {self.ann_file} must have {JOINTS} joints (x, y) and as many '
-                             f'joints_vis, got {joints.shape} and {labeled.shape}')
+        joints, labeled = self._joints(name, annotation)
         return dict(
             id=index,
-            img_id=int(osp.splitext(annotation['image'])[0]),
+            img_id=number,
             img_path=osp.join(self.data_prefix['img'], annotation['image']),
             bbox_center=center[None],
             bbox_scale=np.full((1, 2), 2 * half, np.float32),
@@ -103,21 +105,49 @@ class MpiiDataset(FileChecksMixin, MmposeMpiiDataset):
             category_id=[1],
             raw_ann_info={name: annotation[name] for name in POSITION_FIELDS})
 
-    def _check_fields(self, index: int, annotation: dict) -> None:
+    def _check_fields(self, name: str, annotation: object) -> None:
         """Refuse an entry that lacks a field."""
         given = annotation if isinstance(annotation, dict) else {}
         missing = {*POSITION_FIELDS, *(() if self.test_mode else LABEL_FIELDS)} - set(given)
         if missing:
-            raise ValueError(f'person {index} of {self.ann_file} lacks {", ".join(sorted(missing))}: write all of the '
-                             'fields')
+            raise ValueError(f'{name} lacks {", ".join(sorted(missing))}: write all of the fields')
+
+    def _image_number(self, name: str, image: object) -> int:
+        """The number that names the person's image, which serves as the id of the image."""
+        stem = osp.splitext(image)[0] if isinstance(image, str) else ''
+        if not (stem.isascii() and stem.isdigit()):
+            raise ValueError(f'{name} has the image {shown(image)}: name images by numbers, as in 015601864.jpg')
+        return int(stem)
+
+    def _joints(self, name: str, annotation: dict) -> Tuple[np.ndarray, np.ndarray]:
+        """The joints (16, 2) as annotated, and whether each is labeled (16,)."""
+        joints = as_numbers(annotation.get('joints', np.zeros((JOINTS, 2)).tolist()), (JOINTS, 2))
+        visible = as_numbers(annotation.get('joints_vis', [0] * JOINTS), (JOINTS, ))
+        if joints is None or visible is None or np.abs(joints).max() > LARGEST_SIDE:
+            raise ValueError(f'{name} must have {JOINTS} joints (x, y) in px and as many joints_vis, all finite, got '
+                             f'{shown(annotation.get("joints"))} and {shown(annotation.get("joints_vis"))}')
+        return joints, visible > 0
 
     def _head_sizes(self, people: int) -> np.ndarray:
         """Head size of each of the ``people``, (people,) px."""
-        boxes = loadmat(self.headbox_file)['headboxes_src']  # (2 corners, x and y, people)
+        try:
+            boxes = np.asarray(loadmat(self.headbox_file)['headboxes_src'])  # (2 corners, x and y, people)
+        except Exception as error:  # scipy raises errors of many types on other files
+            raise ValueError(f'headbox_file {self.headbox_file} cannot be read ({type(error).__name__}: {error}): it '
+                             'must be a .mat file with headboxes_src, as MPII\'s mpii_gt_val.mat') from error
         if boxes.shape != (2, 2, people):
             raise ValueError(f'{self.headbox_file} must hold the head boxes of the {people} people in {self.ann_file}: '
                              f'headboxes_src of shape {(2, 2, people)}, got {boxes.shape}')
-        return (HEAD_SHARE * np.linalg.norm(boxes[1].astype(float) - boxes[0], axis=0)).astype(np.float32)
+        sizes = (HEAD_SHARE * np.linalg.norm(boxes[1].astype(float) - boxes[0], axis=0)).astype(np.float32)
+        wrong = np.flatnonzero(~(np.isfinite(sizes) & (sizes > 0)))
+        if len(wrong):
+            raise ValueError(f'{self.headbox_file} has {len(wrong)} head boxes without a finite size > 0, such as that '
+                             f'of person {wrong[0]} of {self.ann_file}: correct them, because PCKh divides by the size')
+        return sizes
+
+    def _check_boxes(self) -> None:
+        raise ValueError(f'bbox_file {self.bbox_file} is not used with MPII, which is tested on the annotated '
+                         'positions: leave bbox_file away')
 
     def _get_topdown_data_infos(self, instance_list: List[dict]) -> List[dict]:
         # A test covers every person, labeled or not; the test set has no labels at all.
