@@ -15,6 +15,7 @@ from mmpose_mspn.datasets.coco_rules import (
     check_detections,
     check_images,
     fields_of,
+    refuse,
 )
 from mmpose_mspn.datasets.file_checks import NO_BOX, NO_KEYPOINTS, FileChecksMixin
 from mmpose_mspn.datasets.transforms import LoadVisibility
@@ -56,12 +57,12 @@ class CocoStyleMixin(FileChecksMixin):
         fields = fields_of(self.file_kind, self._metainfo.get('num_keypoints'))
         if not self.test_mode:
             fields = fields._replace(image=())  # only the evaluation reads them
-        categories = check_categories(content, file, _refuse)
+        categories = check_categories(content, file, refuse)
         if self.test_mode and categories is None:
             raise ValueError(f'{file} has no categories, which a test needs: add "categories": [{{"id": 1, "name": '
                              '"person"}] with the category_id of the annotations')
-        images = check_images(content, fields, file, _refuse)
-        annotations = check_annotations(content, fields, images, categories, file, _refuse)
+        images = check_images(content, fields, file, refuse)
+        annotations = check_annotations(content, fields, images, categories, file, refuse)
         elsewhere = sum(annotation['image_id'] not in images for annotation in annotations)
         if elsewhere:
             self._skipped[UNKNOWN_IMAGE] += elsewhere
@@ -72,7 +73,7 @@ class CocoStyleMixin(FileChecksMixin):
         file = f'bbox_file {self.bbox_file}'
         boxes = read_json('bbox_file', self.bbox_file, list)
         images, categories = self._check_content(read_json('ann_file', self.ann_file, dict))
-        people = [box for _, box in check_detections(boxes, images, file, _refuse)]
+        people = [box for _, box in check_detections(boxes, images, file, refuse)]
         unknown = sorted({box['image_id'] for box in people} - set(images))
         if unknown:
             raise ValueError(f'{file} has boxes in {len(unknown)} images that are not in {self.ann_file}, such as '
@@ -105,11 +106,6 @@ class CocoStyleMixin(FileChecksMixin):
         if len(kept) < len(boxes):
             self._skipped[NO_BOX] += len(boxes) - len(kept)
         return kept
-
-
-def _refuse(kind: str, example: str) -> None:
-    """Raise a ValueError about a problem of a file."""
-    raise ValueError(f'{example} ({kind}): {REMEDIES[kind]}; tools/check_data.py lists all such problems')
 
 
 @DATASETS.register_module()

@@ -49,6 +49,11 @@ REMEDIES = {
 """What to do about each kind of problem."""
 
 
+def refuse(kind: str, example: str) -> None:
+    """Raise a ValueError about a problem of a file: an ``add`` for whoever cannot use the file."""
+    raise ValueError(f'{example} ({kind}): {REMEDIES[kind]}; tools/check_data.py lists all such problems')
+
+
 class CocoFields(NamedTuple):
     """What a dataset's annotation file holds."""
     keypoints: Dict[str, int]  # number of keypoints in each field of an annotation that holds keypoints
@@ -256,6 +261,39 @@ def _check_keypoints(annotation: dict, field: str, count: int, size: Size, name:
             continue
         return False
     return True
+
+
+def check_evaluated(content: object, file: str, use_area: bool, crowd: bool, add: Add) -> None:
+    """Check what mmpose's evaluation reads when all predictions are made: of crowds and unlabeled people too.
+
+    Args:
+        content: The content of an annotation file.
+        file: What messages call the file.
+        use_area: Whether the evaluation measures distances by the annotated areas.
+        crowd: Whether it is CrowdPose's.
+        add: Takes each problem.
+    """
+    categories = check_categories(content, file, add)
+    if categories is None:
+        add('incomplete entry', f'{file}: no categories')
+    images = check_images(content, CocoFields({}, ('crowdIndex', ) if crowd else ()), file, add)
+    needed = ('bbox', 'keypoints', *(('area', ) if use_area else ()), *(('num_keypoints', ) if crowd else ()))
+    for annotation in check_annotations(content, CocoFields({}), images, categories, file, add):
+        if annotation['image_id'] not in images:
+            continue
+        name = f'annotation {annotation["id"]} of {file}'
+        missing = [field for field in needed if field not in annotation]
+        if missing:
+            without_area = '; without areas set use_area=False in the evaluator' if 'area' in missing else ''
+            add('incomplete entry', f'{name}: no {", ".join(missing)}, which the evaluation reads{without_area}')
+            continue
+        keypoints = annotation['keypoints']
+        if not isinstance(keypoints, list) or len(keypoints) % 3:
+            add('wrong number of keypoints', f'{name}: keypoints {shown(keypoints)}')
+        elif not are_finite(keypoints):
+            add('keypoint that is not finite', f'{name}: {shown(keypoints)}')
+        elif use_area and annotation['area'] == 0 and any(keypoints[2::3]) and not annotation.get('iscrowd'):
+            add('area out of range', f'{name}: area 0, with which no prediction counts as right')
 
 
 def check_detections(detections: object, images: Dict[int, dict], file: str, add: Add) -> List[Tuple[int, dict]]:
