@@ -15,6 +15,7 @@ from mmpose_mspn.datasets.coco_rules import (
     check_detections,
     check_images,
     fields_of,
+    is_person,
     refuse,
 )
 from mmpose_mspn.datasets.file_checks import NO_BOX, NO_KEYPOINTS, FileChecksMixin
@@ -29,9 +30,9 @@ OTHER_CATEGORY = f'of another category than {PERSON}'
 class CocoStyleMixin(FileChecksMixin):
     """For mmpose's COCO-style datasets: file checks, and :class:`LoadVisibility` on every sample.
 
-    The content of ``ann_file`` and ``bbox_file`` is checked by :mod:`mmpose_mspn.datasets.coco_rules`. The step runs when
-    the annotations are loaded, so that a wrong visibility is refused before training begins. If the dataset's own
-    pipeline names the step, its result is left to that place.
+    :mod:`mmpose_mspn.datasets.coco_rules` says what ``ann_file`` and ``bbox_file`` must hold. The step runs when the
+    annotations are loaded, so that a wrong visibility is refused before training begins. If the dataset's own pipeline
+    names the step, its result is left to that place.
     """
 
     # Whose fields the files have: a key of COCO_FIELDS.
@@ -91,8 +92,8 @@ class CocoStyleMixin(FileChecksMixin):
                 self._skipped[reason] += 1
                 return None
         info = super().parse_data_info(raw_data_info)
-        if info is None:
-            return None
+        if info is None or self.data_mode == 'topdown' and not is_person(annotation):  # which is dropped
+            return info
         try:
             loaded = LoadVisibility()(dict(info))
         except ValueError as error:

@@ -83,6 +83,11 @@ def shown(value: object) -> str:
     return text if len(text) <= SHOWN_CHARACTERS else f'{text[:SHOWN_CHARACTERS]}…'
 
 
+def is_file_name(value: object) -> bool:
+    """Whether a value can be the name of a file."""
+    return isinstance(value, str) and bool(value.strip()) and '\0' not in value
+
+
 def entries_of(content: object, name: str, file: str, add: Add) -> List[object]:
     """The list that the file's content has under a name; empty if there is none."""
     if not isinstance(content, dict):
@@ -129,7 +134,7 @@ def check_images(content: object, fields: CocoFields, file: str, add: Add) -> Di
             continue
         ids.append(image['id'])
         name = f'image {image["id"]} of {file}'
-        if not isinstance(image['file_name'], str) or not image['file_name'].strip() or '\0' in image['file_name']:
+        if not is_file_name(image['file_name']):
             add('image without a name', f'{name}: file_name {shown(image["file_name"])}')
         elif not all(is_finite(image[side]) and 1 <= image[side] <= LARGEST_SIDE for side in ('width', 'height')):
             add('image without a positive size',
@@ -263,22 +268,28 @@ def _check_keypoints(annotation: dict, field: str, count: int, size: Size, name:
     return True
 
 
-def check_evaluated(content: object, file: str, use_area: bool, crowd: bool, add: Add) -> None:
-    """Check what mmpose's evaluation reads when all predictions are made: of crowds and unlabeled people too.
+class Evaluation(NamedTuple):
+    """What mmpose's COCO metrics read."""
+    use_area: bool = True  # whether distances are measured by the annotated areas
+    crowd: bool = False  # whether it is CrowdPose's evaluation
 
-    Args:
-        content: The content of an annotation file.
-        file: What messages call the file.
-        use_area: Whether the evaluation measures distances by the annotated areas.
-        crowd: Whether it is CrowdPose's.
-        add: Takes each problem.
-    """
+
+def check_evaluated(content: object, evaluation: Evaluation, file: str, add: Add) -> None:
+    """Check a file against which predictions will be evaluated."""
     categories = check_categories(content, file, add)
     if categories is None:
         add('incomplete entry', f'{file}: no categories')
-    images = check_images(content, CocoFields({}, ('crowdIndex', ) if crowd else ()), file, add)
-    needed = ('bbox', 'keypoints', *(('area', ) if use_area else ()), *(('num_keypoints', ) if crowd else ()))
-    for annotation in check_annotations(content, CocoFields({}), images, categories, file, add):
+    images = check_images(content, CocoFields({}, ('crowdIndex', ) if evaluation.crowd else ()), file, add)
+    annotations = check_annotations(content, CocoFields({}), images, categories, file, add)
+    check_evaluated_annotations(annotations, images, evaluation, file, add)
+
+
+def check_evaluated_annotations(annotations: Sequence[dict], images: Dict[int, dict], evaluation: Evaluation, file: str,
+                                add: Add) -> None:
+    """Check what the evaluation reads when all predictions are made: of crowds and unlabeled people too."""
+    needed = ('bbox', 'keypoints', *(('area', ) if evaluation.use_area else ()),
+              *(('num_keypoints', ) if evaluation.crowd else ()))
+    for annotation in annotations:
         if annotation['image_id'] not in images:
             continue
         name = f'annotation {annotation["id"]} of {file}'
@@ -292,7 +303,8 @@ def check_evaluated(content: object, file: str, use_area: bool, crowd: bool, add
             add('wrong number of keypoints', f'{name}: keypoints {shown(keypoints)}')
         elif not are_finite(keypoints):
             add('keypoint that is not finite', f'{name}: {shown(keypoints)}')
-        elif use_area and annotation['area'] == 0 and any(keypoints[2::3]) and not annotation.get('iscrowd'):
+        elif (evaluation.use_area and annotation['area'] == 0 and any(keypoints[2::3])
+              and not annotation.get('iscrowd')):
             add('area out of range', f'{name}: area 0, with which no prediction counts as right')
 
 

@@ -1,12 +1,12 @@
 """MPII by the official protocol (docs/protocol.md, "Training protocol")."""
 import os.path as osp
-from typing import List, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 from mmpose.datasets.datasets import MpiiDataset as MmposeMpiiDataset
 from scipy.io import loadmat
 
-from mmpose_mspn.datasets.coco_rules import LARGEST_SIDE, shown
+from mmpose_mspn.datasets.coco_rules import LARGEST_SIDE, is_file_name, shown
 from mmpose_mspn.datasets.file_checks import FileChecksMixin
 from mmpose_mspn.datasets.mpii_release import JOINTS
 from mmpose_mspn.registry import DATASETS
@@ -58,6 +58,7 @@ class MpiiDataset(FileChecksMixin, MmposeMpiiDataset):
         """An entry for each person, and one for each image."""
         annotations = read_json('ann_file', self.ann_file, list)
         head_sizes = self._head_sizes(len(annotations)) if self.headbox_file else None
+        self._other_images: Dict[str, int] = {}
         people = []
         for index, annotation in enumerate(annotations):
             person = self._person(index, annotation)
@@ -74,7 +75,8 @@ class MpiiDataset(FileChecksMixin, MmposeMpiiDataset):
         """The entry of a person, or ``None`` for one who has no position in the image and is skipped in training."""
         name = f'person {index} of {self.ann_file}'
         self._check_fields(name, annotation)
-        number = self._image_number(name, annotation['image'])
+        if not is_file_name(annotation['image']):
+            raise ValueError(f'{name} has the image {shown(annotation["image"])}: write the name of an image file')
         center, scale = as_numbers(annotation['center'], (2, )), as_numbers(annotation['scale'], ())
         if center is None or scale is None or scale <= 0:
             if not self.test_mode:
@@ -92,7 +94,7 @@ class MpiiDataset(FileChecksMixin, MmposeMpiiDataset):
         joints, labeled = self._joints(name, annotation)
         return dict(
             id=index,
-            img_id=number,
+            img_id=self._image_id(annotation['image']),
             img_path=osp.join(self.data_prefix['img'], annotation['image']),
             bbox_center=center[None],
             bbox_scale=np.full((1, 2), 2 * half, np.float32),
@@ -112,12 +114,12 @@ class MpiiDataset(FileChecksMixin, MmposeMpiiDataset):
         if missing:
             raise ValueError(f'{name} lacks {", ".join(sorted(missing))}: write all of the fields')
 
-    def _image_number(self, name: str, image: object) -> int:
-        """The number that names the person's image, which serves as the id of the image."""
-        stem = osp.splitext(image)[0] if isinstance(image, str) else ''
-        if not (stem.isascii() and stem.isdigit()):
-            raise ValueError(f'{name} has the image {shown(image)}: name images by numbers, as in 015601864.jpg')
-        return int(stem)
+    def _image_id(self, image: str) -> int:
+        """The number that names an image file, as in MPII; other names get ids from -1 downwards."""
+        stem = osp.splitext(image)[0]
+        if stem.isascii() and stem.isdigit() and len(stem) < 19:  # below 2**63
+            return int(stem)
+        return self._other_images.setdefault(image, -1 - len(self._other_images))
 
     def _joints(self, name: str, annotation: dict) -> Tuple[np.ndarray, np.ndarray]:
         """The joints (16, 2) as annotated, and whether each is labeled (16,)."""
@@ -138,8 +140,8 @@ class MpiiDataset(FileChecksMixin, MmposeMpiiDataset):
         if boxes.shape != (2, 2, people):
             raise ValueError(f'{self.headbox_file} must hold the head boxes of the {people} people in {self.ann_file}: '
                              f'headboxes_src of shape {(2, 2, people)}, got {boxes.shape}')
-        sizes = (HEAD_SHARE * np.linalg.norm(boxes[1].astype(float) - boxes[0], axis=0)).astype(np.float32)
-        wrong = np.flatnonzero(~(np.isfinite(sizes) & (sizes > 0)))
+        sizes = head_sizes(boxes)
+        wrong = wrong_sizes(sizes)
         if len(wrong):
             raise ValueError(f'{self.headbox_file} has {len(wrong)} head boxes without a finite size > 0, such as that '
                              f'of person {wrong[0]} of {self.ann_file}: correct them, because PCKh divides by the size')
@@ -152,3 +154,14 @@ class MpiiDataset(FileChecksMixin, MmposeMpiiDataset):
     def _get_topdown_data_infos(self, instance_list: List[dict]) -> List[dict]:
         # A test covers every person, labeled or not; the test set has no labels at all.
         return instance_list if self.test_mode else super()._get_topdown_data_infos(instance_list)
+
+
+def head_sizes(boxes: np.ndarray) -> np.ndarray:
+    """Head size (people,) in px of head boxes (2, 2, people), whose axes are the two corners, and x and y."""
+    corners = boxes.astype(float)
+    return (HEAD_SHARE * np.linalg.norm(corners[1] - corners[0], axis=0)).astype(np.float32)
+
+
+def wrong_sizes(sizes: np.ndarray) -> np.ndarray:
+    """Indices of head sizes that are not finite or not above 0."""
+    return np.flatnonzero(~(np.isfinite(sizes) & (sizes > 0)))

@@ -5,7 +5,7 @@ from mmpose.evaluation.metrics import CocoMetric as MmposeCocoMetric
 from mmpose.evaluation.metrics import CocoWholeBodyMetric as MmposeCocoWholeBodyMetric
 from mmpose.evaluation.metrics import MpiiPCKAccuracy as MmposeMpiiPCKAccuracy
 
-from mmpose_mspn.datasets.coco_rules import check_evaluated, refuse
+from mmpose_mspn.datasets.coco_rules import Evaluation, check_evaluated, refuse
 from mmpose_mspn.evaluation.finite_predictions import FinitePredictionsMixin
 from mmpose_mspn.registry import METRICS
 from mmpose_mspn.utils.files import read_json
@@ -56,7 +56,8 @@ class GroundTruthMixin(FinitePredictionsMixin):
     def _check(content: dict, ann_file: str, format_only: bool = False, use_area: bool = True,
                iou_type: str = 'keypoints', **kwargs) -> None:
         if not format_only:
-            check_evaluated(content, f'ann_file {ann_file}', use_area, iou_type == 'keypoints_crowd', refuse)
+            evaluation = Evaluation(use_area, iou_type == 'keypoints_crowd')
+            check_evaluated(content, evaluation, f'ann_file {ann_file}', refuse)
 
 
 @METRICS.register_module()

@@ -246,7 +246,8 @@ def test_mpii_head_boxes_and_folder(tmp_path):
     check_folder('mpii', str(tmp_path), report, progress=False)
     assert report.counts == {'missing file': 1}
     for people, expected in ((1, {}), (2, {'wrong number of head boxes': 1})):
-        savemat(str(tmp_path / 'annotations/mpii_gt_val.mat'), dict(headboxes_src=np.ones((2, 2, people))))
+        boxes = np.arange(2.)[:, None, None] * np.ones((2, 2, people))  # from (0, 0) to (1, 1)
+        savemat(str(tmp_path / 'annotations/mpii_gt_val.mat'), dict(headboxes_src=boxes))
         report = Report()
         check_folder('mpii', str(tmp_path), report, progress=False)
         assert report.counts == expected

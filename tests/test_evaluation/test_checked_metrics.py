@@ -54,7 +54,7 @@ def test_predictions_that_are_not_finite_are_refused(tmp_path, field, value):
     broken['pred_instances'][field].ravel()[0] = value
     metric = build(tmp_path, annotations())
     metric.process([], [sample(0)])
-    with pytest.raises(ValueError, match=rf'predicted {field} for image 1.jpg \(id 1\) are not finite: the network has'):
+    with pytest.raises(ValueError, match=rf'predicted {field} for image 1.jpg \(id 1\) are not finite: the network'):
         metric.process([], [broken])
 
 
