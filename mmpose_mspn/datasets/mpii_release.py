@@ -16,6 +16,10 @@ JOINTS = 16
 """Number of MPII's keypoints, which its files call joints."""
 
 
+RELEASE_FIELDS = ('annolist', 'img_train', 'single_person')
+"""Fields of ``RELEASE`` that say whom the test set shows."""
+
+
 class Person(NamedTuple):
     """A single person of the test set."""
     image_index: int  # among the test images, from 0
@@ -32,13 +36,24 @@ def load_release(release_file: str) -> np.void:
         FileNotFoundError: There is no such file.
         ValueError: It is another file.
     """
-    if not osp.exists(release_file):
+    if not osp.isfile(release_file):
         raise FileNotFoundError(f'{release_file} does not exist: put mpii_human_pose_v1_u12_1.mat of MPII\'s '
                                 'annotations there')
-    content = loadmat(release_file)
+    try:
+        content = loadmat(release_file)
+    except Exception as error:  # scipy raises errors of many types on other files
+        raise ValueError(f'{release_file} is not MPII\'s annotation file ({type(error).__name__}: {error}): fetch '
+                         'mpii_human_pose_v1_u12_1.mat again') from error
     if 'RELEASE' not in content:
         raise ValueError(f'{release_file} is not MPII\'s annotation file: it holds no RELEASE')
-    return content['RELEASE'][0, 0]
+    try:
+        release = content['RELEASE'][0, 0]
+        for field in RELEASE_FIELDS:
+            release[field].ravel()
+    except (IndexError, ValueError, TypeError, AttributeError, KeyError) as error:
+        raise ValueError(f'{release_file} is not MPII\'s annotation file: its RELEASE has no '
+                         f'{", ".join(RELEASE_FIELDS)} ({error})') from error
+    return release
 
 
 def entries_of_test_images(release: np.void, field: str) -> np.ndarray:
