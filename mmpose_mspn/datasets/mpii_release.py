@@ -5,7 +5,7 @@ Source: the evaluation notes of the MPII Human Pose dataset, single person part.
 pixels count from 1.
 """
 import os.path as osp
-from typing import List, NamedTuple, Tuple
+from typing import Iterator, List, NamedTuple, Tuple
 
 import numpy as np
 from scipy.io import loadmat
@@ -62,8 +62,19 @@ def entries_of_test_images(release: np.void, field: str) -> np.ndarray:
 
 
 def find_people(release: np.void) -> List[Person]:
-    """The test set's single people whose position and scale are given, in the order of the file."""
-    people = []
+    """The test set's single people whose position and scale are given, in the order of the file.
+
+    Raises:
+        ValueError: The structure is not that of MPII's annotation file.
+    """
+    try:
+        return list(_people(release))
+    except (IndexError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f'RELEASE is not that of MPII\'s annotation file ({type(error).__name__}: {error}): fetch '
+                         'mpii_human_pose_v1_u12_1.mat again') from error
+
+
+def _people(release: np.void) -> Iterator[Person]:
     annotated = zip(entries_of_test_images(release, 'annolist'), entries_of_test_images(release, 'single_person'))
     for image_index, (image, numbers) in enumerate(annotated):
         name = str(image['image'][0, 0]['name'][0])
@@ -73,8 +84,7 @@ def find_people(release: np.void) -> List[Person]:
             if {'objpos', 'scale'} <= set(rects.dtype.names) and rect['objpos'].size and rect['scale'].size:
                 position = rect['objpos'][0, 0]
                 center = (float(position['x'].item()), float(position['y'].item()))
-                people.append(Person(image_index, rect_index, name, center, float(rect['scale'].item())))
-    return people
+                yield Person(image_index, rect_index, name, center, float(rect['scale'].item()))
 
 
 def write_test_people(release_file: str, ann_file: str) -> int:
