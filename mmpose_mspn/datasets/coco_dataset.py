@@ -2,6 +2,7 @@
 from json import JSONDecodeError
 from typing import Dict, List, Optional, Tuple
 
+import numpy as np
 from mmpose.datasets.datasets import AicDataset as MmposeAicDataset
 from mmpose.datasets.datasets import CocoDataset as MmposeCocoDataset
 from mmpose.datasets.datasets import CocoWholeBodyDataset as MmposeCocoWholeBodyDataset
@@ -63,11 +64,37 @@ class CocoStyleMixin(FileChecksMixin):
             raise ValueError(f'{file} has no categories, which a test needs: add "categories": [{{"id": 1, "name": '
                              '"person"}] with the category_id of the annotations')
         images = check_images(content, fields, file, refuse)
+        self._remember_sizes(images)
         annotations = check_annotations(content, fields, images, categories, file, refuse)
         elsewhere = sum(annotation['image_id'] not in images for annotation in annotations)
         if elsewhere:
             self._skipped[UNKNOWN_IMAGE] += elsewhere
         return images, categories
+
+    def _remember_sizes(self, images: Dict[int, dict]) -> None:
+        """Keep the annotated sizes of the images, in arrays that data workers can share."""
+        self._image_ids = np.array(sorted(images), np.int64)
+        self._image_sizes = np.array([(images[number]['width'], images[number]['height'])
+                                      for number in sorted(images)], np.float32).reshape(-1, 2)
+
+    def prepare_data(self, idx: int) -> Optional[dict]:
+        item = super().prepare_data(idx)
+        sample = item.get('data_samples') if isinstance(item, dict) else None
+        if sample is not None and {'img_id', 'img_path', 'ori_shape'} <= set(sample.metainfo_keys()):
+            self._check_rotation(sample.img_id, sample.img_path, tuple(sample.ori_shape[:2]))
+        return item
+
+    def _check_rotation(self, img_id: int, path: str, shape: Tuple[int, int]) -> None:
+        """Refuse an image whose annotated width and height are its loaded height and width.
+
+        That is how a photograph looks that was annotated as it is stored, while the loader turns it by its EXIF tag.
+        """
+        annotated = tuple(self._image_sizes[np.searchsorted(self._image_ids, img_id)])
+        if annotated == shape and shape[0] != shape[1]:
+            raise ValueError(f'image {path} has {shape[1]} x {shape[0]} px as loaded, turned by its EXIF tag if it has '
+                             f'one, but {annotated[0]:.0f} x {annotated[1]:.0f} px in ann_file {self.ann_file}: '
+                             'annotate the image as loaded, or remove the tag from the file; tools/check_data.py lists '
+                             'all such images')
 
     def _check_boxes(self) -> None:
         """Refuse a ``bbox_file`` with faulty entries, or with boxes in images that ``ann_file`` does not list."""

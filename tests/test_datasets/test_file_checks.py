@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 from PIL import Image
 
 from tests.test_datasets.coco_files import dataset, write_coco
@@ -298,3 +299,35 @@ def test_images_that_opencv_does_not_read_are_named(tmp_path, write):
     write(tmp_path / 'a.jpg')
     with pytest.raises(ValueError, match=r'image .*a.jpg is missing or does not decode'):
         dataset(tmp_path)[0]
+
+
+def rotated(path: Path, orientation: int) -> None:
+    """A photograph of 80 × 90 px as stored, with an EXIF orientation."""
+    tags = Image.Exif()
+    tags[0x0112] = orientation
+    picture().save(path, 'JPEG', exif=tags)
+
+
+@pytest.mark.parametrize('orientation', range(1, 9))
+@pytest.mark.parametrize('with_box_file', [False, True])
+def test_a_photograph_annotated_as_stored_is_refused_if_the_loader_turns_it(tmp_path, orientation, with_box_file):
+    """Orientations 5 to 8 swap width and height; 2 to 4 cannot be told from the sizes."""
+    write_coco(tmp_path)
+    rotated(tmp_path / 'a.jpg', orientation)
+    (tmp_path / 'boxes.json').write_text(json.dumps([box()]))
+    made = dataset(tmp_path, **(dict(bbox_file='boxes.json', test_mode=True) if with_box_file else {}))
+    if orientation < 5:
+        made[0]
+        return
+    with pytest.raises(ValueError, match='a.jpg has 90 x 80 px as loaded, .* but 80 x 90 px in ann_file .*people.json'):
+        made[0]
+    content = json.loads((tmp_path / 'people.json').read_text())
+    content['images'][0].update(width=90, height=80)
+    (tmp_path / 'people.json').write_text(json.dumps(content))
+    dataset(tmp_path)[0]
+
+
+def test_the_configs_pack_what_the_check_of_the_size_needs():
+    """Their training pipelines name the entries of a sample one by one."""
+    loaders = Config.fromfile(str(Path(__file__).parents[2] / 'configs/_base_/datasets/topdown_loaders.py'))
+    assert {'img_id', 'img_path', 'ori_shape'} <= set(loaders.train_meta)
