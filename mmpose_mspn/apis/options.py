@@ -71,7 +71,7 @@ def check_head_boxes(cfg: Config, split: str) -> None:
     Raises:
         ValueError: The metric divides by head sizes, and the dataset has none.
     """
-    by_head = any(metric['type'] == 'MpiiPCKAccuracy' for metric in evaluators(cfg, split))
+    by_head = any(metric['type'].split('.')[-1] == 'MpiiPCKAccuracy' for metric in evaluators(cfg, split))
     if by_head and not cfg[f'{split}_dataloader'].dataset.get('headbox_file'):
         raise ValueError(f'{split}_evaluator divides by head sizes (PCKh), and {split}_dataloader.dataset.headbox_file '
                          'is not set: set it to the .mat file of these people\'s head boxes, or measure with '
