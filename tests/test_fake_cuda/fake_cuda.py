@@ -131,8 +131,6 @@ class FakeCuda(TorchFunctionMode):
             return self._attribute(func, args)
         if func in (Tensor.to, Tensor.cpu, Tensor.cuda):
             return self._moved(func, *args, **kwargs)
-        if func is Tensor.backward:
-            return self._backward(*args, **kwargs)
         if func is Tensor.pin_memory:
             pinned = args[0].clone()
             _storage(pinned).fake_pinned = True
@@ -164,14 +162,6 @@ class FakeCuda(TorchFunctionMode):
         if owner is Tensor.is_cpu:
             return device_of(args[0]) == CPU
         return func(*args)
-
-    def _backward(self, loss: Tensor, *args, **kwargs) -> None:
-        """The backward pass, which may run functions forward again, with this mode on."""
-        super().__enter__()
-        try:
-            torch.autograd.backward(loss, *args, **kwargs)
-        finally:
-            super().__exit__(None, None, None)
 
     def _moved(self, func, tensor: Tensor, *args, **kwargs) -> Tensor:
         copy, non_blocking, memory_format = kwargs.pop('copy', False), kwargs.pop('non_blocking', False), None
