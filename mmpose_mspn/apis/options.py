@@ -145,6 +145,16 @@ def use_fast_test(cfg: Config, dtype: str) -> None:
     _add_hook(cfg, dict(type='mmpose_mspn.AcceleratedTestHook', dtype=dtype))
 
 
+def use_stages(cfg: Config, stages: int) -> None:
+    """Make a config test the first stages of its network alone.
+
+    Args:
+        cfg: The config, which is changed.
+        stages: 1 ... S; the model refuses others.
+    """
+    cfg.model.test_cfg = dict(cfg.model.get('test_cfg') or {}, stages=stages)
+
+
 def _add_hook(cfg: Config, hook: dict) -> None:
     hooks = list(cfg.get('custom_hooks') or [])
     if all(other['type'] != hook['type'] for other in hooks):
