@@ -44,7 +44,7 @@ def estimator(backbone_cfg: dict, head_cfg: dict, **changes) -> nn.Module:
 
 def samples(batch: int = 2, keypoints: int = 17, input_size: Tuple[int, int] = (48, 64), visible: int = 2,
             seed: int = 0, flip_indices: Optional[list] = None) -> list:
-    """Samples as ``PackPoseInputs`` leaves them, with the labels of our codec."""
+    """Samples as from ``PackPoseInputs``, with the labels of this package's codec."""
     draw = np.random.default_rng(seed)
     made = []
     for index in range(batch):
@@ -54,7 +54,7 @@ def samples(batch: int = 2, keypoints: int = 17, input_size: Tuple[int, int] = (
             bboxes=np.array([[0, 0, *input_size]], np.float32), bbox_scores=np.ones(1, np.float32))
         sample.gt_instance_labels = InstanceData(
             keypoint_labels=torch.from_numpy(joints),
-            keypoint_weights=torch.full((1, keypoints), float(visible)))
+            keypoints_visible=torch.full((1, keypoints), float(visible)))
         sample.set_metainfo(dict(
             id=index, img_id=index, input_size=input_size, input_center=np.array(input_size) / 2,
             input_scale=np.array(input_size), flip_indices=flip_indices or list(range(keypoints))))

@@ -1,4 +1,4 @@
-"""The synthetic people in the layouts and formats of other datasets, for the configs that read those."""
+"""The synthetic people in the layouts and formats of other datasets, for the configs that read them."""
 import json
 import shutil
 from pathlib import Path
@@ -10,7 +10,7 @@ from scipy.io import savemat
 from mmpose_mspn.synthetic_people import generate
 
 DETECTIONS = Path('person_detection_results')
-# COCO's keypoints that stand for other datasets'; a pair is the middle of both.
+# COCO's keypoints in place of other datasets'. A pair stands for the point halfway between them.
 NECK, HEAD_TOP, PELVIS = (5, 6), 0, (11, 12)
 LIMBS_RIGHT_FIRST = (6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15)
 AIC = (*LIMBS_RIGHT_FIRST, HEAD_TOP, NECK)
@@ -18,8 +18,12 @@ CROWDPOSE = (*range(5, 17), HEAD_TOP, NECK)
 MPII = (16, 14, 12, 11, 13, 15, PELVIS, NECK, NECK, HEAD_TOP, 10, 8, 6, 5, 7, 9)
 
 
-def data_sets(root: Path) -> Dict[str, Path]:
-    """Folders of a few people each, by the last name of the configs' own ``data_root``."""
+def make_datasets(root: Path) -> Dict[str, Path]:
+    """Write folders of a few people each.
+
+    Returns:
+        The folders by the last name of the ``data_root`` that the configs have.
+    """
     coco = root / 'coco'
     generate(coco, train=3, val=2, workers=1, progress=False)
     _test_dev(coco)
@@ -39,8 +43,8 @@ def _write(path: Path, content: object) -> None:
     path.write_text(json.dumps(content))
 
 
-def _picked(annotation: dict, keypoints: Sequence) -> np.ndarray:
-    """(K, 3) of x, y and visibility."""
+def _select(annotation: dict, keypoints: Sequence) -> np.ndarray:
+    """x, y and visibility of the keypoints, (K, 3). A pair is as visible as its less visible keypoint."""
     given = np.array(annotation['keypoints'], float).reshape(-1, 3)
     rows = []
     for source in keypoints:
@@ -63,7 +67,7 @@ def _test_dev(coco: Path) -> None:
 
 
 def _wholebody(coco: Path) -> None:
-    """Body as it is; feet, face and hands are spread over the box, one keypoint in three occluded."""
+    """The body as it is; feet, face and hands anywhere in the box, every third keypoint occluded."""
     def change(annotation: dict) -> dict:
         draw = np.random.default_rng(annotation['id'])
         x, y, w, h = annotation['bbox']
@@ -84,8 +88,8 @@ def _wholebody(coco: Path) -> None:
 
 def _other_keypoints(keypoints: Sequence) -> Callable[[dict], dict]:
     def change(annotation: dict) -> dict:
-        picked = _picked(annotation, keypoints)
-        return dict(keypoints=picked.ravel().tolist(), num_keypoints=int((picked[:, 2] > 0).sum()))
+        selected = _select(annotation, keypoints)
+        return dict(keypoints=selected.ravel().tolist(), num_keypoints=int((selected[:, 2] > 0).sum()))
 
     return change
 
@@ -111,7 +115,7 @@ def _crowdpose(coco: Path, folder: Path) -> None:
 
 
 def _mpii(coco: Path, folder: Path) -> None:
-    """People of both splits; pixels count from 1. Training and validation images get names of their own."""
+    """People of both splits, with pixels counted from 1. Training and validation images get different names."""
     for number, split in enumerate(('train', 'val'), start=1):
         content = _read(coco, split)
         names = {image['id']: f'{number}{image["file_name"][4:]}' for image in content['images']}
@@ -128,14 +132,14 @@ def _mpii(coco: Path, folder: Path) -> None:
 
 
 def _mpii_person(annotation: dict, names: Dict[int, str]) -> dict:
-    picked = _picked(annotation, MPII)
+    selected = _select(annotation, MPII)
     x, y, w, h = annotation['bbox']
     return dict(image=names[annotation['image_id']], center=[x + w / 2 + 1, y + h / 2 + 1], scale=max(w, h) / 200,
-                joints=(picked[:, :2] + 1).tolist(), joints_vis=(picked[:, 2] > 0).astype(int).tolist())
+                joints=(selected[:, :2] + 1).tolist(), joints_vis=(selected[:, 2] > 0).astype(int).tolist())
 
 
 def _mpii_release(path: Path, person: dict) -> None:
-    """MPII's own file with one test image, in which one person is asked for."""
+    """MPII's own file, with one image and one person in the test set."""
     x, y = person['center']
     rect = _struct(scale=person['scale'], objpos=_struct(x=x, y=y))
     annolist = _struct(image=_struct(name=person['image']), annorect=rect)

@@ -1,9 +1,9 @@
-"""Every config through the command lines: tools/train.py, then tools/test.py with the checkpoint it wrote.
+"""Run every config with the command lines: tools/train.py, then tools/test.py with its checkpoint.
 
     python -m tests.run_every_config [--only WORD] [--work-dir DIR]
 
-The data are generated, in each config's own format; two or three steps of batch 2. It takes about half a minute a
-config, so it is not part of the test suite, whose test_configs.py steps every config within one process.
+The data are generated in each config's format; a training has two or three steps of batch 2. A config takes about half
+a minute, so this is not part of the test suite, whose test_configs.py runs a step of every config in one process.
 """
 import argparse
 import json
@@ -18,10 +18,11 @@ from typing import Dict, List, Tuple
 from mmengine.config import Config
 from tqdm import tqdm
 
-from mmpose_mspn.apis.model_table import config_paths
-from tests.generated import data_sets
+from tests.generated import make_datasets
+from tests.tools import load_tool
 
 ROOT = Path(__file__).parents[1]
+config_paths = load_tool('make_model_table').config_paths
 # Trained by another config, whose checkpoint they test.
 TESTED_WITH = {
     'td-hm_4xmspn50_8xb32-29k_mpii-test-256x256': 'td-hm_4xmspn50_8xb32-29k_mpii-256x256',
@@ -36,7 +37,7 @@ def loader_options(cfg: Config) -> List[str]:
 
 
 def train(path: Path, cfg: Config, data: Path, work_dir: Path) -> Path:
-    """The checkpoint after two iterations, or an epoch, and a validation."""
+    """Train for two iterations or one epoch, validate, and return the checkpoint."""
     options = loader_options(cfg)
     if cfg.train_cfg.get('by_epoch', True):
         options += ['train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'default_hooks.checkpoint.interval=1']
@@ -48,7 +49,7 @@ def train(path: Path, cfg: Config, data: Path, work_dir: Path) -> Path:
 
 
 def test(path: Path, cfg: Config, data: Path, work_dir: Path, checkpoints: Dict[str, Path]) -> dict:
-    """What tools/test.py measured."""
+    """Return the metrics of tools/test.py."""
     options = loader_options(cfg)
     arguments = []
     for number, member in enumerate(cfg.model.get('members', [])):
@@ -72,19 +73,19 @@ def run(tool: str, *arguments: object) -> None:
 
 
 def order(path: Path) -> Tuple[bool, bool, str]:
-    """What tests the checkpoints of others comes last."""
+    """Sorting key that puts configs which test the checkpoints of others last."""
     cfg = Config.fromfile(str(path))
     return 'members' in cfg.model, path.stem in TESTED_WITH, str(path)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--only', default='', help='configs whose name holds this word')
-    parser.add_argument('--work-dir', help='where data and checkpoints go; a temporary folder if not given')
+    parser.add_argument('--only', default='', help='run the configs whose names contain this word')
+    parser.add_argument('--work-dir', help='folder for data and checkpoints; default: a temporary folder')
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         work_dir = Path(args.work_dir or temporary)
-        people = data_sets(work_dir / 'people')
+        people = make_datasets(work_dir / 'people')
         checkpoints: Dict[str, Path] = {}
         failures = 0
         for path in tqdm(sorted((p for p in config_paths(ROOT) if args.only in p.stem), key=order), 'configs'):

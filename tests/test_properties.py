@@ -1,4 +1,4 @@
-"""What holds for any size, stride, number of keypoints and content of codec, losses and key maps."""
+"""Properties of codec, losses and key maps for any size, stride, content and number of keypoints."""
 import numpy as np
 import pytest
 import torch
@@ -27,7 +27,7 @@ def codecs(draw, levels=5):
 
 @st.composite
 def people(draw):
-    """A codec, and keypoints in and around its crop, some of them no numbers."""
+    """A codec, and keypoints in and around its crop, some of them NaN or infinite."""
     codec = draw(codecs())
     batch, keypoints = draw(st.integers(1, 3)), draw(keypoint_numbers)
     generator = np.random.default_rng(draw(st.integers(0, 9999)))
@@ -39,7 +39,7 @@ def people(draw):
 
 @fast
 @given(people())
-def test_targets_peak_in_the_joints_cell_or_are_empty(case):
+def test_targets_peak_in_the_keypoints_cell_or_are_empty(case):
     codec, places, visible = case
     maps = codec.render(torch.from_numpy(places), torch.from_numpy(visible)).numpy()
     columns, rows = codec.heatmap_size
@@ -56,9 +56,9 @@ def test_targets_peak_in_the_joints_cell_or_are_empty(case):
 
 @fast
 @given(people())
-def test_encoding_hides_what_lies_outside(case):
+def test_encoding_hides_keypoints_outside(case):
     codec, places, visible = case
-    found = codec.encode(places, visible)['keypoint_weights']
+    found = codec.encode(places, visible)['keypoint_labels_visible']
     outside = ~((places >= 0) & (places <= np.array(codec.input_size) - 1)).all(-1)
     assert (found[outside] == 0).all() and (found[~outside] == visible[~outside]).all()
 
@@ -106,9 +106,29 @@ def test_losses_are_finite_fall_to_zero_and_ignore_the_order(stages, units, batc
     shown = targets * (visible > 0)[:, None, :, None, None]
     perfect = [[shown[:, loss.level(stage, unit, stages)] for unit in range(units)] for stage in range(stages)]
     assert sum(loss(perfect, targets, visible).values()) == 0
-    # A joint that is not labeled costs OHKM nothing, and an empty batch of joints nothing at all on the last unit.
-    nobody = loss([[torch.zeros_like(shown[:, 0])] * units] * stages, targets, torch.zeros_like(visible))
-    assert sum(nobody.values()) == 0
+    # Without labels the targets of all units are empty, and the last unit has no error.
+    unlabeled = loss([[torch.zeros_like(shown[:, 0])] * units] * stages, targets, torch.zeros_like(visible))
+    assert sum(unlabeled.values()) == 0
+
+
+@fast
+@given(st.integers(1, 3), st.integers(1, 4), st.one_of(st.none(), st.integers(1, 5)), st.booleans(), st.data())
+def test_a_stages_loss_is_the_weighted_sum_of_its_units_losses(stages, units, topk, finer, data):
+    def numbers(count):
+        return data.draw(st.lists(st.floats(0, 4), min_size=count, max_size=count))
+
+    def losses(**weights):
+        loss = MultiStageHeatmapLoss(coarse_to_fine=finer, ohkm_topk=topk, visibility='labeled', **weights)
+        return torch.stack(list(loss(outputs, targets, visible).values()))
+
+    generator = torch.Generator().manual_seed(data.draw(st.integers(0, 9999)))
+    targets = torch.rand(2, units + 1, 3, 3, 2, generator=generator)
+    visible = torch.randint(0, 3, (2, 3), generator=generator)
+    outputs = torch.rand(stages, units, 2, 3, 3, 2, generator=generator)
+    unit_weights, stage_weights = numbers(units), numbers(stages)
+    alone = torch.stack([losses(unit_weights=[float(unit == one) for unit in range(units)]) for one in range(units)])
+    expected = torch.tensor(stage_weights) * (torch.tensor(unit_weights)[:, None] * alone).sum(0)
+    torch.testing.assert_close(losses(unit_weights=unit_weights, stage_weights=stage_weights), expected)
 
 
 KEYS = ['backbone.stem.conv1.weight', 'backbone.stages.{s}.encoder.layer{l}.{b}.downsample.1.running_var',

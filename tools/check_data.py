@@ -3,24 +3,25 @@
 import argparse
 import sys
 
-import mmpose_mspn  # noqa: F401  mends the stack
+import mmpose_mspn  # noqa: F401  applies compatibility fixes
 from mmpose_mspn.apis.config import load_config
-from mmpose_mspn.data_check.layouts import LAYOUTS, check_config, check_folder
+from mmpose_mspn.data_check.configs import check_config
+from mmpose_mspn.data_check.layouts import LAYOUTS, check_folder
 from mmpose_mspn.data_check.report import Report
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument('config', nargs='?', help='config, whose datasets are checked')
+    what.add_argument('config', nargs='?', help='config whose datasets are checked')
     for name, layout in LAYOUTS.items():
         what.add_argument(f'--{name}', metavar='DIR', help=f'folder of {layout.title}')
-    parser.add_argument('--data-root', help="takes the place of the config's data_root")
+    parser.add_argument('--data-root', help="folder to use in place of the config's data_root")
     parser.add_argument('--decode', action='store_true',
-                        help='decode all images, which also finds files that end early; slow')
+                        help='decode all images, which also finds truncated files but is slow')
     args = parser.parse_args()
     if args.data_root and not args.config:
-        parser.error('--data-root goes with a config; the other options name the folder themselves')
+        parser.error('--data-root requires a config; the other options name the folder themselves')
     report = Report()
     if args.config:
         check_config(load_config(args.config, data_root=args.data_root), report, decode=args.decode)

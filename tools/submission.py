@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Submissions to COCO test-dev and the MPII test set: list the people to test on, check the files to hand in."""
+"""Submissions to COCO test-dev and the MPII test set: list the people to test on, check the files to submit."""
 import argparse
 import sys
 
-import mmpose_mspn  # noqa: F401  mends the stack
+import mmpose_mspn  # noqa: F401  applies compatibility fixes
 from mmpose_mspn.data_check.report import EXAMPLES, Report
 from mmpose_mspn.datasets.mpii_release import write_test_people
-from mmpose_mspn.evaluation.submission import check_coco_submission, check_mpii_submission
+from mmpose_mspn.evaluation.coco_submission_file import check_coco_submission
+from mmpose_mspn.evaluation.mpii_submission_file import check_mpii_submission
 
 
 def main() -> int:
@@ -19,7 +20,7 @@ def main() -> int:
         print(f'{len(without)} images without a result' + (f', such as {without[:EXAMPLES]}' if without else ''))
         print(report)
     else:
-        print(f'{check_mpii_submission(args.result, args.release, report)} people asked for')
+        print(f'{check_mpii_submission(args.result, args.release, report)} people in the test set')
         print(report)
     return int(bool(report))
 
@@ -30,7 +31,7 @@ def parse_args() -> argparse.Namespace:
     release = dict(help="MPII's annotations, mpii_human_pose_v1_u12_1.mat")
     people = commands.add_parser('mpii-people', help='write the annotation file of the MPII test set')
     people.add_argument('release', **release)
-    people.add_argument('out', help='file (.json) to write')
+    people.add_argument('out', help='JSON file to write')
     coco = commands.add_parser('check-coco', help='check the .keypoints.json that CocoMetric(format_only=True) wrote')
     coco.add_argument('result', help='the file')
     coco.add_argument('images', help='image_info_test-dev2017.json')

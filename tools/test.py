@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Test a model: mmpose's tools/test.py, for this package's configs."""
+"""Test a model. The arguments are those of mmpose's tools/test.py, and --fast."""
 from mmengine.fileio import dump
 from mmengine.runner import Runner
 
@@ -10,17 +10,17 @@ from mmpose_mspn.engine import end_launch
 
 def main() -> None:
     parser = run_parser(__doc__)
-    parser.add_argument('checkpoint', nargs='?', help='checkpoint file; an ensemble names its own in the config')
-    parser.add_argument('--out', help='file (.json, .yaml or .pkl) for the metrics')
-    parser.add_argument('--dump', help='file (.pkl) for all predictions')
+    parser.add_argument('checkpoint', nargs='?', help='checkpoint file; the config of an ensemble names its own')
+    parser.add_argument('--out', help='file for the metrics (.json, .yaml or .pkl)')
+    parser.add_argument('--dump', help='file for all predictions (.pkl)')
     parser.add_argument('--fast', nargs='?', const='float32', choices=DTYPES, metavar='DTYPE',
-                        help='test a copy with folded norms and packed convolutions, which predicts the same (float32, '
-                        'the default) or fractions of a pixel off (bfloat16, float16)')
-    parser.add_argument('--badcase', action='store_true', help='analyze the worst cases by badcase of the config')
+                        help='test an accelerated copy of the model, with the same results (float32, the default) or '
+                        'differences of fractions of a pixel (bfloat16, float16)')
+    parser.add_argument('--badcase', action='store_true', help='analyze the worst cases with the badcase hook')
     args = parser.parse_args()
     cfg = run_config(args)
     if not args.checkpoint and 'members' not in cfg.model:
-        parser.error('the checkpoint is missing: only an ensemble goes without')
+        parser.error('the checkpoint is missing: only ensembles are tested without one')
     cfg.load_from = args.checkpoint
     check_head_boxes(cfg, 'test')
     if args.fast:

@@ -1,7 +1,7 @@
-"""The two highest cells of blurred heatmaps, which the official decode reads (PROTOCOL, "Test protocol").
+"""The two highest cells of blurred heatmaps, from which the official decode starts (docs/protocol.md, "Test protocol").
 
-All of it is exact: the shortcut on a CPU looks at a map's surroundings of the maximum only where nothing else can be
-among the two, and at the whole map otherwise.
+All of it is exact. On a CPU, only the surroundings of a map's maximum are blurred where no other cell can be among the
+two highest, and the whole map otherwise.
 """
 from functools import cache
 from typing import Tuple
@@ -13,29 +13,35 @@ from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
 
 PIECE = 136
-"""Maps that a CPU works on at a time, so that they stay in its caches."""
+"""Number of maps that a CPU processes at a time, so that they stay in its caches."""
 MARGIN = 2
-"""Cells beyond the kernel's reach that the blur is computed for, around a map's maximum."""
+"""Number of cells beyond the kernel's reach, around a map's maximum, for which the blur is computed."""
 
 ROUNDING = 1e-5
-"""Share by which a blurred cell may, in float32, exceed the highest of the cells it is a mean of."""
+"""Share by which a blurred cell may exceed, in float32, the highest of the cells that it is a mean of."""
 
 
 def two_highest(heatmaps: Tensor, kernel: int) -> Tuple[Tensor, Tensor]:
-    """The two highest cells of each map, once zeros stand around it and it is blurred.
+    """The two highest cells of each map, after it is padded with zeros and blurred.
 
-    Of cells that tie the first wins, as in the official code.
+    Of cells that tie the first in row order wins, as in the official code.
 
     Args:
         heatmaps: (B, K, H, W), float32.
-        kernel: Odd size of the Gaussian blur in cells.
+        kernel: Size of the Gaussian blur in cells, odd.
 
     Returns:
-        values: (B, K, 2), highest first. If it is not above 0, the place is without meaning.
-        places: (B, K, 2), counted along the rows of the (H + kernel - 1, W + kernel - 1) cells that the blur reaches.
+        values: (B, K, 2), highest first.
+        cells: (B, K, 2, 2), (x, y) of each, int64. The blur also reaches (kernel - 1) / 2 cells beyond the map on each
+            side, so x lies between -(kernel - 1) / 2 and W - 1 + (kernel - 1) / 2. Without meaning where the value is
+            not above 0.
     """
-    if heatmaps.device.type != 'cpu':
-        return _by_matrices(heatmaps, kernel)
+    find = _two_highest_on_cpu if heatmaps.device.type == 'cpu' else _two_highest_by_matrices
+    return find(heatmaps, kernel)
+
+
+def _two_highest_on_cpu(heatmaps: Tensor, kernel: int) -> Tuple[Tensor, Tensor]:
+    """:func:`two_highest` by OpenCV, a piece of the batch at a time."""
     maps = heatmaps.flatten(0, 1).numpy()
     values, places = np.empty((len(maps), 2), np.float32), np.empty((len(maps), 2), np.int64)
     reach = kernel // 2
@@ -45,25 +51,33 @@ def two_highest(heatmaps: Tensor, kernel: int) -> Tuple[Tensor, Tensor]:
         piece = slice(start, start + PIECE)
         values[piece], places[piece] = _of_piece(maps[piece], padded[:len(maps) - start], reach)
     shape = (*heatmaps.shape[:2], 2)
-    return torch.from_numpy(values).reshape(shape), torch.from_numpy(places).reshape(shape)
+    places = torch.from_numpy(places).reshape(shape)
+    return torch.from_numpy(values).reshape(shape), _cells(places, heatmaps.shape[3], reach)
 
 
-def _by_matrices(heatmaps: Tensor, kernel: int) -> Tuple[Tensor, Tensor]:
-    """On the device of the maps, without a synchronization.
+def _two_highest_by_matrices(heatmaps: Tensor, kernel: int) -> Tuple[Tensor, Tensor]:
+    """:func:`two_highest` on the device of the maps, without a synchronization.
 
-    In float64, which multiplies a kernel of 5, weights of n / 16, exactly: cells that tie, as around a symmetric peak,
+    In float64, in which a kernel of 5, whose weights are n / 16, is exact: cells that tie, as around a symmetric peak,
     stay tied.
     """
     blur_x, blur_y = (_blur_matrix(cells, kernel, heatmaps.device) for cells in (heatmaps.shape[3], heatmaps.shape[2]))
     flat = (blur_y @ (heatmaps.double() @ blur_x.T)).flatten(2)
     value, place = flat.max(-1)
     second_value, second_place = flat.scatter(-1, place[..., None], 0).max(-1)
-    return torch.stack([value, second_value], -1), torch.stack([place, second_place], -1)
+    places = torch.stack([place, second_place], -1)
+    return torch.stack([value, second_value], -1), _cells(places, heatmaps.shape[3], kernel // 2)
+
+
+def _cells(places: Tensor, columns: int, reach: int) -> Tensor:
+    """Cells (x, y) of a map from places in row order among the cells that the blur reaches."""
+    width = columns + 2 * reach
+    return torch.stack([places % width, torch.div(places, width, rounding_mode='floor')], -1) - reach
 
 
 @cache
 def _blur_matrix(cells: int, kernel: int, device: torch.device) -> Tensor:
-    """(cells + kernel - 1, cells): the blur, as OpenCV weighs it, of a line that continues with zeros."""
+    """(cells + kernel - 1, cells): blurs a line that is padded with zeros, with OpenCV's weights."""
     weights = cv2.getGaussianKernel(kernel, 0)[:, 0]
     matrix = np.zeros((cells + kernel - 1, cells))
     for cell in range(cells):
@@ -72,14 +86,20 @@ def _blur_matrix(cells: int, kernel: int, device: torch.device) -> Tensor:
 
 
 def _of_piece(maps: np.ndarray, padded: np.ndarray, reach: int) -> Tuple[np.ndarray, np.ndarray]:
-    """Values and places, (N, 2), of maps (N, H, W): from around the maximum where that is sure.
+    """Values and places, (N, 2), of maps (N, H, W): from the surroundings of the maximum where those suffice.
 
-    ``padded`` takes the maps up: (N, H + 4 * reach, W + 4 * reach), zeros around them.
+    Args:
+        maps: The maps.
+        padded: (N, H + 4 * reach, W + 4 * reach), zeros at its borders; the maps are written to its middle.
+        reach: (kernel - 1) / 2.
+
+    Returns:
+        Values, and places in row order among the (H + 2 * reach, W + 2 * reach) cells that the blur reaches.
     """
     count, rows, columns = maps.shape
     side = 2 * (reach + MARGIN) + 1
     padded[:, 2 * reach:rows + 2 * reach, 2 * reach:columns + 2 * reach] = maps
-    bottom, right = rows + 2 * reach - side, columns + 2 * reach - side  # the last places of a window of that side
+    bottom, right = rows + 2 * reach - side, columns + 2 * reach - side  # the last position of a window
     if min(bottom, right) < 0:
         return _of_whole_maps(padded, reach)
     windows = sliding_window_view(padded, (side + 2 * reach, side + 2 * reach), axis=(1, 2), writeable=True)
@@ -94,21 +114,22 @@ def _of_piece(maps: np.ndarray, padded: np.ndarray, reach: int) -> Tuple[np.ndar
     windows[each, top, left, core, core] = -np.inf
     outside = padded.reshape(count, -1)
     highest = outside[each, outside.argmax(1)]
-    unsure = ~(values[:, 1] > highest + ROUNDING * np.abs(highest))  # also where there are NaN
-    if unsure.any():
+    has_rival = ~(values[:, 1] > highest + ROUNDING * np.abs(highest))  # also where there are NaN
+    if has_rival.any():
         windows[each, top, left, core, core] = window[:, core, core]
-        values[unsure], places[unsure] = _of_whole_maps(padded[unsure], reach)
+        values[has_rival], places[has_rival] = _of_whole_maps(padded[has_rival], reach)
     return values, places
 
 
 def _of_whole_maps(padded: np.ndarray, reach: int) -> Tuple[np.ndarray, np.ndarray]:
+    """Values and places, (N, 2), of padded maps (N, H + 4 * reach, W + 4 * reach)."""
     return _highest(_blurred(padded, reach))
 
 
 def _blurred(maps: np.ndarray, reach: int) -> np.ndarray:
-    """The cells whose kernel lies within the maps (N, H, W): OpenCV's blur, as the official code calls it.
+    """The maps (N, H, W) blurred by OpenCV, as in the official code, without the outermost ``reach`` cells.
 
-    One image of all maps under one another: of what mixes at the seams nothing is read.
+    OpenCV gets the maps as one image, one below the other. Cells where neighboring maps mix are not returned.
     """
     kernel = (2 * reach + 1, 2 * reach + 1)
     blurred = cv2.GaussianBlur(maps.reshape(-1, maps.shape[2]), kernel, 0, borderType=cv2.BORDER_CONSTANT)
@@ -116,7 +137,7 @@ def _blurred(maps: np.ndarray, reach: int) -> np.ndarray:
 
 
 def _highest(blurred: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-    """Values and places, (N, 2), of the highest and, with a zero in its stead, the second highest cell."""
+    """Values and places, (N, 2), of the highest cell and, once that is set to zero, of the second highest."""
     flat, each = blurred.reshape(len(blurred), -1), np.arange(len(blurred))
     values, places = np.empty((len(flat), 2), np.float32), np.empty((len(flat), 2), np.int64)
     for rank in (0, 1):

@@ -1,1 +1,1 @@
-"""What tools/check_data.py does: find what is wrong with the files of a dataset before a training does."""
+"""Checks of the files of a dataset, which tools/check_data.py runs before a training does."""

@@ -1,9 +1,17 @@
 """Datasets and transforms of the official protocol."""
 from .coco_dataset import AicDataset, CocoDataset, CocoWholeBodyDataset, CrowdPoseDataset
 from .mpii_dataset import MpiiDataset
-from .transforms import HalfBody, KeypointConverter, RandomBBoxTransform, RandomScaleRotation, WidenBBox
+from .transforms import (
+    HalfBody,
+    KeypointConverter,
+    LoadVisibility,
+    RandomBBoxTransform,
+    RandomHalfBody,
+    RandomScaleRotation,
+    WidenBBox,
+)
 
 __all__ = [
     'AicDataset', 'CocoDataset', 'CocoWholeBodyDataset', 'CrowdPoseDataset', 'HalfBody', 'KeypointConverter',
-    'MpiiDataset', 'RandomBBoxTransform', 'RandomScaleRotation', 'WidenBBox'
+    'LoadVisibility', 'MpiiDataset', 'RandomBBoxTransform', 'RandomHalfBody', 'RandomScaleRotation', 'WidenBBox'
 ]

@@ -1,4 +1,5 @@
 """Trained models made ready for inference."""
 from .accelerate import accelerate
+from .accelerated_pose_estimator import AcceleratedPoseEstimator
 
-__all__ = ['accelerate']
+__all__ = ['AcceleratedPoseEstimator', 'accelerate']

@@ -1,8 +1,8 @@
 """Convolutions as oneDNN runs them fastest on a CPU: weights packed once, addition and ReLU in the same pass.
 
-A plain convolution lays its weights out anew at each call, and every addition and ReLU behind it is another way through
-the memory. torch has the fused kernels as operators that its compiler uses; here a traced graph calls them, which
-takes no compiler, no minutes and no new pass for another batch size.
+A plain convolution lays out its weights anew at each call, and every addition and ReLU after it is another pass over
+memory. torch has the fused kernels as operators, for its compiler; here a traced graph calls them, which takes no
+compiler and no minutes of compiling, and works for any batch size.
 """
 import operator
 from typing import Optional, Tuple, Union
@@ -31,9 +31,9 @@ def pack(model: nn.Module, dtype: Optional[torch.dtype] = None) -> None:
     """Replace the parts of a model in eval mode that can be traced by packed ones, in place.
 
     Args:
-        model: A pose estimator on the CPU, or a part of one; norms behind convolutions are folded already.
-        dtype: ``torch.bfloat16``, or ``None`` for float32. Heads stay in float32: their last maps in eight bits would
-            tie around their maxima.
+        model: A pose estimator on the CPU, or a part of one, whose norms are folded into the convolutions.
+        dtype: ``torch.bfloat16``, or ``None`` for float32. Heads stay in float32: with the 8 bits of a bfloat16
+            mantissa, several cells around a maximum would have the same value.
     """
     if isinstance(model, BaseHead):
         dtype = None
@@ -47,13 +47,29 @@ def pack(model: nn.Module, dtype: Optional[torch.dtype] = None) -> None:
             setattr(model, name, PackedGraph(graph, dtype))
 
 
+def refuse_move(model: nn.Module, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
+    """Refuse to move or convert a model with packed convolutions, which have no other device or type.
+
+    Raises:
+        RuntimeError: The model has packed convolutions, and the device is not the CPU or the type is not float32.
+    """
+    if device.type == 'cpu' and dtype == torch.float32:
+        return
+    if any(isinstance(module, PackedConv) for module in model.modules()):
+        raise RuntimeError(f'packed convolutions cannot be moved or converted, got {device} and {dtype}: move or '
+                           'convert the model that was accelerated, then accelerate it again')
+
+
 def _trace(module: nn.Module) -> Optional[fx.GraphModule]:
-    """What the module computes, if that depends on no values and the module is there for its ``forward`` only."""
+    """The module's graph.
+
+    ``None`` if what it computes depends on values of tensors, or if its users call more than its ``forward``.
+    """
     if isinstance(module, (BasePoseEstimator, BaseHead, nn.ModuleList, nn.ModuleDict)):
         return None
     try:
         return fx.symbolic_trace(nn.Sequential(module) if isinstance(module, nn.Conv2d) else module)
-    except Exception:  # whatever code raises that meets a stand-in for a tensor
+    except Exception:  # code that is given a proxy in place of a tensor may raise anything
         return None
 
 
@@ -71,18 +87,21 @@ class PackedGraph(nn.Module):
         self.graph = graph
 
     def forward(self, *inputs, **options):
-        # Tensors have the right type already; what else autocast would change back and forth.
+        # The tensors have the right type already; autocast would convert the others back and forth.
         with torch.autocast('cpu', enabled=False):
             return self.graph(*inputs, **options)
 
 
 class PackedConv(nn.Module):
-    """relu?(conv(x) + other?), in one pass.
+    """relu?(conv(x) + other?), in one pass over memory.
+
+    torch can neither copy nor pickle weights in the packed layout. So a copy or a pickle takes them in the plain layout
+    and packs them again for the same input size, after which it computes the same bits.
 
     Args:
         conv: The convolution.
         relu: Whether a ReLU follows.
-        reuse: The result takes the place of ``other`` in the memory.
+        reuse: Whether the result is written over ``other``, in its memory.
         dtype: See :func:`pack`.
     """
 
@@ -93,15 +112,16 @@ class PackedConv(nn.Module):
         self.reuse = reuse
         self.args = (list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups)
         self.channels, self.kernel = conv.out_channels, conv.kernel_size
-        # Neither parameter nor buffer: the packed layout has no state dict.
+        # Neither parameter nor buffer: the packed layout cannot be saved in a state dict.
         self.weight = conv.weight.detach().to(self.dtype)
         self.bias = None if conv.bias is None else conv.bias.detach().to(self.dtype)
+        self.packed_for: Optional[list] = None
 
     def forward(self, x: Tensor, other: Optional[Tensor] = None) -> Tensor:
         operators = torch.ops.mkldnn
         x = x.to(self.dtype).contiguous(memory_format=torch.channels_last)
-        if not self.weight.is_mkldnn:  # the best layout depends on the input's size; any works for all
-            self.weight = operators._reorder_convolution_weight(self.weight, *self.args, list(x.shape))
+        if self.packed_for is None:  # the best layout depends on the input's size; any layout works for all sizes
+            self._pack(list(x.shape))
         if other is None or other.shape != self._shape(x):
             found = operators._convolution_pointwise(
                 x, self.weight, self.bias, *self.args, 'none' if other is not None else self.relu or 'none', [], '')
@@ -110,15 +130,46 @@ class PackedConv(nn.Module):
         first = (other.to(self.dtype), x) if self.reuse else (x, other.to(self.dtype))
         return add.binary(*first, self.weight, self.bias, *self.args, 'add', 1.0, self.relu, [], '')
 
+    def _pack(self, size: list) -> None:
+        """Lay out the weights as is best for inputs of this size (B, C, H, W)."""
+        self.weight = torch.ops.mkldnn._reorder_convolution_weight(self.weight, *self.args, size)
+        self.packed_for = size
+
     def _shape(self, x: Tensor) -> tuple:
         sides = [(size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
                  for size, padding, stride, dilation, kernel in zip(x.shape[2:], *self.args[:3], self.kernel)]
         return (x.shape[0], self.channels, *sides)
 
+    def _apply(self, fn, recurse: bool = True) -> nn.Module:  # every move and conversion
+        moved = fn(torch.empty(0))
+        refuse_move(self, moved.device, moved.dtype)
+        return super()._apply(fn, recurse)
+
+    def __getstate__(self) -> dict:
+        return dict(self.__dict__, weight=self.weight.to_dense() if self.weight.is_mkldnn else self.weight)
+
+    def __setstate__(self, state: dict) -> None:
+        super().__setstate__(state)
+        if self.packed_for is not None:
+            self._pack(self.packed_for)
+
+    def extra_repr(self) -> str:
+        padding, stride, dilation, groups = self.args
+        return (f'{self.channels}, kernel_size={self.kernel}, stride={stride}, padding={padding}, dilation={dilation}, '
+                f'groups={groups}, relu={self.relu is not None}, reuse={self.reuse}, dtype={self.dtype}')
+
+
+class AddInPlace(nn.Module):
+    """one + other, written over ``one`` where shape and type allow it."""
+
+    def forward(self, one: Tensor, other: Tensor) -> Tensor:
+        return one.add_(other) if (one.shape, one.dtype) == (other.shape, other.dtype) else one + other
+
 
 def _fuse(traced: fx.GraphModule, dtype: Optional[torch.dtype]) -> None:
+    """Replace convolutions with what follows them by packed ones, and additions by those in place, in a graph."""
     graph, modules = traced.graph, dict(traced.named_modules())
-    for node in list(graph.nodes):  # what folded norms left
+    for node in list(graph.nodes):  # folded norms are identities
         if _module(node, modules, nn.Identity) is not None:
             node.replace_all_uses_with(node.args[0])
             graph.erase_node(node)
@@ -140,26 +191,28 @@ def _fuse(traced: fx.GraphModule, dtype: Optional[torch.dtype]) -> None:
         last.replace_all_uses_with(fused)
         for done in dict.fromkeys((last, last if other is None else add, node)):
             graph.erase_node(done)
+    traced.add_submodule('add_in_place', AddInPlace())
     for node in list(graph.nodes):
         if node.op == 'call_function' and node.target in ADD:
             free = [arg for arg in node.args if isinstance(arg, fx.Node) and _is_free_after(arg, node, modules)]
-            if free and _other_summand(node, free[0]) is not None:
-                node.target, node.args = _add_in_place, (free[0], _other_summand(node, free[0]))
+            other = _other_summand(node, free[0]) if free else None
+            if other is not None:
+                with graph.inserting_before(node):
+                    added = graph.call_module('add_in_place', (free[0], other))
+                node.replace_all_uses_with(added)
+                graph.erase_node(node)
     traced.delete_all_unused_submodules()
     traced.recompile()
 
 
-def _add_in_place(one: Tensor, other: Tensor) -> Tensor:
-    return one.add_(other) if (one.shape, one.dtype) == (other.shape, other.dtype) else one + other
-
-
 def _module(node: fx.Node, modules: dict, kind: Union[type, Tuple[type, ...]]) -> Optional[nn.Module]:
+    """The module that the node calls, if it is of ``kind``."""
     module = modules.get(node.target) if node.op == 'call_module' else None
     return module if isinstance(module, kind) else None
 
 
 def _only_user(node: fx.Node, modules: dict, functions: tuple, kind: Optional[type] = None) -> Optional[fx.Node]:
-    """The one node that takes this one's result, if it is one of ``functions`` or a module of ``kind``."""
+    """The only node that takes this node's result, if it calls one of ``functions`` or a module of ``kind``."""
     if len(node.users) != 1:
         return None
     user = next(iter(node.users))
@@ -169,6 +222,7 @@ def _only_user(node: fx.Node, modules: dict, functions: tuple, kind: Optional[ty
 
 
 def _other_summand(add: fx.Node, node: fx.Node) -> Optional[fx.Node]:
+    """The node that is added to ``node``, if the addition is one of two different nodes."""
     if len(add.args) != 2 or add.kwargs or not all(isinstance(arg, fx.Node) for arg in add.args):
         return None
     others = [arg for arg in add.args if arg is not node]
@@ -176,7 +230,7 @@ def _other_summand(add: fx.Node, node: fx.Node) -> Optional[fx.Node]:
 
 
 def _is_free_after(node: fx.Node, user: fx.Node, modules: dict) -> bool:
-    """Whether a node's result is a tensor of its own, which nothing needs after ``user``."""
+    """Whether a node's result is a tensor with memory of its own that no node after ``user`` reads."""
     order = {other: place for place, other in enumerate(node.graph.nodes)}
     fresh = _module(node, modules, (PackedConv, nn.Conv2d, nn.MaxPool2d)) is not None or (
         node.op == 'call_function' and node.target in (*ADD, F.interpolate))

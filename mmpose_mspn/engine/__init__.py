@@ -1,4 +1,4 @@
-"""What training needs beyond mmengine."""
+"""Hooks, optimizer wrappers and distributed launches that mmengine does not have."""
 from .distributed import CPUDistributedDataParallel, end_launch, prepare_launch
 from .hooks import (
     AcceleratedTestHook,
@@ -9,10 +9,10 @@ from .hooks import (
     NonFiniteLossHook,
     ResumableDataHook,
 )
-from .optim_wrappers import CPUAmpOptimWrapper
+from .optim_wrappers import CPUAmpOptimWrapper, GuardedOptimWrapper
 
 __all__ = [
     'AcceleratedTestHook', 'AtomicCheckpointHook', 'CPUAmpOptimWrapper', 'CPUDistributedDataParallel',
-    'ChannelsLastHook', 'FreedMemoryHook', 'NonFiniteLossError', 'NonFiniteLossHook', 'ResumableDataHook',
-    'end_launch', 'prepare_launch'
+    'ChannelsLastHook', 'FreedMemoryHook', 'GuardedOptimWrapper', 'NonFiniteLossError', 'NonFiniteLossHook',
+    'ResumableDataHook', 'end_launch', 'prepare_launch'
 ]

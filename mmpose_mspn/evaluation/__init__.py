@@ -1,4 +1,4 @@
-"""Metrics, and the files that the COCO and MPII evaluations take."""
+"""Metrics, and the files that evaluation servers take."""
 from .mpii_submission import MpiiSubmission
 
 __all__ = ['MpiiSubmission']

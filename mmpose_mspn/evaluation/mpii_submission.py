@@ -1,4 +1,4 @@
-"""The MPII test set's answer file, written by the stock test runner."""
+"""The metric that writes a submission to the MPII evaluation."""
 import os
 import os.path as osp
 from typing import Dict, List, Optional, Sequence
@@ -8,31 +8,31 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
 from mmpose_mspn.data_check.report import Report
-from mmpose_mspn.datasets.mpii_release import Person, find_people, load_release, write_submission
-from mmpose_mspn.evaluation.submission import check_mpii_submission
+from mmpose_mspn.datasets.mpii_release import Person, find_people, load_release
+from mmpose_mspn.evaluation.mpii_submission_file import check_mpii_submission, write_mpii_submission
 from mmpose_mspn.registry import METRICS
 
-NEAR = 2.
-"""px between a person's annotated center and the test file's."""
+CENTER_TOLERANCE = 2.
+"""Largest distance, in px, between a tested person's center and that of the same person in MPII's annotation file."""
 
 
 @METRICS.register_module()
 class MpiiSubmission(BaseMetric):
-    """Writes ``pred_keypoints_mpii.mat``, for single people, and checks that it is complete.
+    """Write ``pred_keypoints_mpii.mat`` for the single people of the test set, and check that it is complete.
 
     Use it as ``test_evaluator`` with :class:`mmpose_mspn.datasets.MpiiDataset` on the people that
     :func:`mmpose_mspn.datasets.mpii_release.write_test_people` lists.
 
     Args:
         release_file: ``mpii_human_pose_v1_u12_1.mat``.
-        outfile: The file to write, ``.mat``.
+        outfile: The file to write, whose name ends in ``.mat``.
         collect_device: ``'cpu'`` or ``'gpu'``, as for every metric.
-        prefix: Of the metric's name; ``mpii`` unless given.
+        prefix: Prefix of the metric's name, ``mpii`` by default.
 
     Raises:
-        FileNotFoundError: There is no ``release_file``.
-        ValueError: ``outfile`` is no ``.mat``; a tested person is not of the test set; or, at the end, the file written
-            is incomplete.
+        FileNotFoundError: ``release_file`` does not exist.
+        ValueError: ``outfile`` does not end in ``.mat``; a tested person is not in the test set; or the file written is
+            incomplete.
     """
 
     default_prefix = 'mpii'
@@ -51,27 +51,28 @@ class MpiiSubmission(BaseMetric):
             self.people.setdefault(person.image, []).append(person)
 
     def process(self, data_batch: Sequence[dict], data_samples: Sequence[dict]) -> None:
-        """Keep each sample's joints, counted from 1, under its person's place in the test set."""
+        """Store each sample's keypoints, in px from 1, with the position of the person in the test set."""
         for sample in data_samples:
             person = self._find(sample['raw_ann_info'])
-            joints = np.asarray(sample['pred_instances']['keypoints'], float)[0] + 1
-            self.results.append((person.image_index, person.rect_index, joints))
+            keypoints = np.asarray(sample['pred_instances']['keypoints'], float)[0] + 1
+            self.results.append((person.image_index, person.rect_index, keypoints))
 
     def _find(self, annotation: dict) -> Person:
+        """The person of the test set whom a sample shows."""
         def distance(person: Person) -> float:
             return float(np.linalg.norm(np.subtract(person.center, annotation['center'])))
 
         nearest = min(self.people.get(annotation['image'], []), key=distance, default=None)
-        if nearest is None or distance(nearest) > NEAR:
-            raise ValueError(f'nobody in the test set is at {annotation["center"]} in {annotation["image"]}: test on '
-                             'the people that tools/submission.py mpii-people writes')
+        if nearest is None or distance(nearest) > CENTER_TOLERANCE:
+            raise ValueError(f'no person of the test set is at {annotation["center"]} in {annotation["image"]}: test '
+                             'on the people that tools/submission.py mpii-people writes')
         return nearest
 
     def compute_metrics(self, results: list) -> Dict[str, float]:
-        """Write and check the file; ``people`` is how many it answers for."""
+        """Write and check the file. The metric ``people`` is the number of people in it."""
         os.makedirs(osp.dirname(osp.abspath(self.outfile)), exist_ok=True)
-        keypoints = {(image, rect): joints for image, rect, joints in results}
-        write_submission(self.outfile, load_release(self.release_file), keypoints)
+        keypoints = {(image, rect): person for image, rect, person in results}
+        write_mpii_submission(self.outfile, load_release(self.release_file), keypoints)
         report = Report()
         check_mpii_submission(self.outfile, self.release_file, report)
         if report:

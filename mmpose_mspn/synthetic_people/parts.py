@@ -1,16 +1,14 @@
-# Copyright (c) mmpose_mspn contributors. Licensed under Apache-2.0.
-"""The body parts of a parts map, and the one rule that says which joints can be seen."""
-from __future__ import annotations
-
+"""The body parts of a parts map, and the rule that says which joints are visible."""
 from enum import IntEnum
+from typing import List, Set, Tuple
 
 import numpy as np
 
-from .body import KEYPOINT_NAMES, Figure
+from mmpose_mspn.synthetic_people.body import KEYPOINT_NAMES, Figure
 
 
 class Part(IntEnum):
-    """Values of a parts map; 0 is 'no person here'."""
+    """Values of a parts map; 0 means that the pixel shows no person."""
     TORSO = 1
     PELVIS = 2
     NECK = 3
@@ -33,32 +31,38 @@ class Part(IntEnum):
     SKIRT = 20
 
     @classmethod
-    def of(cls, side: str, name: str) -> Part:
+    def of(cls, side: str, name: str) -> 'Part':
         """The left or right part of that name, as in ``Part.of('left', 'thigh')``."""
         return cls[f'{side}_{name}'.upper()]
 
 
-# The parts on which a joint is at home: a pixel of one of them at the joint shows the joint, ...
-_LIMBS = {'shoulder': ('upper_arm',), 'elbow': ('upper_arm', 'forearm'),
-          'wrist': ('forearm', 'hand'), 'hip': ('thigh',), 'knee': ('thigh', 'shin'),
-          'ankle': ('shin', 'foot'), 'ear': ('ear',)}
-# ... and the shared parts that show it only if the joint is not on their far side. The number is
-# how far behind the part's middle it may be: in half widths of the pair or of the head.
-_SHARED = {'nose': ('head', .1, {Part.HEAD}), 'eye': ('head', .1, {Part.HEAD}),
-           'ear': ('head', .45, {Part.HEAD}), 'shoulder': ('neck', .85, {Part.TORSO, Part.NECK}),
-           'hip': ('pelvis', .85, {Part.TORSO, Part.PELVIS, Part.SKIRT})}
+OWN_PARTS = {
+    'shoulder': ('upper_arm', ), 'elbow': ('upper_arm', 'forearm'), 'wrist': ('forearm', 'hand'), 'hip': ('thigh', ),
+    'knee': ('thigh', 'shin'), 'ankle': ('shin', 'foot'), 'ear': ('ear', )
+}
+"""The parts that belong to a joint: a pixel of one of them at the joint's place shows the joint."""
+SHARED_PARTS = {
+    'nose': ('head', 0.1, {Part.HEAD}),
+    'eye': ('head', 0.1, {Part.HEAD}),
+    'ear': ('head', 0.45, {Part.HEAD}),
+    'shoulder': ('neck', 0.85, {Part.TORSO, Part.NECK}),
+    'hip': ('pelvis', 0.85, {Part.TORSO, Part.PELVIS, Part.SKIRT}),
+}
+"""The parts that show a joint only if it is not on their far side.
+
+A middle point, how far behind it the joint may be (in half widths of the pair or of the head), and the parts.
+"""
 
 
-def showing_parts(figure: Figure) -> list[set[Part]]:
-    """For each of the 17 joints the parts that show it when one of them owns its pixel."""
-    width = {'head': figure.build.head[0], 'neck': figure.build.shoulder,
-             'pelvis': figure.build.hip}
+def showing_parts(figure: Figure) -> List[Set[Part]]:
+    """For each of the 17 joints, the parts that show it when one of them owns its pixel."""
+    width = {'head': figure.build.head[0], 'neck': figure.build.shoulder, 'pelvis': figure.build.hip}
     shown = []
     for name in KEYPOINT_NAMES:
         side, _, kind = name.rpartition('_')
-        parts = {Part.of(side, limb) for limb in _LIMBS.get(kind, ())}
-        if kind in _SHARED:
-            middle, tolerance, shared = _SHARED[kind]
+        parts = {Part.of(side, own) for own in OWN_PARTS.get(kind, ())}
+        if kind in SHARED_PARTS:
+            middle, tolerance, shared = SHARED_PARTS[kind]
             behind = (figure.points[middle] - figure.points[name])[2]
             if behind < tolerance * width[middle] * figure.scale:
                 parts |= shared
@@ -66,16 +70,18 @@ def showing_parts(figure: Figure) -> list[set[Part]]:
     return shown
 
 
-def joints_in_image(figure: Figure, shape: tuple[int, int]) -> np.ndarray:
-    """(17,) bool: the joint's nearest pixel exists in an image of ``shape`` (H, W)."""
+def joints_in_image(figure: Figure, shape: Tuple[int, int]) -> np.ndarray:
+    """(17,) bool: whether the joint's nearest pixel exists in an image of ``shape`` (H, W)."""
     pixels = np.rint(figure.joints()[:, :2])
     return ((pixels >= 0) & (pixels < np.array(shape)[::-1])).all(1)
 
 
 def visible_joints(figure: Figure, parts: np.ndarray) -> np.ndarray:
-    """(17,) bool: the joint is in the image and its pixel shows a part it belongs to.
+    """(17,) bool: whether the joint is in the image and its pixel shows a part that it belongs to.
 
-    ``parts`` is (H, W) uint8, this person's parts and 0 elsewhere.
+    Args:
+        figure: The person, in pixels.
+        parts: (H, W) uint8, this person's parts and 0 elsewhere.
     """
     visible = joints_in_image(figure, parts.shape)
     pixels = np.rint(figure.joints()[:, :2]).astype(int)

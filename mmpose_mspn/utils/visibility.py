@@ -1,4 +1,4 @@
-"""COCO's codes of a keypoint's visibility, the only home of these numbers."""
+"""COCO's codes for the visibility of a keypoint. These numbers are defined nowhere else."""
 
 NOT_LABELED = 0
 OCCLUDED = 1

@@ -1,4 +1,4 @@
-"""The shortcut and the GPU's way find what the blur of the whole maps shows."""
+"""Both implementations find the cells that the official code finds in the blurred map."""
 import cv2
 import numpy as np
 import pytest
@@ -8,24 +8,24 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from mmpose_mspn.codecs import blurred_peaks
-from mmpose_mspn.codecs.blurred_peaks import _by_matrices, two_highest
+from mmpose_mspn.codecs.blurred_peaks import _two_highest_by_matrices, two_highest
 
 
 def by_definition(heatmap: np.ndarray, kernel: int):
-    """Values and places of one map, by the official code's steps."""
+    """Values and cells (x, y) of one map, by the official code's steps."""
     blurred = cv2.GaussianBlur(np.pad(heatmap, kernel - 1), (kernel, kernel), 0, borderType=cv2.BORDER_CONSTANT)
-    reach = kernel // 2
+    reach, width = kernel // 2, heatmap.shape[1] + kernel - 1
     blurred = blurred[reach:blurred.shape[0] - reach, reach:blurred.shape[1] - reach].copy()
     found = []
     for _ in range(2):
         place = int(blurred.argmax())
-        found.append((blurred.flat[place], place))
+        found.append((blurred.flat[place], (place % width - reach, place // width - reach)))
         blurred.flat[place] = 0
     return tuple(zip(*found))
 
 
 def bumps(rng: np.random.Generator, rows: int, columns: int, count: int) -> np.ndarray:
-    """People-like maps: peaks of several heights, some of them beyond the border, on noise."""
+    """A map like that of a crowd: peaks of several heights, some of them beyond the border, on noise."""
     y, x = np.mgrid[:rows, :columns]
     heatmap = rng.normal(0, rng.choice([0, 3, 30]), (rows, columns))
     for _ in range(count):
@@ -40,23 +40,23 @@ def bumps(rng: np.random.Generator, rows: int, columns: int, count: int) -> np.n
 def test_the_two_highest_of_whole_maps(seed, rows, columns, count, kernel):
     rng = np.random.default_rng(seed)
     maps = np.stack([bumps(rng, rows, columns, count) for _ in range(3)])
-    for find in (two_highest, _by_matrices):
-        values, places = find(torch.from_numpy(maps)[None], kernel)
-        assert values.shape == places.shape == (1, 3, 2)
-        for heatmap, value, place in zip(maps, values[0].numpy(), places[0].numpy()):
-            expected, at = by_definition(heatmap, kernel)
+    for find in (two_highest, _two_highest_by_matrices):
+        values, cells = find(torch.from_numpy(maps)[None], kernel)
+        assert values.shape == (1, 3, 2) and cells.shape == (1, 3, 2, 2) and cells.dtype == torch.int64
+        for heatmap, value, cell in zip(maps, values[0].numpy(), cells[0].tolist()):
+            expected, expected_cells = by_definition(heatmap, kernel)
             if expected[1] <= 0:
                 assert value[1] <= 1e-4
                 continue
             assert_allclose(value, expected, rtol=1e-5)
-            # Of two cells that are the same to rounding either may be the higher one.
+            # If two cells are equal to rounding, either may be the highest.
             if expected[0] - expected[1] > 1e-4 * expected[0]:
-                assert place[0] == at[0]
+                assert tuple(cell[0]) == expected_cells[0]
 
 
 @pytest.fixture
 def whole_maps(monkeypatch) -> list:
-    """The numbers of maps that were blurred as a whole."""
+    """How many maps each call blurred as a whole."""
     counts, blur = [], blurred_peaks._of_whole_maps
     monkeypatch.setattr(
         blurred_peaks, '_of_whole_maps', lambda padded, reach: counts.append(len(padded)) or blur(padded, reach))
@@ -68,26 +68,36 @@ def peak(at, height=200.):
     return height * np.exp(-((y - at[0])**2 + (x - at[1])**2) / 4).astype(np.float32)
 
 
+@pytest.mark.parametrize('find', [two_highest, _two_highest_by_matrices])
+def test_a_cell_beyond_the_map_has_a_negative_coordinate(find):
+    """The blur with (1, 4, 6, 4, 1) / 16 is positive only at x = -2, where it reaches column 0 alone."""
+    values, cells = find(torch.tensor([[[[100., -1000., -1000., -1000.]]]]), 5)
+    assert cells[0, 0].tolist() == [[-2, 0], [-2, -1]]
+    torch.testing.assert_close(values[0, 0].float(), torch.tensor([100 / 16 * 6 / 16, 100 / 16 * 4 / 16]))
+
+
 def test_only_maps_with_a_rival_are_blurred_as_a_whole(whole_maps):
     corners = [peak(at) for at in ((0, 0), (0, 47), (63, 0), (63, 47), (20, 30))]
     rivals = peak((10, 10)) + peak((50, 30), 199.)
     two_highest(torch.from_numpy(np.stack(corners))[None], 5)
     assert whole_maps == []
-    _, places = two_highest(torch.from_numpy(np.stack([*corners, rivals]))[None], 5)
+    _, cells = two_highest(torch.from_numpy(np.stack([*corners, rivals]))[None], 5)
     assert whole_maps == [1]
-    assert_array_equal(places[0, -1] // 52 - 2, [10, 50])
+    assert cells[0, -1].tolist() == [[10, 10], [30, 50]]
+    assert cells[0, 4, 0].tolist() == [30, 20]
 
 
-def test_the_highest_cell_need_not_be_where_the_blurred_map_is_highest(whole_maps):
-    """A single cell loses to a plateau far away."""
+def test_the_highest_blurred_cell_may_be_far_from_the_highest_cell(whole_maps):
+    """After the blur, a single cell is lower than a plateau."""
     heatmap = np.zeros((64, 48), np.float32)
     heatmap[5, 5], heatmap[40:47, 20:27] = 250, 200
-    _, places = two_highest(torch.from_numpy(heatmap)[None, None], 5)
-    assert whole_maps == [1] and 40 <= places[0, 0, 0] // 52 - 2 < 47
+    _, cells = two_highest(torch.from_numpy(heatmap)[None, None], 5)
+    x, y = cells[0, 0, 0]
+    assert whole_maps == [1] and 20 <= x < 27 and 40 <= y < 47
 
 
 @pytest.mark.parametrize('bad', [np.nan, np.inf])
-def test_a_map_of_no_numbers_does_not_spoil_the_next(bad):
+def test_a_map_with_nan_or_infinity_does_not_change_the_next(bad):
     maps = np.stack([peak((20, 20)), peak((30, 30)), peak((40, 40))])
     alone = two_highest(torch.from_numpy(maps[::2].copy())[None], 5)
     maps[1, 3, 3] = bad
@@ -96,7 +106,7 @@ def test_a_map_of_no_numbers_does_not_spoil_the_next(bad):
         assert_array_equal(one[0], other[0, ::2])
 
 
-def test_the_maps_are_left_as_they_were():
+def test_the_maps_are_not_changed():
     maps = torch.from_numpy(np.stack([peak((20, 20)), peak((10, 10)) + peak((50, 30))]))[None]
     before = maps.clone()
     two_highest(maps, 5)

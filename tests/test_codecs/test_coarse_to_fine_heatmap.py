@@ -1,10 +1,15 @@
 """Targets and decoding against the official code's recordings and against values worked out by hand."""
+import copy
+import pickle
+
 import numpy as np
 import pytest
 import torch
+from mmpose.datasets.transforms import GenerateTarget, PackPoseInputs
 
 from mmpose_mspn import CoarseToFineHeatmap
 from tests import reference
+from tests.building import codec as codec_config
 
 SIZES = {'coco_256x192': (192, 256), 'coco_384x288': (288, 384), 'mpii_256x256': (256, 256)}
 
@@ -53,20 +58,65 @@ def test_every_level_peaks_at_255_also_in_a_corner():
     torch.testing.assert_close(rendered.amax((3, 4)), torch.full((1, 5, 5), 255.))
 
 
-def test_unlabeled_and_outside_joints_are_empty():
+def test_keypoints_not_labeled_or_outside_have_empty_maps():
     joints = torch.tensor([[[22., 33.], [-9., 33.], [22., 64.], [float('nan'), 3.], [22., 33.]]])
     rendered = make().render(joints, torch.tensor([[0, 2, 2, 2, 1]]))
     assert rendered[:, :, :4].abs().sum() == 0
     assert rendered[:, :, 4].max() == 255
 
 
-def test_encode_ships_keypoints_and_hides_those_outside():
+def test_encode_returns_keypoints_and_hides_those_outside():
     keypoints = np.array([[[0., 0.], [47., 63.], [47.1, 3.], [3., -0.1]]])
     encoded = make().encode(keypoints, np.array([[2., 1., 2., 1.]]))
-    assert set(encoded) == {'keypoint_labels', 'keypoint_weights'}
-    np.testing.assert_array_equal(encoded['keypoint_weights'], [[2, 1, 0, 0]])
+    assert set(encoded) == {'keypoint_labels', 'keypoint_labels_visible'}
+    np.testing.assert_array_equal(encoded['keypoint_labels_visible'], [[2, 1, 0, 0]])
     np.testing.assert_array_equal(encoded['keypoint_labels'], keypoints.astype(np.float32))
     assert encoded['keypoint_labels'].dtype == np.float32
+
+
+def packed(annotated: list, **changes):
+    """The sample that mmpose's steps make of keypoints of which the last lies outside the crop."""
+    keypoints = np.array([[[9., 9.], [22., 33.], [30., 40.], [99., 3.]]], np.float32)
+    results = dict(transformed_keypoints=keypoints, keypoints=keypoints, img=np.zeros((64, 48, 3), np.uint8),
+                   keypoints_visible=np.array([annotated], np.float32))
+    return PackPoseInputs()(GenerateTarget(codec_config(**changes))(results))['data_samples']
+
+
+def test_labels_are_packed_as_keypoints_visible_beside_the_annotated_visibility():
+    sample = packed([0, 1, 2, 2])
+    assert set(sample.gt_instance_labels.keys()) == {'keypoint_labels', 'keypoints_visible'}
+    assert sample.gt_instance_labels.keypoints_visible.tolist() == [[0, 1, 2, 0]]
+    assert sample.gt_instances.keypoints_visible.tolist() == [[0, 1, 2, 2]]  # what metrics read
+
+
+def test_stock_heads_get_weights():
+    sample = packed([0, 1, 2, 2], kernel_sizes=(7, ), encode_as='heatmaps')
+    assert set(sample.gt_instance_labels.keys()) == {'keypoint_weights'}
+    assert sample.gt_instance_labels.keypoint_weights.tolist() == [[0, 1, 1, 0]]
+    assert sample.gt_fields.heatmaps.amax((1, 2)).tolist() == [0, 255, 255, 0]
+
+
+def test_rendering_does_not_change_the_codec():
+    """The codec holds no tensors, so it can be copied, pickled and used on several devices."""
+    codec, joints, visible = make(), torch.tensor([[[22., 33.], [3., 60.]]]), torch.tensor([[2, 1]])
+    before = dict(vars(codec))
+    expected = codec.render(joints, visible)
+    on_meta = codec.render(joints.to('meta'), visible.to('meta'))
+    assert on_meta.device.type == 'meta' and on_meta.shape == expected.shape
+    assert vars(codec) == before and not any(isinstance(value, torch.Tensor) for value in before.values())
+    for same in (codec, copy.deepcopy(codec), pickle.loads(pickle.dumps(codec))):
+        assert vars(same) == before
+        assert torch.equal(same.render(joints, visible), expected)
+
+
+def test_a_rendering_in_inference_mode_does_not_affect_training():
+    """Tables are cached, and inference tensors cannot be saved for a backward pass. No other test has this map size."""
+    codec, joints, visible = CoarseToFineHeatmap((52, 68), (13, 17)), torch.tensor([[[22., 33.]]]), torch.tensor([[2]])
+    with torch.inference_mode():
+        codec.render(joints, visible)
+    outputs = torch.ones(1, 5, 1, 17, 13, requires_grad=True)
+    (outputs * codec.render(joints, visible)).sum().backward()
+    assert outputs.grad.amax() == 255
 
 
 def test_encode_as_heatmaps_for_stock_heads():
@@ -74,12 +124,12 @@ def test_encode_as_heatmaps_for_stock_heads():
     encoded = codec.encode(np.array([[[22., 33.], [99., 3.]]]), np.array([[1., 2.]]))
     assert encoded['heatmaps'].shape == (2, 16, 12) and encoded['heatmaps'].max() == 255
     np.testing.assert_array_equal(encoded['keypoint_weights'], [[1, 0]])
-    with pytest.raises(ValueError, match='one codec a level'):
+    with pytest.raises(ValueError, match='one codec per level'):
         make(encode_as='heatmaps')
 
 
 def test_decode_by_hand():
-    """A lone peak with a lower neighbor on the right: a quarter cell to the right, 4 px a cell, half a cell in."""
+    """A single peak with a lower neighbor on the right: moved right by 1/4 cell, then 4 px a cell and half a cell."""
     heatmaps = torch.zeros(1, 2, 16, 12)
     heatmaps[0, 0, 8, 5], heatmaps[0, 0, 8, 6] = 200, 100
     keypoints, scores = make(blur_kernel_size=1).batch_decode(heatmaps)

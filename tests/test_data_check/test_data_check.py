@@ -1,4 +1,4 @@
-"""Data checks: each fault that is put into sound data is found, and nothing else."""
+"""Data checks: each fault that is put into correct data is found, and nothing else."""
 import json
 import subprocess
 import sys
@@ -12,10 +12,12 @@ from mmengine.config import Config
 from scipy.io import savemat
 
 from mmpose_mspn.apis.config import load_config
-from mmpose_mspn.data_check.layouts import LAYOUTS, check_config, check_folder
-from mmpose_mspn.data_check.people import KEYPOINTS, check_coco, check_mpii
+from mmpose_mspn.data_check.coco_format import COCO_FIELDS, check_coco
+from mmpose_mspn.data_check.configs import check_config
+from mmpose_mspn.data_check.layouts import LAYOUTS, check_folder
+from mmpose_mspn.data_check.mpii_format import check_mpii
 from mmpose_mspn.data_check.report import REMEDIES, Report
-from tests.generated import data_sets
+from tests.generated import make_datasets
 
 ROOT = Path(__file__).parents[2]
 TOOL = ROOT / 'tools' / 'check_data.py'
@@ -27,7 +29,7 @@ def write_image(path, size=(64, 48)):
 
 
 def coco():
-    """Two images of 64 × 48 px with a person each."""
+    """Two images of 64 × 48 px with one person each."""
     images = [dict(id=number, file_name=f'{number}.jpg', width=64, height=48) for number in (1, 2)]
     people = [
         dict(id=10 * number, image_id=number, category_id=1, iscrowd=0, num_keypoints=2, bbox=[5., 5., 20., 30.],
@@ -52,13 +54,13 @@ def found(folder, content, boxes=None, **options):
     return report
 
 
-def test_sound_data_is_passed(tmp_path):
+def test_correct_data_passes(tmp_path):
     report = found(tmp_path, coco())
     assert not report and str(report) == 'no problems found'
 
 
 def change(path, value):
-    """A fault: ``value`` at a path into the content."""
+    """A fault: ``value`` at a path in the content."""
     def apply(content):
         *parents, last = path
         for name in parents:
@@ -70,16 +72,16 @@ def change(path, value):
 PERSON = ('annotations', 0)
 FAULTS = [
     ('missing image', change(('images', 0, 'file_name'), 'gone.jpg'), 'gone.jpg'),
-    ('image of another size', change(('images', 0, 'width'), 65), r"(64, 48), annotated (65, 48)"),
-    ('duplicate image id', lambda content: content['images'].append(dict(content['images'][0])), '1 stands 2 times'),
-    ('duplicate annotation id', change((*PERSON, 'id'), 20), '20 stands 2 times'),
+    ('wrong image size', change(('images', 0, 'width'), 65), r"(64, 48), annotated (65, 48)"),
+    ('duplicate image id', lambda content: content['images'].append(dict(content['images'][0])), '1 occurs 2 times'),
+    ('duplicate annotation id', change((*PERSON, 'id'), 20), '20 occurs 2 times'),
     ('annotation of an unknown image', change((*PERSON, 'image_id'), 5), 'annotation 10 of'),
-    ('keypoints of another number', change((*PERSON, 'keypoints'), [10, 10, 2]), '3 values, not 51'),
+    ('wrong number of keypoints', change((*PERSON, 'keypoints'), [10, 10, 2]), '3 values, not 51'),
     ('visibility out of range', change((*PERSON, 'keypoints', 5), 3), 'keypoint 1 has 3'),
     ('keypoint outside the image', change((*PERSON, 'keypoints', 0), 64.5), 'keypoint 0 at (64.5, 10) in 64 x 48 px'),
     ('keypoint outside the image', change((*PERSON, 'keypoints', 1), -1), 'keypoint 0 at (10, -1)'),
-    ('box without a size', change((*PERSON, 'bbox'), [5, 5, 0, 30]), '[5, 5, 0, 30]'),
-    ('box without a size', change((*PERSON, 'bbox'), [5, 5, float('nan'), 30]), 'nan'),
+    ('box without a positive size', change((*PERSON, 'bbox'), [5, 5, 0, 30]), '[5, 5, 0, 30]'),
+    ('box without a positive size', change((*PERSON, 'bbox'), [5, 5, float('nan'), 30]), 'nan'),
     ('box outside the image', change((*PERSON, 'bbox'), [64, 5, 10, 30]), '[64, 5, 10, 30] in 64 x 48 px'),
     ('box outside the image', change((*PERSON, 'bbox'), [5, -30, 10, 30]), '[5, -30, 10, 30]'),
     ('incomplete entry', lambda content: content['annotations'][0].pop('image_id'), 'no image_id'),
@@ -97,20 +99,22 @@ def test_faults_of_coco_files(kind, fault, example, tmp_path):
 
 
 @pytest.mark.parametrize('kind', ['AicDataset', 'CrowdPoseDataset'])
-def test_sets_of_14_keypoints(kind, tmp_path):
+def test_datasets_of_14_keypoints(kind, tmp_path):
     content = coco()
-    assert found(tmp_path, content, keypoints=KEYPOINTS[kind]).counts == {'keypoints of another number': 2}
+    for image in content['images']:
+        image['crowdIndex'] = .5
+    assert found(tmp_path, content, fields=COCO_FIELDS[kind]).counts == {'wrong number of keypoints': 2}
     for annotation in content['annotations']:
         del annotation['keypoints'][3 * 14:]
-    assert not found(tmp_path, content, keypoints=KEYPOINTS[kind])
+    assert not found(tmp_path, content, fields=COCO_FIELDS[kind])
     content['annotations'][0]['keypoints'][:6] = [10, 10, 3, 64.5, 20, 1]
-    report = found(tmp_path, content, keypoints=KEYPOINTS[kind])
+    report = found(tmp_path, content, fields=COCO_FIELDS[kind])
     assert report.counts == {'visibility out of range': 1, 'keypoint outside the image': 1}
-    assert "take mmpose's conversion" in str(report)
+    assert "use mmpose's conversion" in str(report)
 
 
 def test_crowdpose_needs_the_crowding_of_its_images(folders, tmp_path):
-    """Its evaluation reads it, after the whole test."""
+    """The evaluation reads it, when the test is over."""
     content = json.loads((folders['crowdpose'] / 'annotations/mmpose_crowdpose_test.json').read_text())
     del content['images'][0]['crowdIndex']
     (tmp_path / 'crowds.json').write_text(json.dumps(content))
@@ -122,7 +126,7 @@ def test_crowdpose_needs_the_crowding_of_its_images(folders, tmp_path):
 
 
 def whole_body():
-    """The parts are not labeled, but for a foot with a fraction as visibility."""
+    """The parts are not labeled except for a foot, whose visibility is a fraction."""
     content = coco()
     for annotation in content['annotations']:
         annotation.update(foot_kpts=[0] * 18, face_kpts=[0.] * 204, lefthand_kpts=[0] * 63, righthand_kpts=[0] * 63,
@@ -139,7 +143,7 @@ def whole_body():
     ('keypoint outside the image', change((*PERSON, 'foot_kpts', 1), 48.5), 'foot_kpts 0 at (64, 48.5) in 64 x 48 px'),
     ('keypoint outside the image', change((*PERSON, 'righthand_kpts', slice(60, 63)), [65, 0, 1e-3]),
      'righthand_kpts 20 at (65, 0)'),
-    ('keypoints of another number', change((*PERSON, 'lefthand_kpts'), [0] * 60),
+    ('wrong number of keypoints', change((*PERSON, 'lefthand_kpts'), [0] * 60),
      'lefthand_kpts has 60 values, not 63'),
     ('incomplete entry', lambda content: content['annotations'][0].pop('face_kpts'), 'no face_kpts'),
     ('incomplete entry', lambda content: content['annotations'][0].pop('segmentation'), 'no segmentation'),
@@ -147,13 +151,13 @@ def whole_body():
 def test_whole_body(kind, fault, example, tmp_path):
     content = whole_body()
     fault(content)
-    report = found(tmp_path, content, keypoints=KEYPOINTS['CocoWholeBodyDataset'])
+    report = found(tmp_path, content, fields=COCO_FIELDS['CocoWholeBodyDataset'])
     assert report.counts == ({kind: 1} if kind else {})
     assert example in str(report)
 
 
 @pytest.mark.parametrize('skipped', [dict(iscrowd=1), dict(num_keypoints=0)])
-def test_people_that_training_leaves_out_are_not_checked(skipped, tmp_path):
+def test_people_that_training_skips_are_not_checked(skipped, tmp_path):
     content = coco()
     content['annotations'][0].update(skipped, keypoints=[9] * 51, bbox=[0, 0, 0, 0])
     assert not found(tmp_path, content)
@@ -163,7 +167,7 @@ def test_people_that_training_leaves_out_are_not_checked(skipped, tmp_path):
     ('detection in an unknown image', dict(image_id=3)),
     ('detection without a finite score', dict(score=None)),
     ('detection without a finite score', dict(score=float('inf'))),
-    ('box without a size', dict(bbox=[1, 2, 3, -4])),
+    ('box without a positive size', dict(bbox=[1, 2, 3, -4])),
 ])
 def test_faults_of_box_files(kind, entry, tmp_path):
     assert found(tmp_path, coco(), [dict(detections()[0], **entry)]).counts == {kind: 1}
@@ -177,24 +181,24 @@ def test_images_that_do_not_open(tmp_path):
     (tmp_path / '2.jpg').write_bytes(b'not an image')
     (tmp_path / '1.jpg').write_bytes(whole[:len(whole) // 2])
     check_coco(str(tmp_path / 'coco.json'), str(tmp_path), report, progress=False)
-    assert report.counts == {'image that does not open': 1}  # the header of the other is whole
+    assert report.counts == {'image that does not open': 1}  # the header of the truncated image is intact
     report = Report()
     check_coco(str(tmp_path / 'coco.json'), str(tmp_path), report, decode=True, progress=False)
     assert report.counts == {'image that does not open': 2}
     assert 'truncated' in str(report)
 
 
-def test_files_that_are_missing_or_no_json(tmp_path):
+def test_files_that_are_missing_or_not_json(tmp_path):
     report = Report()
     check_coco(str(tmp_path / 'none.json'), str(tmp_path), report, progress=False)
-    (tmp_path / 'torn.json').write_text('{"images": [')
-    check_coco(str(tmp_path / 'torn.json'), str(tmp_path), report, progress=False)
+    (tmp_path / 'truncated.json').write_text('{"images": [')
+    check_coco(str(tmp_path / 'truncated.json'), str(tmp_path), report, progress=False)
     (tmp_path / 'list.json').write_text('[]')
     check_coco(str(tmp_path / 'list.json'), str(tmp_path), report, progress=False)
     assert report.counts == {'missing file': 1, 'unreadable file': 2}
 
 
-def test_a_report_counts_all_and_shows_the_first(tmp_path):
+def test_a_report_counts_all_problems_and_shows_the_first(tmp_path):
     report = Report()
     for number in range(5):
         report.add('missing image', f'{number}.jpg')
@@ -213,14 +217,14 @@ def mpii(**changes):
 @pytest.mark.parametrize('kind, changes', [
     (None, {}),
     ('missing image', dict(image='gone.jpg')),
-    ('box without a size', dict(scale=0)),
-    ('box without a size', dict(scale=float('inf'))),
+    ('box without a positive size', dict(scale=0)),
+    ('box without a positive size', dict(scale=float('inf'))),
     ('box outside the image', dict(center=[70, 24])),
     ('box outside the image', dict(center=[float('nan'), 24])),
     ('box outside the image', dict(center=None)),
     ('visibility out of range', dict(joints_vis=[1] * 15 + [2])),
     ('keypoint outside the image', dict(joints=[[66, 48]] + [[1, 1]] * 15)),
-    ('keypoints of another number', dict(joints=[[1, 1]] * 15)),
+    ('wrong number of keypoints', dict(joints=[[1, 1]] * 15)),
     ('incomplete entry', None),
 ])
 def test_mpii(kind, changes, tmp_path):
@@ -241,7 +245,7 @@ def test_mpii_head_boxes_and_folder(tmp_path):
     report = Report()
     check_folder('mpii', str(tmp_path), report, progress=False)
     assert report.counts == {'missing file': 1}
-    for people, expected in ((1, {}), (2, {'head boxes of other people': 1})):
+    for people, expected in ((1, {}), (2, {'wrong number of head boxes': 1})):
         savemat(str(tmp_path / 'annotations/mpii_gt_val.mat'), dict(headboxes_src=np.ones((2, 2, people))))
         report = Report()
         check_folder('mpii', str(tmp_path), report, progress=False)
@@ -253,9 +257,9 @@ def test_mpii_head_boxes_and_folder(tmp_path):
 
 @pytest.fixture(scope='module')
 def folders(tmp_path_factory) -> Dict[str, Path]:
-    """A sound folder of each layout."""
+    """A correct folder of each layout."""
     root = tmp_path_factory.mktemp('people')
-    made = data_sets(root)
+    made = make_datasets(root)
     return {name: made.get(name, root / ('coco' if name == 'wholebody' else name)) for name in LAYOUTS}
 
 
@@ -264,7 +268,7 @@ BASES = dict(coco='coco_256x192', wholebody='coco-wholebody_256x192', crowdpose=
 
 
 @pytest.mark.parametrize('layout', LAYOUTS)
-def test_sound_folders_are_passed_and_others_are_not(layout, folders, tmp_path):
+def test_correct_folders_pass_and_others_do_not(layout, folders, tmp_path):
     report = Report()
     check_folder(layout, str(folders[layout]), report, decode=True, progress=False)
     assert not report, str(report)
@@ -289,7 +293,7 @@ def coco_and_aic(folders):
     return load_config(path, data_root=str(folders['coco']))
 
 
-def test_combined_sets_are_all_checked(folders, tmp_path):
+def test_all_combined_datasets_are_checked(folders, tmp_path):
     report = Report()
     check_config(coco_and_aic(folders), report, progress=False)
     assert not report, str(report)
@@ -306,7 +310,7 @@ COCO_BOXES = 'person_detection_results/COCO_val2017_detections_AP_H_56_person.js
 
 
 def config(folder, **changes):
-    """The same people repeated and combined in training, with and without a detector's boxes in tests."""
+    """The same people repeated and combined for training, with and without a detector's boxes for tests."""
     train = dict(type='mmpose_mspn.CocoDataset', data_root=f'{folder}/', data_prefix=dict(img='train2017/'),
                  ann_file='annotations/person_keypoints_train2017.json')
     val = dict(type='mmpose_mspn.CocoDataset', data_root=f'{folder}/', data_prefix=dict(img='val2017/'),
@@ -318,7 +322,7 @@ def config(folder, **changes):
         val_dataloader=dict(dataset=val), test_dataloader=dict(dataset={**val, 'bbox_file': COCO_BOXES, **changes})))
 
 
-def test_config_checks_each_of_its_files_once(folders, tmp_path):
+def test_each_file_of_a_config_is_checked_once(folders, tmp_path):
     report = Report()
     check_config(config(folders['coco']), report, progress=False)
     assert not report, str(report)
@@ -328,7 +332,7 @@ def test_config_checks_each_of_its_files_once(folders, tmp_path):
         check_config(Config(dict(train_dataloader=None)), report)
 
 
-def test_boxes_of_a_config_are_found_where_the_data_set_looks(folders):
+def test_boxes_of_a_config_are_found_where_the_dataset_looks(folders):
     """Below ``data_root``; the stock datasets take the path as it is."""
     stock = dict(type='CocoDataset', bbox_file=str(folders['coco'] / COCO_BOXES))
     report = Report()
@@ -338,7 +342,7 @@ def test_boxes_of_a_config_are_found_where_the_data_set_looks(folders):
     assert report.examples == {'missing file': [COCO_BOXES]}
 
 
-def test_data_sets_of_other_types_are_said(folders):
+def test_datasets_of_other_types_are_reported(folders):
     cfg = config(folders['coco'])
     other = dict(type='PoseTrack18Dataset', data_root='data/posetrack', ann_file='train.json')
     cfg.train_dataloader.dataset.dataset.datasets.append(other)
@@ -349,11 +353,45 @@ def test_data_sets_of_other_types_are_said(folders):
     assert 'PoseTrack18Dataset: data/posetrack/train.json' in str(report)
 
 
+METAINFO = dict(
+    dataset_name='five', keypoint_info={i: dict(name=f'point{i}', id=i, type='', swap='') for i in range(5)},
+    skeleton_info={}, joint_weights=[1.] * 5, sigmas=[.05] * 5)
+
+
+@pytest.mark.parametrize('metainfo, problems', [
+    (METAINFO, {}),
+    (None, {'wrong number of keypoints': 4}),  # COCO's 17
+    (dict(from_file='configs/_base_/datasets/coco.py'), {'wrong number of keypoints': 4}),
+    (dict(classes=('person', )), {'wrong number of keypoints': 4}),
+])
+def test_a_metainfo_of_the_config_sets_the_number_of_keypoints(metainfo, problems, tmp_path):
+    content = coco()
+    for annotation in content['annotations']:
+        del annotation['keypoints'][3 * 5:]
+    found(tmp_path, content)
+    dataset = dict(type='CocoDataset', data_root=str(tmp_path), ann_file='coco.json', metainfo=metainfo)
+    other = dict(dataset, ann_file=str(tmp_path / 'other.json'))
+    (tmp_path / 'other.json').write_text(json.dumps(content))
+    cfg = Config(dict(train_dataloader=dict(dataset=dataset), val_dataloader=dict(dataset=other)))
+    report = Report()
+    check_config(cfg, report, progress=False)
+    assert report.counts == problems
+
+
+def test_a_metainfo_of_whole_bodies_counts_all_parts(tmp_path):
+    found(tmp_path, whole_body())
+    report = Report()
+    check_config(Config(dict(train_dataloader=dict(dataset=dict(
+        type='CocoWholeBodyDataset', data_root=str(tmp_path), ann_file='coco.json',
+        metainfo=dict(from_file='configs/_base_/datasets/coco_wholebody.py'))))), report, progress=False)
+    assert not report, str(report)
+
+
 def run_tool(*arguments):
     return subprocess.run([sys.executable, TOOL, *arguments], capture_output=True, text=True, check=False)
 
 
-def test_tool_fails_on_problems_and_says_them(folders, tmp_path):
+def test_tool_fails_and_prints_the_problems(folders, tmp_path):
     config(folders['coco']).dump(tmp_path / 'config.py')
     good = run_tool(tmp_path / 'config.py')
     assert (good.returncode, good.stdout.strip()) == (0, 'no problems found'), good.stderr

@@ -7,10 +7,10 @@ from mmengine.logging import MMLogger
 
 @pytest.fixture
 def logged():
-    """What mmengine's logger says of people passed over."""
+    """The messages of mmengine's logger about people who are skipped."""
     messages = []
     handler = logging.Handler()
-    handler.addFilter(lambda record: 'passed over' in record.getMessage())
+    handler.addFilter(lambda record: 'skipped' in record.getMessage())
     handler.emit = lambda record: messages.append(record.getMessage())
     logger = MMLogger.get_current_instance()
     logger.addHandler(handler)

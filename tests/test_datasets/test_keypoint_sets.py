@@ -1,15 +1,13 @@
 """Visibility 0/1/2 of every COCO-style keypoint set, alone and combined."""
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from mmengine.config import Config
-from mmpose.registry import DATASETS, TRANSFORMS
+from mmpose.registry import DATASETS
 
-from tests.test_datasets.test_coco_dataset import write_coco
-
-WHOLE_BODY = dict(foot_kpts=6, face_kpts=68, lefthand_kpts=21, righthand_kpts=21)
+from tests.test_datasets.coco_files import write_coco
+from tests.test_datasets.keypoint_sets import keypoints, write_whole_body
 
 
 def build(kind: str, root: Path, **changes):
@@ -19,11 +17,6 @@ def build(kind: str, root: Path, **changes):
     })
 
 
-def keypoints(count: int) -> list:
-    """Visibility 0, 1, 2, 0, 1, 2, …"""
-    return [[20 + 2 * i, 10 + 3 * i, i % 3] for i in range(count)]
-
-
 @pytest.mark.parametrize('kind, count', [('CocoDataset', 17), ('AicDataset', 14), ('CrowdPoseDataset', 14)])
 def test_visibility_and_boxes_stay_as_annotated(kind, count, tmp_path):
     info = build(kind, write_coco(tmp_path, keypoints(count), bbox=(-3, 5, 90, 100)))[0]
@@ -31,20 +24,9 @@ def test_visibility_and_boxes_stay_as_annotated(kind, count, tmp_path):
     np.testing.assert_array_equal(info['bbox'], [[-3, 5, 87, 105]])
 
 
-def test_codes_of_ai_challengers_own_files_are_refused(tmp_path):
+def test_the_codes_of_ai_challengers_own_files_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r'visibility must be 0, 1 or 2, got \[3.0\]'):
         build('AicDataset', write_coco(tmp_path, [[20, 20, 3]] * 14))
-
-
-def write_whole_body(root: Path, **parts) -> Path:
-    write_coco(root)
-    content = json.loads((root / 'people.json').read_text())
-    annotation = content['annotations'][0]
-    for name, count in WHOLE_BODY.items():
-        annotation[name] = parts.get(name, np.array(keypoints(count)).ravel().tolist())
-    annotation['segmentation'] = []
-    (root / 'people.json').write_text(json.dumps(content))
-    return root
 
 
 def test_whole_body(tmp_path):
@@ -57,35 +39,13 @@ def test_whole_body(tmp_path):
     assert visible[23:29] == visible[91:97] == visible[112:118] == [0, 1, 2, 0, 1, 2]
 
 
-def test_whole_body_refuses_what_is_no_visibility(tmp_path):
+def test_whole_body_refuses_a_negative_visibility(tmp_path):
     with pytest.raises(ValueError, match='annotation 7 .*visibility must be >= 0, got -1'):
         build('CocoWholeBodyDataset', write_whole_body(tmp_path, face_kpts=[30, 30, -1] * 68))
 
 
-def convert(source_visible: list, mapping: list) -> dict:
-    count = len(source_visible)
-    transform = TRANSFORMS.build(dict(type='mmpose_mspn.KeypointConverter', num_keypoints=3, mapping=mapping))
-    return transform(dict(
-        keypoints=np.array([[[10. * i, i] for i in range(count)]]),
-        keypoints_visible=np.array([source_visible], np.float32),
-        flip_indices=list(range(count))))
-
-
-def test_converter_keeps_visibility():
-    results = convert([1, 2, 0], [(0, 2), (1, 0)])
-    assert results['keypoints_visible'].tolist() == [[2, 0, 1]]
-    assert results['keypoints'].tolist() == [[[10, 1], [0, 0], [0, 0]]]
-
-
-@pytest.mark.parametrize('pair, visible', [((2, 2), 2), ((1, 2), 1), ((0, 2), 0)])
-def test_a_pair_is_as_visible_as_its_less_visible_one(pair, visible):
-    results = convert(list(pair), [((0, 1), 1)])
-    assert results['keypoints_visible'].tolist() == [[0, visible, 0]]
-    assert results['keypoints'][0, 1].tolist() == [5, .5]
-
-
 def test_combined_sets_train_on_one_keypoint_set(tmp_path):
-    """A config's own mapping: AI Challenger's right shoulder is COCO's keypoint 6; faces are not labeled."""
+    """By a config's own mapping: AI Challenger's right shoulder is COCO's keypoint 6; faces are not labeled."""
     cfg = Config.fromfile(str(Path(__file__).parents[2] / 'configs/_base_/datasets/coco-aic_384x288.py'))
     train = cfg.train_dataloader.dataset
     folders = [write_coco(tmp_path / 'coco'), write_coco(tmp_path / 'aic', keypoints(14))]
@@ -96,7 +56,7 @@ def test_combined_sets_train_on_one_keypoint_set(tmp_path):
     coco, aic = (people.get_data_info(number) for number in range(2))
     assert coco['keypoints_visible'].shape == aic['keypoints_visible'].shape == (1, 17)
     assert coco['keypoints_visible'][0, :4].tolist() == [0, 1, 2, 2]
-    # right and left shoulder, elbow, wrist: source 0 … 5 of visibility 0, 1, 2, 0, 1, 2
+    # right and left shoulder, elbow, wrist: keypoints 0 … 5 of AI Challenger, of visibility 0, 1, 2, 0, 1, 2
     assert aic['keypoints_visible'][0, [6, 8, 10, 5, 7, 9]].tolist() == [0, 1, 2, 0, 1, 2]
     assert aic['keypoints_visible'][0, :5].tolist() == [0] * 5
     assert aic['keypoints'][0, 8].tolist() == [22, 13]

@@ -1,4 +1,4 @@
-"""MPII under the official protocol, with the stock metric."""
+"""MPII by the official protocol, with the stock metric."""
 import json
 from pathlib import Path
 
@@ -11,7 +11,6 @@ from mmpose.registry import DATASETS
 from scipy.io import savemat
 
 import mmpose_mspn  # noqa: F401  registers the parts
-from mmpose_mspn.datasets import mpii_dataset  # noqa: F401
 
 SAMPLE = Path(__file__).parents[3] / 'shared' / 'data' / 'mpii_sample'
 TEST_PIPELINE = [
@@ -31,7 +30,7 @@ def person(number, **changes):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Three people of three images, with head boxes of 30 × 40 px."""
+    """Three people in three images, with head boxes of 30 × 40 px."""
     people = [person(number) for number in range(1, 4)]
     for entry in people:
         cv2.imwrite(str(tmp_path / entry['image']), np.full((128, 200, 3), 90, np.uint8))
@@ -67,7 +66,7 @@ def test_an_unknown_center_stays_unknown(folder):
 
 
 def evaluate(people, moved_by):
-    """The stock metric for predictions that lie ``moved_by`` px right of the truth, which counts from 1."""
+    """The stock metric for predictions ``moved_by`` px to the right of the truth, which counts from 1."""
     metric = MpiiPCKAccuracy()
     for number in range(len(people)):
         sample = people[number]['data_samples']
@@ -83,7 +82,7 @@ def test_stock_metric_measures_from_the_annotated_joint(folder):
     people = build(folder, test_mode=True, headbox_file='heads.mat', pipeline=TEST_PIPELINE)
     assert people[0]['data_samples'].gt_instances.head_size.item() == pytest.approx(30)
     right = evaluate(people, 0.)
-    # A joint that nobody has labeled counts as 0 there; PCK leaves it out.
+    # A keypoint that is labeled in no person counts as 0 there; PCK ignores it.
     assert right['PCK'] == pytest.approx(100) and right['PCK@0.1'] == pytest.approx(100)
     assert evaluate(people, 14.9)['PCK'] == pytest.approx(100)
     assert evaluate(people, 15.1)['PCK'] == pytest.approx(0)
@@ -91,7 +90,7 @@ def test_stock_metric_measures_from_the_annotated_joint(folder):
     assert evaluate(people, -3.1)['PCK@0.1'] == pytest.approx(0)
 
 
-def test_test_set_without_joints_keeps_everyone(folder):
+def test_a_test_set_without_joints_keeps_all_people(folder):
     bare = [{name: person(number)[name] for name in ('image', 'center', 'scale')} for number in (1, 2, 3)]
     (folder / 'people.json').write_text(json.dumps(bare))
     people = build(folder, test_mode=True, pipeline=TEST_PIPELINE)
@@ -108,13 +107,13 @@ def test_missing_files_say_what_to_do(folder):
         build(folder, test_mode=True, headbox_file='none.mat')
 
 
-def test_head_boxes_of_other_people_are_refused(folder):
+def test_a_wrong_number_of_head_boxes_is_refused(folder):
     (folder / 'people.json').write_text(json.dumps([person(1)]))
     with pytest.raises(ValueError, match=r'shape \(2, 2, 1\), got \(2, 2, 3\)'):
         build(folder, test_mode=True, headbox_file='heads.mat')
 
 
-def test_joints_of_another_number_are_refused(folder):
+def test_a_wrong_number_of_joints_is_refused(folder):
     (folder / 'people.json').write_text(json.dumps([dict(person(1), joints=[[1, 1]] * 15)]))
     with pytest.raises(ValueError, match=r'must have 16 joints'):
         build(folder)
@@ -127,52 +126,52 @@ def test_joints_of_another_number_are_refused(folder):
     ('', 'ann_file .*people.json is empty: fetch or write it again'),
     ('[{"image": ', r'ann_file .*people.json is not JSON \(.*\): fetch or write it again'),
     ('{"images": []}', 'ann_file .*people.json must hold a list, got a dict'),
-    ('[]', 'people.json holds nobody to train on: it needs people with "image", a "center"'),
+    ('[]', 'people.json holds no person to train on: it needs people with "image", a "center"'),
     ('[7]', 'person 0 of .*people.json lacks center, image, joints, joints_vis, scale: write all'),
 ])
-def test_annotation_files_of_another_content_are_refused(content, message, folder):
+def test_annotation_files_with_other_content_are_refused(content, message, folder):
     (folder / 'people.json').write_text(content)
     with pytest.raises(ValueError, match=message):
         build(folder)
 
 
 NAN, INF = float('nan'), float('inf')
-WITHOUT_PLACE = [dict(scale=0), dict(scale=-.5), dict(scale=NAN), dict(scale=INF), dict(scale=None),
+WITHOUT_POSITION = [dict(scale=0), dict(scale=-.5), dict(scale=NAN), dict(scale=INF), dict(scale=None),
                  dict(center=[NAN, 60.]), dict(center=[100., -INF]), dict(center=[100.]), dict(center=None)]
 
 
-@pytest.mark.parametrize('changes', WITHOUT_PLACE)
-def test_people_without_a_place_are_passed_over_in_training(changes, folder, logged):
+@pytest.mark.parametrize('changes', WITHOUT_POSITION)
+def test_people_without_a_position_are_skipped_in_training(changes, folder, logged):
     (folder / 'people.json').write_text(json.dumps([person(1), {**person(2), **changes}, person(3)]))
     people = build(folder)
     assert [people[number]['id'] for number in range(len(people))] == [0, 2]
-    assert logged == [f'{folder}/people.json: 2 people; passed over: 1 without a finite center and a scale > 0']
+    assert logged == [f'{folder}/people.json: 2 people; skipped: 1 without a finite center and a scale > 0']
 
 
-@pytest.mark.parametrize('changes', WITHOUT_PLACE)
-def test_a_test_asks_for_the_place_of_everyone(changes, folder):
+@pytest.mark.parametrize('changes', WITHOUT_POSITION)
+def test_a_test_needs_the_position_of_every_person(changes, folder):
     (folder / 'people.json').write_text(json.dumps([person(1), {**person(2), **changes}]))
-    with pytest.raises(ValueError, match=r'person 1 of .*people.json has center .* and scale .*: a test must answer'):
+    with pytest.raises(ValueError, match=r'person 1 of .*people.json has center .* and scale .*: a test needs'):
         build(folder, test_mode=True)
 
 
 @pytest.mark.parametrize('joints', [[[-1, -1]] * 16, [[30, 40]] * 16])
-def test_people_without_labeled_joints_are_passed_over_in_training(joints, folder, logged):
+def test_people_without_labeled_joints_are_skipped_in_training(joints, folder, logged):
     unlabeled = {**person(1), 'joints': joints, 'joints_vis': [0] * 16}
     (folder / 'people.json').write_text(json.dumps([unlabeled, person(2)]))
     assert build(folder)[0]['id'] == 1
-    assert logged == [f'{folder}/people.json: 1 people; passed over: 1 without keypoints']
+    assert logged == [f'{folder}/people.json: 1 people; skipped: 1 without keypoints']
     assert len(build(folder, test_mode=True)) == 2
 
 
-def test_a_file_in_which_nobody_is_left_says_why(folder):
+def test_a_file_without_usable_people_says_why(folder):
     (folder / 'people.json').write_text(json.dumps([{**person(1), 'scale': 0}, {**person(2), 'joints_vis': [0] * 16}]))
-    with pytest.raises(ValueError, match='holds nobody to train on; passed over: 1 without a finite center and a scale '
+    with pytest.raises(ValueError, match='holds no person to train on; skipped: 1 without a finite center and a scale '
                                          '> 0, 1 without keypoints: it needs people'):
         build(folder)
 
 
-def test_sound_people_are_not_spoken_of(folder, logged):
+def test_valid_people_are_not_logged(folder, logged):
     assert len(build(folder)) == len(build(folder, test_mode=True, headbox_file='heads.mat')) == 3
     assert logged == []
 
@@ -183,7 +182,7 @@ def test_an_image_that_does_not_decode_is_named(folder):
         build(folder, pipeline=TEST_PIPELINE)[1]
 
 
-@pytest.mark.skipif(not SAMPLE.exists(), reason=f'{SAMPLE} is not there')
+@pytest.mark.skipif(not SAMPLE.exists(), reason=f'{SAMPLE} does not exist')
 def test_real_people_fill_the_crop():
     people = DATASETS.build(dict(
         type='mmpose_mspn.MpiiDataset', data_root=str(SAMPLE), ann_file='test_mpii.json', pipeline=[
@@ -199,5 +198,5 @@ def test_real_people_fill_the_crop():
     for number in range(len(people)):
         sample = people[number]['data_samples']
         labeled += (sample.gt_instances.keypoints_visible == 2).sum()
-        inside += (sample.gt_instance_labels.keypoint_weights == 2).sum().item()
+        inside += (sample.gt_instance_labels.keypoints_visible == 2).sum().item()
     assert inside > 0.9 * labeled > 0

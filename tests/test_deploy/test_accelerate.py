@@ -1,37 +1,15 @@
-"""Inference-ready copies predict the same."""
+"""Accelerated copies predict the same."""
 import sys
 
 import pytest
 import torch
 from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
-from mmpose.registry import MODELS
 
 from mmpose_mspn import accelerate
-from tests.building import codec, samples
+from tests.test_deploy.conftest import heatmaps
 
-MODULE = sys.modules['mmpose_mspn.deploy.accelerate']  # the package's name for it is the function
-IMAGES = torch.randn(2, 3, 64, 48, generator=torch.Generator().manual_seed(0))
-
-
-@pytest.fixture
-def model():
-    made = MODELS.build(dict(
-        type='mmpose_mspn.TopdownPoseEstimator',
-        data_preprocessor=dict(type='mmpose.PoseDataPreprocessor'),
-        backbone=dict(type='mmpose_mspn.MSPN', num_stages=2, encoder=dict(type='mmpose.ResNet', depth=50),
-                      unit_channels=16),
-        head=dict(type='mmpose_mspn.MSPNHead', num_stages=2, out_channels=17, unit_channels=16, decoder=codec()),
-        test_cfg=dict(flip_test=True, flip_mode='heatmap', output_heatmaps=True)))
-    made.train()
-    for _ in range(3):  # statistics that are not the initial ones
-        made.extract_feat(IMAGES)
-    made.eval()
-    return made
-
-
-def heatmaps(model) -> torch.Tensor:
-    with torch.no_grad():
-        return torch.stack([sample.pred_fields.heatmaps for sample in model.predict(IMAGES, samples())])
+MODULE = sys.modules['mmpose_mspn.deploy.accelerate']
+"""The package has the function under this name."""
 
 
 def test_the_same_heatmaps_without_a_norm_left(model):
@@ -63,10 +41,10 @@ def test_bf16_runs_in_bf16_and_stays_close(model, packed, monkeypatch):
     assert (found - expected).std() < 0.1 * expected.std()
 
 
-def test_a_batch_passes_in_pieces(model, monkeypatch):
+def test_a_batch_passes_in_pieces(model):
     """Room for two crops of 64 × 48 px: each sample's crop with its mirrored one."""
-    monkeypatch.setattr(MODULE, 'CACHED', 2 * 64 * 48 * 4)
     fast, expected = accelerate(model), heatmaps(model)
+    fast.pixels_per_piece = 2 * 64 * 48
     batches = []
     fast.backbone.register_forward_hook(lambda module, inputs, output: batches.append(len(inputs[0])))
     torch.testing.assert_close(heatmaps(fast), expected, rtol=0, atol=1e-4 * expected.std().item())
@@ -83,3 +61,8 @@ def test_one_pass_for_both_halves_of_the_flip_test(model):
 def test_another_type_is_refused(model):
     with pytest.raises(ValueError, match='dtype must be None, torch.bfloat16 or torch.float16, got torch.int8'):
         accelerate(model, torch.int8)
+
+
+def test_a_copy_is_not_accelerated_again(model):
+    with pytest.raises(ValueError, match='model is an accelerated copy already'):
+        accelerate(accelerate(model))

@@ -1,5 +1,6 @@
 """Packed convolutions compute what the modules computed, fused where that is the same, alone where it is not."""
 import copy
+import pickle
 
 import pytest
 import torch
@@ -34,7 +35,7 @@ def flat(features) -> list:
 
 
 def trained(cfg: dict) -> nn.Module:
-    """In eval mode, its norms' statistics not the initial ones."""
+    """The model in eval mode, after its norms' statistics have moved away from the initial ones."""
     model = MODELS.build(cfg)
     model.train()
     with torch.no_grad():
@@ -53,11 +54,14 @@ def test_every_backbone_gives_the_same_features(cfg):
     with torch.no_grad():
         for size in ((2, 3, 64, 64), (1, 3, 128, 96)):  # the second is not what the weights were laid out for
             x = torch.randn(size)
-            for found, expected in zip(flat(holder['backbone'](x)), flat(model(x))):
-                torch.testing.assert_close(found, expected, rtol=0, atol=1e-4 * expected.abs().max().item())
+            found = flat(holder['backbone'](x))
+            for one, expected in zip(found, flat(model(x))):
+                torch.testing.assert_close(one, expected, rtol=0, atol=1e-4 * expected.abs().max().item())
+        for twin in (copy.deepcopy(holder), pickle.loads(pickle.dumps(holder))):
+            assert all(torch.equal(one, other) for one, other in zip(flat(twin['backbone'](x)), found))
 
 
-def test_our_network_is_packed_whole():
+def test_every_convolution_of_our_network_is_packed():
     holder = nn.ModuleDict(dict(backbone=fuse_conv_bn(trained(BACKBONES[0]))))
     pack(holder)
     graph = holder['backbone']
@@ -67,8 +71,8 @@ def test_our_network_is_packed_whole():
     assert len(adding) == 2 * (8 + 3)
 
 
-class Odd(nn.Module):
-    """Sums that must not overwrite what is needed later, and one that broadcasts."""
+class Sums(nn.Module):
+    """Sums whose summands are needed later, and one that broadcasts."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,19 +86,19 @@ class Odd(nn.Module):
         return first, second + x, third, x + x
 
 
-def test_what_is_needed_later_stays():
-    model = Odd().eval()
-    holder = nn.ModuleDict(dict(odd=copy.deepcopy(model)))
+def test_what_is_needed_later_is_not_overwritten():
+    model = Sums().eval()
+    holder = nn.ModuleDict(dict(sums=copy.deepcopy(model)))
     pack(holder)
     x = torch.randn(2, 16, 64, 64)
     kept = x.clone()
     with torch.no_grad():
-        for found, expected in zip(holder['odd'](x), model(x)):
+        for found, expected in zip(holder['sums'](x), model(x)):
             torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
     assert torch.equal(x, kept)
 
 
-def test_code_that_depends_on_values_is_left_to_its_parts():
+def test_a_module_that_depends_on_values_stays_and_its_parts_are_packed():
     class Branches(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -110,3 +114,14 @@ def test_code_that_depends_on_values_is_left_to_its_parts():
     with torch.no_grad():
         for x in (torch.ones(1, 3, 8, 8), -torch.ones(1, 3, 8, 8)):
             torch.testing.assert_close(holder['branches'](x), model(x))
+
+
+def test_the_weights_are_packed_for_the_first_input_and_copied_in_the_plain_layout():
+    conv = nn.Conv2d(16, 32, 3, groups=2)
+    packed = PackedConv(conv, relu=False, reuse=False, dtype=None)
+    state = packed.__getstate__()
+    assert packed.packed_for is None and torch.equal(state['weight'], conv.weight)
+    packed(torch.randn(2, 16, 12, 10))
+    assert packed.packed_for == [2, 16, 12, 10] and packed.weight.is_mkldnn
+    assert torch.equal(packed.__getstate__()['weight'], conv.weight)
+    assert copy.deepcopy(packed).weight.is_mkldnn

@@ -1,9 +1,9 @@
-# COCO and AI Challenger together, for training; validation is COCO's. AI Challenger's folder aic lies beside COCO's.
+# COCO and AI Challenger combined for training; COCO for validation. AI Challenger's folder, aic, lies beside COCO's.
 _base_ = './coco_384x288.py'
 
 data_root = 'data/coco/'
 
-# AI Challenger's limbs. It has no faces, which count as not labeled; COCO has no head top and no neck.
+# AI Challenger's limbs. It has no facial keypoints, which become not labeled; COCO has no head top and no neck.
 aic_to_coco = [
     (0, 6), (1, 8), (2, 10), (3, 5), (4, 7), (5, 9), (6, 12), (7, 14), (8, 16), (9, 11), (10, 13), (11, 15)
 ]

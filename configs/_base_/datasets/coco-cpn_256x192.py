@@ -1,7 +1,7 @@
-# COCO with CPN's crops and augmentation: a box of ×1.1 × 1.15, no half bodies.
+# COCO with CPN's crops and augmentation: boxes widened by 1.1 × 1.15, no half bodies.
 _base_ = './coco_256x192.py'
 
-# Kernels and the blur before decoding are tf-cpn's.
+# The kernels and the blur before decoding are tf-cpn's.
 codec = dict(kernel_sizes=(15, 11, 9, 7), blur_kernel_size=21)
 cpn_crop = [
     dict(type='LoadImage'),

@@ -1,4 +1,4 @@
-# COCO with CPN's crops and augmentation, in larger crops.
+# COCO with CPN's crops and augmentation, at a larger input size.
 _base_ = './coco-cpn_256x192.py'
 
 codec = dict(input_size=(288, 384), heatmap_size=(72, 96))

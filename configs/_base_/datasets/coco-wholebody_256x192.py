@@ -1,4 +1,4 @@
-# COCO-WholeBody with the crops and the augmentation of mmpose's own configs; annotations beside COCO's.
+# COCO-WholeBody with the crops and the augmentation of mmpose's own configs. Its annotations lie beside COCO's.
 _base_ = './coco_256x192_mmpose.py'
 
 data_root = 'data/coco/'

@@ -1,8 +1,10 @@
-# COCO keypoints by the official protocol (docs/data.md shows the folder's layout).
+# COCO keypoints by the official protocol (docs/data.md shows the layout of the folder).
 _base_ = './topdown_loaders.py'
 
-# data_root is the one path: the synthetic people and real COCO have the same layout below it.
+# The only path to set: below it, the synthetic people and real COCO have the same layout.
 data_root = 'data/synthetic/'
+# It checks its files, and runs mmpose_mspn.LoadVisibility on every sample before the pipeline. mmpose's own CocoDataset
+# serves as well, with that step after LoadImage. Either takes another keypoint set as its metainfo.
 dataset_type = 'mmpose_mspn.CocoDataset'
 
 # (width, height)
@@ -48,7 +50,7 @@ val_dataloader = dict(
         pipeline=val_pipeline))
 test_dataloader = val_dataloader
 
-# Instance score: detector score × mean of all joints' scores, no second suppression. The annotation file
-# is the dataset's own.
+# Score of a person: detector score × mean score of all keypoints, without another suppression. The metric finds the
+# dataset's annotation file by itself.
 val_evaluator = dict(type='CocoMetric', score_mode='bbox_keypoint', keypoint_score_thr=0., nms_mode='none')
 test_evaluator = val_evaluator

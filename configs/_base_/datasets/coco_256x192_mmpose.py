@@ -1,18 +1,17 @@
-# COCO with the crops and the augmentation of mmpose's own configs. Visibility, targets and decode stay the official
-# ones.
+# COCO with the crops and the augmentation of mmpose's own configs, and the official visibility, targets and decoding.
 _base_ = './coco_256x192.py'
 
-augmentation = [
-    dict(type='LoadImage'),
-    dict(type='GetBBoxCenterScale'),
-    dict(type='RandomFlip', direction='horizontal'),
-    # It sums visibility to count joints: mmpose's limit of 9, where a visible joint is 2.
-    dict(type='RandomHalfBody', min_total_keypoints=18),
-    dict(type='mmpose_mspn.RandomBBoxTransform'),
-]
+# GetBBoxCenterScale comes first, because it must read the box as mmpose clips it.
 test_crop = [
     dict(type='LoadImage'),
     dict(type='GetBBoxCenterScale'),
+    dict(type='mmpose_mspn.LoadVisibility'),
+]
+augmentation = [
+    *test_crop,
+    dict(type='RandomFlip', direction='horizontal'),
+    dict(type='mmpose_mspn.RandomHalfBody'),
+    dict(type='mmpose_mspn.RandomBBoxTransform'),
 ]
 train_pipeline = [
     *augmentation,

@@ -1,4 +1,4 @@
-# COCO by the official protocol, in larger crops.
+# COCO by the official protocol, at a larger input size.
 _base_ = './coco_256x192.py'
 
 codec = dict(input_size=(288, 384), heatmap_size=(72, 96))

@@ -1,4 +1,4 @@
-# CrowdPose with the crops and the augmentation of mmpose's own configs; layout as mmpose's.
+# CrowdPose with the crops and the augmentation of mmpose's own configs, in mmpose's layout.
 _base_ = './coco_256x192_mmpose.py'
 
 data_root = 'data/crowdpose/'

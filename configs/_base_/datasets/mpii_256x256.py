@@ -1,4 +1,4 @@
-# MPII by the official protocol (docs/data.md shows the folder's layout).
+# MPII by the official protocol (docs/data.md shows the layout of the folder).
 _base_ = './topdown_loaders.py'
 
 data_root = 'data/mpii/'
@@ -42,5 +42,5 @@ test_dataloader = val_dataloader
 
 val_evaluator = dict(type='MpiiPCKAccuracy')
 test_evaluator = val_evaluator
-# Where the test configs find MPII's own annotations, which the submission is made from.
+# MPII's own annotation file, from which the test config makes the submission.
 release_file = data_root + 'annotations/mpii_human_pose_v1_u12_1.mat'

@@ -1,7 +1,7 @@
-# What all top-down datasets share; each adds its own dataset to the loaders.
+# Loaders that all top-down datasets share. Each config of a dataset adds the dataset to them.
 data_mode = 'topdown'  # read by MMPoseInferencer
 
-# The annotation itself is of no use to the loss and heavy between processes.
+# Not the annotation itself: the loss does not need it, and it is slow to send between processes.
 train_meta = ('id', 'img_id', 'img_path', 'input_size', 'input_center', 'input_scale', 'flip_indices')
 
 train_dataloader = dict(

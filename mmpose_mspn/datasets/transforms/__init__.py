@@ -1,6 +1,10 @@
-"""The official protocol's steps of a pipeline, and faster forms of mmpose's."""
+"""Pipeline steps: visibility 0/1/2, the official protocol's augmentation, and mmpose's steps adapted to both."""
 from .bbox_transforms import RandomBBoxTransform, RandomScaleRotation, WidenBBox
-from .half_body import HalfBody
+from .half_body import HalfBody, RandomHalfBody
 from .keypoint_converter import KeypointConverter
+from .load_visibility import LoadVisibility
 
-__all__ = ['HalfBody', 'KeypointConverter', 'RandomBBoxTransform', 'RandomScaleRotation', 'WidenBBox']
+__all__ = [
+    'HalfBody', 'KeypointConverter', 'LoadVisibility', 'RandomBBoxTransform', 'RandomHalfBody', 'RandomScaleRotation',
+    'WidenBBox'
+]

@@ -1,51 +1,54 @@
-"""The official protocol's augmentation as pipeline steps (PROTOCOL, "Training protocol" and "Test protocol"), and a
-faster form of mmpose's.
+"""Person box to crop, as pipeline steps: the official protocol's (docs/protocol.md, "Training protocol" and "Test
+protocol"), and a faster form of mmpose's.
 
-``TopdownAffine`` of mmpose restores the input's aspect ratio by growing the short side. Growing commutes with the
-uniform scaling in between, so no step here does it.
+No step here restores the input's aspect ratio: mmpose's ``TopdownAffine`` does, by growing the short side. That gives
+the same crop as growing it before the random scaling, which is uniform.
 """
 from typing import Dict, Sequence, Tuple
 
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
-from mmpose.datasets.transforms import RandomBBoxTransform as MMPoseRandomBBoxTransform
+from mmpose.datasets.transforms import RandomBBoxTransform as MmposeRandomBBoxTransform
 from scipy.special import ndtr, ndtri
 
 from mmpose_mspn.registry import TRANSFORMS
 
 
 def check_probability(name: str, prob: float) -> None:
+    """Raise ValueError unless ``prob`` is 0 ... 1."""
     if not 0 <= prob <= 1:
         raise ValueError(f'{name} must be 0 ... 1, got {prob}')
 
 
-def check_widths(name: str, widths: Sequence[float]) -> None:
-    if len(widths) != 2 or min(widths) < 0:
-        raise ValueError(f'{name} must be two numbers >= 0 (width, height), got {widths}')
+def check_shares(name: str, shares: Sequence[float]) -> None:
+    """Raise ValueError unless ``shares`` are two numbers >= 0, of width and height."""
+    if len(shares) != 2 or min(shares) < 0:
+        raise ValueError(f'{name} must be two numbers >= 0 (width, height), got {shares}')
 
 
 def widened(size: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """(width, height) plus these shares of each."""
     return size * (1 + shares)
 
 
 @TRANSFORMS.register_module()
 class WidenBBox(BaseTransform):
-    """Person box to center and size, widened.
+    """Compute the center and the size of the person box, widened.
 
-    Width and height become ×(1 + fixed) × (1 + random · u), u ~ U(0, 1) drawn for each. COCO trains with
-    ``fixed=(.05, .05), random=(.6, .8)`` and tests with ``fixed=(.09, .135)``.
+    Width and height are multiplied by (1 + fixed) and by (1 + random · u), with u ~ U(0, 1) drawn for each. COCO trains
+    with ``fixed=(.05, .05), random=(.6, .8)`` and tests with ``fixed=(.09, .135)``.
 
-    Required keys: ``bbox`` (N, 4) xyxy. Added: ``bbox_center`` (N, 2), ``bbox_scale`` (N, 2), both image px.
+    Required keys: ``bbox`` (N, 4) xyxy. Added: ``bbox_center`` (N, 2), ``bbox_scale`` (N, 2). All are in image px.
 
     Args:
-        fixed: Share of (width, height) always added, >= 0.
-        random: Upper end of the share drawn on top, >= 0.
+        fixed: Shares of (width, height) that are always added, >= 0.
+        random: Upper bounds of the shares of (width, height) added at random, >= 0.
     """
 
     def __init__(self, fixed: Tuple[float, float], random: Tuple[float, float] = (0., 0.)) -> None:
-        check_widths('fixed', fixed)
-        check_widths('random', random)
+        check_shares('fixed', fixed)
+        check_shares('random', random)
         self.fixed = np.array(fixed, np.float32)
         self.random = np.array(random, np.float32)
 
@@ -65,15 +68,15 @@ class WidenBBox(BaseTransform):
 
 @TRANSFORMS.register_module()
 class RandomScaleRotation(BaseTransform):
-    """Scale the box and rotate it.
+    """Scale and rotate the box at random.
 
-    Required key: ``bbox_scale`` (N, 2). Modified: ``bbox_scale``. Added: ``bbox_rotation`` (N,) in degrees.
+    Required key: ``bbox_scale`` (N, 2) image px. Modified: ``bbox_scale``. Added: ``bbox_rotation`` (N,) in degrees.
 
     Args:
-        shrink: Factor always applied, > 0 (COCO 0.8, MPII 1).
-        scale: (low, high) of the uniform factor on top, > 0.
-        rotation: Largest angle in degrees, >= 0, drawn from U(-rotation, rotation) (COCO 45, MPII 60).
-        rotation_prob: 0 ... 1.
+        shrink: Factor that is always applied, > 0 (COCO 0.8, MPII 1).
+        scale: (low, high), > 0: the range of a further factor, drawn uniformly.
+        rotation: Largest angle in degrees, >= 0; angles are drawn from U(-rotation, rotation) (COCO 45, MPII 60).
+        rotation_prob: Probability of a rotation, 0 ... 1.
     """
 
     def __init__(self,
@@ -105,11 +108,11 @@ class RandomScaleRotation(BaseTransform):
 
 
 @TRANSFORMS.register_module()
-class RandomBBoxTransform(MMPoseRandomBBoxTransform):
-    """mmpose's step of this name, with the same draws to rounding.
+class RandomBBoxTransform(MmposeRandomBBoxTransform):
+    """mmpose's step of this name, with the same random draws up to rounding, and faster.
 
-    ``scipy.stats`` takes a fifth of the time that a worker needs for a person to draw from the truncated normal
-    distribution. Its inverse alone takes none worth mentioning.
+    ``scipy.stats`` spends a fifth of a data worker's time on drawing from the truncated normal distribution. Here the
+    inverse of its distribution function is applied to the same uniform draws, in negligible time.
     """
 
     @staticmethod

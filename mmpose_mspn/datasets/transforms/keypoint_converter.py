@@ -1,4 +1,4 @@
-"""From one dataset's keypoints to another's, visibility kept."""
+"""Conversion of one dataset's keypoints to another's, with visibility 0/1/2."""
 import numpy as np
 from mmpose.datasets.transforms import KeypointConverter as MmposeKeypointConverter
 
@@ -7,17 +7,18 @@ from mmpose_mspn.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class KeypointConverter(MmposeKeypointConverter):
-    """mmpose's ``KeypointConverter``, whose visibility goes on as (N, K) in 0/1/2.
+    """mmpose's ``KeypointConverter``, with the visibility of the result as (N, K) in 0/1/2.
 
-    The stock one stacks weights behind it, which the official steps that follow do not read, and multiplies the
-    visibilities of a pair, which makes 4 of 2 and 2; here the less visible one counts. A keypoint that the source does
-    not have is not labeled: 0.
+    The stock one appends weights to the visibility, which the official steps that follow do not read. It also
+    multiplies the visibilities of a pair, so that 2 and 2 give 4; here a pair is as visible as its less visible
+    keypoint. A keypoint that the source does not have is not labeled (0).
 
     Required and modified keys: ``keypoints`` (N, K', 2) to (N, K, 2), ``keypoints_visible`` (N, K') to (N, K).
 
     Args:
-        num_keypoints: K.
-        mapping: Pairs (source index, target index); the source may be a pair, whose middle counts.
+        num_keypoints: K, the number of keypoints after the conversion.
+        mapping: Pairs (source index, target index). The source may itself be a pair of indices: the target is the point
+            halfway between them.
     """
 
     def transform(self, results: dict) -> dict:

@@ -1,4 +1,4 @@
-"""Hooks of a run: checkpoints, resuming, non-finite losses, memory, accelerated tests."""
+"""Hooks: checkpoints, exact resuming, non-finite losses, memory layout and freed memory, accelerated tests."""
 from .accelerated_test_hook import AcceleratedTestHook
 from .atomic_checkpoint_hook import AtomicCheckpointHook
 from .channels_last_hook import ChannelsLastHook

@@ -1,8 +1,7 @@
-"""Checkpoints that a crash cannot harm."""
+"""Checkpoints that survive a crash at any moment."""
 import os.path as osp
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator, List, Union
+from typing import Dict, List, Optional, Union
 
 from mmengine.dist import is_main_process
 from mmengine.fileio import LocalBackend, register_backend
@@ -14,11 +13,12 @@ from mmpose_mspn.utils.files import write_atomically
 
 BACKEND = 'mmpose_mspn_atomic'
 KEPT = 'keep_ckpt_ids'
+"""mmengine's name, in the message hub, for the steps whose checkpoints are kept."""
 
 
 @register_backend(BACKEND, force=True)
 class AtomicBackend(LocalBackend):
-    """mmengine's access to local files; a file it writes is the old one or the new one, never a part."""
+    """mmengine's access to local files, which writes each file whole: a crash leaves the old file or the new one."""
 
     def put(self, obj: bytes, filepath: Union[str, Path]) -> None:
         write_atomically(filepath, obj)
@@ -26,17 +26,19 @@ class AtomicBackend(LocalBackend):
 
 @HOOKS.register_module()
 class AtomicCheckpointHook(CheckpointHook):
-    """mmengine's hook, in an order that leaves a whole checkpoint to resume from whenever the process dies.
+    """mmengine's hook with its steps reordered, so that there is a whole checkpoint to resume from at any moment.
 
     mmengine writes a checkpoint in place, empties ``last_checkpoint`` before it fills it, and removes the oldest
-    checkpoint, or the best one, before the new one is there. Here a checkpoint is written whole under another name,
-    synced to the disk and renamed; then ``last_checkpoint`` names it, in the same way; then what is outdated goes.
+    checkpoint, or the previous best one, before it has written the new one. Here a checkpoint is written under another
+    name, synced to the disk and renamed; then ``last_checkpoint`` is replaced in the same way; then outdated
+    checkpoints are removed.
 
     Args:
-        kwargs: As for mmengine's hook. ``backend_args`` of another store than the local disk are used as they are.
+        kwargs: The arguments of mmengine's hook. ``backend_args`` that name a store other than the local disk are
+            passed on unchanged.
 
     Raises:
-        ValueError: ``file_client_args``, mmengine's deprecated way to name a store.
+        ValueError: ``file_client_args`` is given, mmengine's deprecated way to name a store.
     """
 
     def __init__(self, **kwargs) -> None:
@@ -67,30 +69,44 @@ class AtomicCheckpointHook(CheckpointHook):
                 self._remove(self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(old)))
 
     def _keep(self, runner: Runner, step: int) -> List[int]:
-        """Note in the message hub, and so in the checkpoint, which steps are kept; those to remove."""
+        """Write the kept steps to the message hub, and so to the checkpoint; return the steps to remove."""
         if self.max_keep_ckpts <= 0:
             return []
         kept = [old for old in runner.message_hub.runtime_info.get(KEPT, []) if old != step] + [step]
         runner.message_hub.update_info(KEPT, kept[-self.max_keep_ckpts:])
         return kept[:-self.max_keep_ckpts]
 
+    def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
+        """Save the best checkpoint, then remove the previous best one.
+
+        mmengine's method removes the previous best checkpoint first, if it knows one. It is called without one.
+        """
+        if not self.save_best:
+            return
+        previous = self._best_paths()
+        self._set_best_paths(dict.fromkeys(previous))
+        super()._save_best_checkpoint(runner, metrics)
+        new = self._best_paths()
+        self._set_best_paths({metric: new[metric] or previous[metric] for metric in previous})
+        for metric, path in previous.items():
+            if path and new[metric] not in (None, path) and is_main_process():
+                self._remove(path)
+                runner.logger.info(f'The previous best checkpoint {path} is removed')
+
+    def _best_paths(self) -> Dict[str, Optional[str]]:
+        """The best checkpoint of each metric of ``save_best``; ``None`` where none is saved yet."""
+        if len(self.key_indicators) == 1:
+            return {'': self.best_ckpt_path}
+        return dict(self.best_ckpt_path_dict)
+
+    def _set_best_paths(self, paths: Dict[str, Optional[str]]) -> None:
+        if len(self.key_indicators) == 1:
+            self.best_ckpt_path = paths['']
+        else:
+            self.best_ckpt_path_dict = dict(paths)
+
     def _remove(self, path: str) -> None:
         if self.file_backend.isfile(path):
             self.file_backend.remove(path)
-
-    def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
-        with self._removing_last() as outdated:
-            super()._save_best_checkpoint(runner, metrics)
-        if is_main_process():
-            for path in outdated:
-                self._remove(path)
-
-    @contextmanager
-    def _removing_last(self) -> Iterator[List[str]]:
-        """Collect what mmengine's hook removes meanwhile."""
-        outdated = []
-        self.file_backend.remove = outdated.append
-        try:
-            yield outdated
-        finally:
-            del self.file_backend.remove
+        elif self.file_backend.isdir(path):
+            self.file_backend.rmtree(path)

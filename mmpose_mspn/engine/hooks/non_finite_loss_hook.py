@@ -1,38 +1,50 @@
-"""A loss that is no number ends the run, or its step, before it reaches the weights."""
-from typing import List, Optional, Tuple
+"""Training ends, or leaves out a step, when the loss is NaN or infinite."""
+import logging
+from typing import List, NamedTuple, Optional, Tuple
 
 import torch
-from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
+from mmengine.logging import print_log
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 from torch import Tensor
 
+from mmpose_mspn.engine.optim_wrappers import GuardedOptimWrapper
 from mmpose_mspn.registry import HOOKS
 
 COUNT = 'train/skipped_steps'
 
 
 class NonFiniteLossError(RuntimeError):
-    """The training loss turned NaN or infinite."""
+    """The training loss is NaN or infinite."""
+
+
+class _Iteration(NamedTuple):
+    """What a message says about the current iteration, and what its forward pass may have spoiled."""
+    number: int
+    batch: object
+    last_checkpoint: str
+    learning_rates: List[float]
+    statistics: List[Tensor]
+    values_before: Optional[Tensor]
 
 
 @HOOKS.register_module()
 class NonFiniteLossHook(Hook):
-    """Looks at each loss between its backward pass and the optimizer's step, for any optimizer wrapper.
+    """Keeps losses that are NaN or infinite in any process from the weights, and so from the checkpoints.
 
-    The weights, and so the checkpoints, never see a loss that is NaN or infinite in any process. The answer of the
-    device is asked for before the backward pass and read behind it, which hides the wait.
+    During training, a :class:`mmpose_mspn.engine.GuardedOptimWrapper` takes the place of the run's optimizer wrapper,
+    whatever its class, and calls this hook between the backward pass of such a loss and the optimizer's step.
 
     Args:
-        action: ``'stop'``: the run ends with the iteration, the learning rate and the samples. ``'skip'``: they are
-            logged, the step (with accumulation: the whole of it) is left out, the norms' statistics are put back and
-            ``skipped_steps`` in the log counts it.
-        patience: With ``'skip'``, the run ends at so many skipped iterations in a row, >= 1.
+        action: ``'stop'``: the run ends with an error that names the iteration, the learning rate and the samples.
+            ``'skip'``: a warning names them, the step is left out (with gradient accumulation: the whole step), the
+            normalization statistics are restored, and ``skipped_steps`` in the log counts the iteration.
+        patience: With ``'skip'``, the run ends after this many skipped iterations in a row, >= 1.
 
     Raises:
-        ValueError: A bad argument, or the run has several optimizers.
-        NonFiniteLossError: See ``action``.
+        ValueError: An argument is out of its range, or the run has several optimizers.
+        NonFiniteLossError: See ``action`` and ``patience``.
     """
 
     priority = 'NORMAL'
@@ -43,99 +55,74 @@ class NonFiniteLossHook(Hook):
         if patience < 1:
             raise ValueError(f'patience must be >= 1, got {patience}')
         self.action, self.patience = action, patience
-        self._skipped = self._in_a_row = 0
-        self._spoiled = False
-        self._batch: object = None
-        self._statistics: Optional[Tensor] = None
+        self._skipped = 0
+        self._iteration: Optional[_Iteration] = None
 
     def before_train(self, runner: Runner) -> None:
-        wrapper = runner.optim_wrapper
-        if isinstance(wrapper, OptimWrapperDict):
-            raise ValueError(f'NonFiniteLossHook needs one optim_wrapper, got {type(wrapper).__name__}')
-        if COUNT in runner.message_hub.log_scalars:  # resumed
+        if isinstance(runner.optim_wrapper, OptimWrapperDict):
+            raise ValueError(f'NonFiniteLossHook needs one optim_wrapper, got {type(runner.optim_wrapper).__name__}')
+        if COUNT in runner.message_hub.log_scalars:  # of a resumed run
             self._skipped = int(runner.message_hub.get_scalar(COUNT).current())
-        backward, step = wrapper.backward, wrapper.step
-
-        def checked_backward(loss: Tensor, **kwargs) -> None:
-            finite = _Answer(all_finite(loss))
-            backward(loss, **kwargs)
-            self._in_a_row = 0 if finite.read() else self._in_a_row + 1
-            if self._in_a_row:
-                self._refuse(runner, loss)
-
-        def checked_step(**kwargs) -> None:
-            spoiled, self._spoiled = self._spoiled, False
-            if not spoiled:
-                step(**kwargs)
-
-        wrapper.backward, wrapper.step = checked_backward, checked_step
+        self._unguard(runner)  # after an error the last training left its guard
+        runner.optim_wrapper = GuardedOptimWrapper(runner.optim_wrapper, self.on_non_finite)
 
     def after_train(self, runner: Runner) -> None:
-        del runner.optim_wrapper.backward, runner.optim_wrapper.step
+        self._unguard(runner)
+
+    @staticmethod
+    def _unguard(runner: Runner) -> None:
+        if isinstance(runner.optim_wrapper, GuardedOptimWrapper):
+            runner.optim_wrapper = runner.optim_wrapper.wrapped
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: object = None) -> None:
-        self._batch = data_batch
-        if self.action == 'skip':
-            self._statistics = torch.cat([buffer.flatten() for buffer in _statistics(runner)] or [torch.empty(0)])
+        statistics = _statistics(runner) if self.action == 'skip' else []
+        self._iteration = _Iteration(
+            number=runner.iter + 1,
+            batch=data_batch,
+            last_checkpoint=runner.message_hub.runtime_info.get('last_ckpt', 'none yet'),
+            learning_rates=[rate[0] for name, rate in runner.optim_wrapper.get_lr().items() if name.endswith('lr')],
+            statistics=statistics,
+            values_before=torch.cat([buffer.flatten() for buffer in statistics]) if statistics else None)
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: object = None,
                          outputs: Optional[dict] = None) -> None:
-        self._batch = None
+        self._iteration = None  # lets go of the batch
         if self.action == 'skip':
             runner.message_hub.update_scalar(COUNT, self._skipped)
 
-    def _refuse(self, runner: Runner, loss: Tensor) -> None:
-        rates = ', '.join(f'{rate[0]:g}' for name, rate in runner.optim_wrapper.get_lr().items() if name.endswith('lr'))
-        own = 'not finite in another process'
-        if not torch.isfinite(loss).all():
-            own = f'{loss.item()} of the samples {_names(self._batch)}'
-        what = f'iteration {runner.iter + 1}: the loss is {own}; learning rate {rates}'
-        if self.action == 'skip':
-            self._put_back(runner)
-        if self.action == 'stop' or self._in_a_row >= self.patience:
-            last = runner.message_hub.runtime_info.get('last_ckpt', 'none yet')
-            often = f', {self._in_a_row} times in a row' if self._in_a_row > 1 else ''
-            raise NonFiniteLossError(f'{what}{often}. The weights were not changed by it. Look at these samples, or '
-                                     f'lower the learning rate, and resume; last checkpoint: {last}')
-        self._spoiled = True
-        self._skipped += 1
-        runner.logger.warning(f'{what}. Skipped, {self._skipped} so far')
+    def on_non_finite(self, loss: Tensor, in_a_row: int) -> None:
+        """Raise or skip, as ``action`` and ``patience`` say. The guard calls it.
 
-    def _put_back(self, runner: Runner) -> None:
+        Args:
+            loss: This process's loss, which may be finite if another process's is not.
+            in_a_row: Number of iterations in a row with such a loss, this one included.
+        """
+        what = self._describe(loss)
+        self._restore_statistics()
+        if self.action == 'stop' or in_a_row >= self.patience:
+            often = f', {in_a_row} times in a row' if in_a_row > 1 else ''
+            raise NonFiniteLossError(f'{what}{often}. The weights were not changed by it. Look at these samples, or '
+                                     'lower the learning rate, and resume; last checkpoint: '
+                                     f'{self._iteration.last_checkpoint}')
+        self._skipped += 1
+        print_log(f'{what}. Skipped, {self._skipped} so far', 'current', logging.WARNING)
+
+    def _describe(self, loss: Tensor) -> str:
+        value = 'not finite in another process'
+        if not torch.isfinite(loss).all():
+            value = f'{loss.item()} of the samples {_names(self._iteration.batch)}'
+        rates = ', '.join(f'{rate:g}' for rate in self._iteration.learning_rates)
+        return f'iteration {self._iteration.number}: the loss is {value}; learning rate {rates}'
+
+    def _restore_statistics(self) -> None:
         start = 0
-        for buffer in _statistics(runner):
-            buffer.copy_(self._statistics[start:start + buffer.numel()].view_as(buffer))
+        for buffer in self._iteration.statistics:
+            buffer.copy_(self._iteration.values_before[start:start + buffer.numel()].view_as(buffer))
             start += buffer.numel()
 
 
-class _Answer:
-    """A yes or no that a device computes, fetched while it goes on."""
-
-    def __init__(self, flag: Tensor) -> None:
-        self._ready = None
-        if flag.is_cuda:
-            self._flag = torch.empty(flag.shape, dtype=flag.dtype, pin_memory=True)
-            self._flag.copy_(flag, non_blocking=True)
-            self._ready = torch.cuda.Event()
-            self._ready.record()
-        else:
-            self._flag = flag
-
-    def read(self) -> bool:
-        if self._ready is not None:
-            self._ready.synchronize()
-        return bool(self._flag)
-
-
-def all_finite(loss: Tensor) -> Tensor:
-    """Whether the losses of all processes are finite, 1 or 0, on the device."""
-    finite = torch.isfinite(loss.detach()).all().int()
-    all_reduce(finite, 'min')
-    return finite
-
-
 def _statistics(runner: Runner) -> List[Tensor]:
-    """Buffers that a forward pass may spoil; counters are none."""
+    """The buffers that a forward pass may fill with NaN; integer counters are not among them."""
     return [buffer for buffer in runner.model.buffers() if buffer.dtype == torch.float32]
 
 

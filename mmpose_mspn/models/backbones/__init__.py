@@ -1,4 +1,4 @@
-"""MSPN, and what its single-stage modules can be made of."""
+"""MSPN's backbone, and encoders and convolutions for its stages."""
 from .attention_resnet import AttentionResNet
 from .ghost_conv import GhostConv
 from .mspn import MSPN

@@ -1,4 +1,4 @@
-"""A ResNet whose bottlenecks end in lightpose's residual attention (PROTOCOL, "lightpose")."""
+"""A ResNet whose bottlenecks end in lightpose's residual attention (docs/protocol.md, "lightpose")."""
 import torch
 from mmpose.models.backbones.resnet import Bottleneck, ResNet
 from torch import Tensor, nn
@@ -8,14 +8,14 @@ from mmpose_mspn.registry import MODELS
 
 CHANNEL_KERNEL = 3
 SPATIAL_KERNEL = 7
-"""Sizes of the two attentions' convolutions."""
+"""Kernel sizes of the convolutions of the channel attention and of the spatial attention."""
 
 
 class ResidualAttention(nn.Module):
-    """x + x · channel(x) · spatial(x · channel(x)), weights in 0 … 1.
+    """x + x · channel(x) · spatial(x · channel(x)), where both attentions lie between 0 and 1.
 
-    Channel: the sigmoid of one 1-D convolution over the channels' averages and one, with the same weights, over their
-    maxima, summed. Spatial: the sigmoid of a 7×7 convolution over the maximum and the mean of the weighted channels.
+    Channel attention: the sigmoid of a 1-D convolution over the channels' averages plus the same convolution over their
+    maxima. Spatial attention: the sigmoid of a 7×7 convolution over the maximum and the mean of the weighted channels.
     """
 
     def __init__(self) -> None:
@@ -24,8 +24,8 @@ class ResidualAttention(nn.Module):
         self.spatial = nn.Conv2d(2, 1, SPATIAL_KERNEL, padding=SPATIAL_KERNEL // 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to the same shape."""
-        # The convolution is linear and has no bias: of the sum, it is the sum of both.
+        """Features (B, C, H, W) to features of the same shape."""
+        # The convolution is linear and has no bias, so that of the sum is the sum of both.
         pooled = x.mean((2, 3)) + x.amax((2, 3))
         weighted = x * self.channel(pooled[:, None]).sigmoid()[:, 0, :, None, None]
         over_channels = torch.cat([weighted.amax(1, keepdim=True), weighted.mean(1, keepdim=True)], 1)
@@ -40,7 +40,7 @@ class AttentionBottleneck(Bottleneck):
         self.attention = ResidualAttention()
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to (B, out_channels, H / stride, W / stride)."""
+        """Features (B, C, H, W) to features (B, out_channels, H / stride, W / stride)."""
         if self.with_cp and x.requires_grad:
             return self.relu(checkpoint(self._sum, x, use_reentrant=False))
         return self.relu(self._sum(x))
@@ -57,11 +57,11 @@ class AttentionResNet(ResNet):
     """ResNet with :class:`ResidualAttention` in every bottleneck: ``encoder=dict(type='mmpose_mspn.AttentionResNet')``.
 
     Args:
-        depth: 50, 101 or 152; the smaller ones have no bottlenecks.
-        kwargs: As mmpose's ``ResNet``.
+        depth: 50, 101 or 152; smaller ResNets have no bottlenecks.
+        kwargs: Other arguments of mmpose's ``ResNet``.
 
     Raises:
-        ValueError: ``depth`` is another.
+        ValueError: ``depth`` is another number.
     """
 
     arch_settings = {

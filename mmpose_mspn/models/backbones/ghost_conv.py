@@ -11,26 +11,27 @@ from mmpose_mspn.registry import MODELS
 Size = Union[int, Tuple[int, int]]
 
 CHEAP_KERNEL = 3
-"""Size of the depthwise convolution."""
+"""Kernel size of the depthwise convolution."""
 
 
 @MODELS.register_module()
 class GhostConv(nn.Module):
-    """Stands in for a convolution of any kernel: ``conv_cfg=dict(type='mmpose_mspn.GhostConv')``.
+    """Takes the place of a convolution of any kernel size: ``conv_cfg=dict(type='mmpose_mspn.GhostConv')``.
 
-    Half of the channels, rounded up, come from a 1×1 convolution with the stride of the replaced one, whatever its
-    kernel was; the others from a 3×3 depthwise convolution of those. A norm follows each (PROTOCOL, "lightpose").
+    Half of the channels, rounded up, come from a 1×1 convolution with the stride of the replaced convolution, whatever
+    its kernel was. The others come from a 3×3 depthwise convolution of those. Each convolution is followed by a norm
+    (docs/protocol.md, "lightpose").
 
     Args:
         in_channels: Channels of the input, >= 1.
         out_channels: Channels of the output, >= 2.
-        kernel_size: The replaced convolution's, odd; it decides only what ``padding`` must be.
-        stride: Of the 1×1 convolution.
-        padding: The replaced convolution's, ``dilation · (kernel_size - 1) / 2``, with which the output has the same
-            size as the replaced one's.
-        dilation: Of the depthwise convolution.
-        groups: Of the 1×1 convolution; must divide ``in_channels`` and the half of ``out_channels``.
-        bias: Makes no difference, since a norm with its own shift follows each convolution.
+        kernel_size: Kernel size of the replaced convolution, odd; only the check of ``padding`` uses it.
+        stride: Stride of the 1×1 convolution.
+        padding: Padding of the replaced convolution. It must be ``dilation · (kernel_size - 1) / 2``, with which the
+            replaced convolution has the same output size.
+        dilation: Dilation of the depthwise convolution.
+        groups: Groups of the 1×1 convolution; must divide ``in_channels`` and half of ``out_channels``.
+        bias: Not used, since a norm with its own shift follows each convolution.
         norm_cfg: The norms; BN by default.
 
     Raises:
@@ -51,14 +52,14 @@ class GhostConv(nn.Module):
                  bias: bool = True,
                  norm_cfg: Optional[dict] = None) -> None:
         super().__init__()
-        # mmcv's ConvModule reads these, as it would from a plain convolution.
+        # mmcv's ConvModule reads these attributes of every convolution.
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
         self.kernel_size, self.stride = _pair(kernel_size), _pair(stride)
         self.padding, self.dilation = _pair(padding), _pair(dilation)
         if in_channels < 1:
             raise ValueError(f'in_channels must be >= 1, got {in_channels}')
         if out_channels < 2:
-            raise ValueError(f'out_channels must be >= 2, one for either half, got {out_channels}')
+            raise ValueError(f'out_channels must be >= 2, one for each half, got {out_channels}')
         self._check_padding()
         primary = (out_channels + 1) // 2
         if groups < 1 or in_channels % groups or primary % groups:
@@ -77,7 +78,7 @@ class GhostConv(nn.Module):
             **args)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to (B, out_channels, ⌈H / stride⌉, ⌈W / stride⌉)."""
+        """Features (B, in_channels, H, W) to features (B, out_channels, ⌈H / stride⌉, ⌈W / stride⌉)."""
         primary = self.primary(x)
         return torch.cat([primary, self.cheap(primary[:, :self.cheap_channels])], 1)
 
@@ -86,6 +87,6 @@ class GhostConv(nn.Module):
             if kernel < 1 or kernel % 2 == 0:
                 raise ValueError(f'kernel_size must be odd and >= 1, got {self.kernel_size}')
             if padding != dilation * (kernel // 2):
-                raise ValueError('padding must be dilation * (kernel_size - 1) / 2, for the 1×1 convolution keeps the '
-                                 f'borders, got padding={self.padding} with kernel_size={self.kernel_size} and '
+                raise ValueError('padding must be dilation * (kernel_size - 1) / 2, because the 1×1 convolution keeps '
+                                 f'the borders, got padding={self.padding} with kernel_size={self.kernel_size} and '
                                  f'dilation={self.dilation}')

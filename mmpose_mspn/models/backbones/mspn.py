@@ -1,48 +1,54 @@
 """MSPN's backbone: "Rethinking on Multi-Stage Networks for Human Pose Estimation", Li et al., 2019, section 3.
 
-One stem, then S stages. A stage is the residual layers of any mmpose backbone on the way down and U units on the
-way up; every stage but the last hands its features of each resolution to the next (cross-stage aggregation).
+One stem, then S stages. A stage runs the layers of an encoder (``encoder.py``) on the way down and U units on the way
+up. Every stage but the last passes its features of each resolution to the next stage (cross-stage aggregation).
 """
-from typing import List, Optional, Tuple, Union
+from typing import List, Optional, Sequence, Tuple, Union
 
 import torch
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
 from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
 from mmpose.models.backbones.base_backbone import BaseBackbone
-from mmpose.registry import MODELS as MMPOSE_MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmpose_mspn.checkpoints.imagenet import load_imagenet
+from mmpose_mspn.models.backbones.encoder import build_encoder, split_encoder
 from mmpose_mspn.models.utils.recompute import recompute
 from mmpose_mspn.models.utils.resize import resize
 from mmpose_mspn.registry import MODELS
 
-NOT_OF_THE_ENCODER = {'frozen_stages', 'norm_eval', 'out_indices', 'init_cfg', 'with_cp', 'zero_init_residual'}
-"""Arguments that act on a whole backbone, of which the stages keep the layers only."""
+NOT_FOR_ENCODER = {'frozen_stages', 'norm_eval', 'out_indices', 'init_cfg', 'with_cp', 'zero_init_residual'}
+"""Arguments that act on a whole backbone. Stages use only its layers, so these would have no effect."""
 
 
 class UpUnit(BaseModule):
-    """A unit on the way up: the encoder's feature plus the coarser unit's, and what the next stage gets of both.
+    """A unit on the way up: the sum of the encoder's feature and the coarser unit's.
 
     Args:
         in_channels: Channels of the encoder's feature.
         channels: Channels of the unit.
-        coarsest: No coarser unit to add.
-        gives_skips: The next stage's encoder adds this unit's features.
-        conv_args: ``conv_cfg`` and ``norm_cfg`` of every conv.
+        is_coarsest: Whether this is the first unit of the stage, which has no coarser unit to add.
+        feeds_next_encoder: Whether the next stage's encoder adds features of this unit.
+        conv_args: ``conv_cfg`` and ``norm_cfg`` of every convolution.
     """
 
-    def __init__(self, in_channels: int, channels: int, coarsest: bool, gives_skips: bool, conv_args: dict) -> None:
+    def __init__(self, in_channels: int, channels: int, is_coarsest: bool, feeds_next_encoder: bool,
+                 conv_args: dict) -> None:
         super().__init__()
         self.lateral = ConvModule(in_channels, channels, 1, act_cfg=None, **conv_args)
-        self.up = None if coarsest else ConvModule(channels, channels, 1, act_cfg=None, **conv_args)
-        self.skip_encoder = ConvModule(in_channels, in_channels, 1, **conv_args) if gives_skips else None
-        self.skip_decoder = ConvModule(channels, in_channels, 1, **conv_args) if gives_skips else None
+        self.up = None if is_coarsest else ConvModule(channels, channels, 1, act_cfg=None, **conv_args)
+        self.skip_encoder = ConvModule(in_channels, in_channels, 1, **conv_args) if feeds_next_encoder else None
+        self.skip_decoder = ConvModule(channels, in_channels, 1, **conv_args) if feeds_next_encoder else None
 
     def forward(self, encoded: Tensor, coarser: Optional[Tensor]) -> Tuple[Tensor, Optional[Tensor]]:
-        """The unit's feature and the sum that the next stage's encoder adds, or ``None``."""
+        """The unit's feature (B, channels, H', W') and what the next stage's encoder adds (B, in_channels, H', W').
+
+        Args:
+            encoded: The encoder's feature (B, in_channels, H', W').
+            coarser: The coarser unit's feature, of any resolution; ``None`` for the coarsest unit.
+        """
         out = self.lateral(encoded)
         if self.up is not None:
             out = out + self._from_coarser(coarser, encoded.shape[2:])
@@ -52,12 +58,12 @@ class UpUnit(BaseModule):
         return out, self.skip_encoder(encoded) + self.skip_decoder(out)
 
     def _from_coarser(self, coarser: Tensor, size: torch.Size) -> Tensor:
-        """The coarser unit's feature, resized and convolved.
+        """The coarser unit's feature, resized to ``size`` and convolved.
 
-        The weights of the resize add up to 1, and so it commutes with 1×1 convolutions, and with norms whose statistics
-        are fixed: before it they have a quarter of the places.
+        The weights of a bilinear resize sum to 1, so it commutes with 1×1 convolutions and with norms whose statistics
+        are fixed. Both are therefore applied before the resize, where there is a quarter of the positions.
         """
-        if not isinstance(self.up.conv, nn.Conv2d):  # GhostConv looks at neighbors, others may too
+        if not isinstance(self.up.conv, nn.Conv2d):  # GhostConv also reads neighbors, other types may do so too
             return self.up(resize(coarser, size))
         if not self.training and isinstance(self.up.norm, (_BatchNorm, nn.Identity)):
             return resize(self.up(coarser), size)
@@ -66,46 +72,55 @@ class UpUnit(BaseModule):
 
 
 class Stage(BaseModule):
-    """A single-stage module: an encoder's layers down, the units up.
+    """A single-stage module: an encoder's layers on the way down, units on the way up.
 
     Args:
-        encoder: The residual layers, fine to coarse.
-        layer_channels: Their output channels.
+        encoder: The encoder's layers by name, fine to coarse.
+        layer_channels: Output channels of each layer.
         unit_channels: Channels of the units.
-        in_channels: Channels of the stage's input, hence of the next stage's.
-        last: No stage follows.
-        gives_skips: The next stage's encoder adds the units' features.
-        conv_args: ``conv_cfg`` and ``norm_cfg`` of every conv.
-        with_cp: Recompute activations in the backward pass.
+        in_channels: Channels of a stage's input.
+        is_final: Whether this is the final stage, which computes no input for a next one.
+        feeds_next_encoder: Whether the next stage's encoder adds features of this stage's units.
+        conv_args: ``conv_cfg`` and ``norm_cfg`` of every convolution of the units.
+        with_cp: Whether activations are recomputed in the backward pass.
     """
 
-    def __init__(self, encoder: nn.ModuleDict, layer_channels: List[int], unit_channels: int, in_channels: int,
-                 last: bool, gives_skips: bool, conv_args: dict, with_cp: bool) -> None:
+    def __init__(self, encoder: nn.ModuleDict, layer_channels: Sequence[int], unit_channels: int, in_channels: int,
+                 is_final: bool, feeds_next_encoder: bool, conv_args: dict, with_cp: bool) -> None:
         super().__init__()
         self.with_cp = with_cp
         self.encoder = encoder
         self.units = nn.ModuleList(
-            UpUnit(channels, unit_channels, index == 0, gives_skips, conv_args)
+            UpUnit(channels, unit_channels, index == 0, feeds_next_encoder, conv_args)
             for index, channels in enumerate(reversed(layer_channels)))
-        self.to_next = None if last else ConvModule(unit_channels, in_channels, 1, **conv_args)
+        self.to_next = None if is_final else ConvModule(unit_channels, in_channels, 1, **conv_args)
 
     def forward(self, x: Tensor,
                 skips: Optional[List[Tensor]]) -> Tuple[List[Tensor], Optional[List[Tensor]], Optional[Tensor]]:
-        """Features of the units, coarse to fine; skips for the next stage, fine to coarse; the next stage's input."""
+        """Run the stage.
+
+        Args:
+            x: The stage's input (B, in_channels, H', W').
+            skips: What each layer of the encoder adds to its output, fine to coarse; ``None`` to add nothing.
+
+        Returns:
+            The units' features, coarse to fine; the ``skips`` of the next stage; the input of the next stage. The last
+            two are ``None`` where the next stage gets none.
+        """
         encoded = []
         for index, layer in enumerate(self.encoder.values()):
             x = self._run(layer, x)
             if skips is not None:
                 x = x + skips[index]
             encoded.append(x)
-        features, gives = [], []
+        features, skips_up = [], []
         out = None
         for unit, feature in zip(self.units, reversed(encoded)):
             out, skip = self._run(unit, feature, out)
             features.append(out)
-            gives.append(skip)
+            skips_up.append(skip)
         next_input = None if self.to_next is None else self.to_next(out)
-        next_skips = None if gives[0] is None else gives[::-1]
+        next_skips = None if skips_up[0] is None else skips_up[::-1]
         return features, next_skips, next_input
 
     def _run(self, module: nn.Module, *inputs: Tensor):
@@ -120,24 +135,29 @@ class MSPN(BaseBackbone):
 
     Args:
         num_stages: S >= 1.
-        encoder: Config of the single-stage module's way down: any mmpose backbone with ``res_layers``, such as
-            ResNet, ResNeXt, SEResNet, ResNetV1d or ResNeSt. The default is ResNet-50. Its number of layers is the
-            number of units U >= 2, its stem becomes the network's stem.
+        encoder: Config of the backbone whose layers every stage runs on the way down: a residual backbone of mmpose,
+            such as ResNet, ResNeXt, SEResNet, ResNetV1d or ResNeSt, or any backbone that ``encoder.py`` can split. The
+            default is ResNet-50. Its number of layers is the number of units U >= 2, and its stem becomes the
+            network's stem.
         unit_channels: Channels of the units, >= 1.
-        cross_stage_aggregation: Every stage's encoder adds the features of the stage before (section 3.2). ``False``:
-            the stages are joined by their input only.
-        norm_cfg: Norm of every conv, the encoder's included unless ``encoder`` names its own.
-        conv_cfg: Type of every conv behind the stem, likewise.
-        stem_conv_cfg: Type of the stem's convs; ``None`` is a plain one, whatever ``conv_cfg`` is.
-        with_cp: Recompute the activations of layers and units in the backward pass: less memory, more time. Norm
-            statistics are updated once, so training is the same.
-        frozen_stages: -1 none; 0 the stem; n the stem and the first n stages get no gradient and stay in eval mode.
-        output: ``'all'``: features [stage][unit]; ``'final'``: a 1-tuple with the finest of the last stage.
+        cross_stage_aggregation: Whether every stage's encoder adds the features of the stage before (section 3.2).
+            ``False``: a stage passes on nothing but the next stage's input.
+        norm_cfg: Norm behind every convolution, those of the encoder included unless ``encoder`` names its own.
+        conv_cfg: Type of every convolution behind the stem, those of the encoder included unless ``encoder`` names its
+            own.
+        stem_conv_cfg: Type of the stem's convolutions; ``None`` is a plain one, whatever ``conv_cfg`` is.
+        with_cp: Whether the activations of layers and units are recomputed in the backward pass, which takes less
+            memory and more time. Norm statistics are updated once per step, so training is the same.
+        frozen_stages: -1: none; 0: the stem; n: the stem and the first n stages. Frozen parts get no gradient and stay
+            in eval mode.
+        output: ``'all'``: features [stage][unit]; ``'final'``: a 1-tuple with the finest feature of the last stage.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` with ImageNet weights of the encoder (torchvision's or
-            mmpretrain's file) fills the stem and every stage's encoder. Default: Kaiming normal, as the official code.
+            mmpretrain's file) fills the stem and every stage's encoder. Default: Kaiming normal, as in the official
+            code.
 
     Raises:
-        ValueError: An argument is out of its range; ``init_weights``: the checkpoint does not fit, with its keys.
+        ValueError: An argument is out of its range, or the encoder cannot be split; ``init_weights``: the checkpoint
+            does not fit, with its keys.
     """
 
     def __init__(self,
@@ -167,29 +187,30 @@ class MSPN(BaseBackbone):
         self.output = output
         conv_args = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg or dict(type='BN'))
         encoder_cfg = {**conv_args, **(encoder or dict(type='ResNet', depth=50))}
-        for name in NOT_OF_THE_ENCODER & set(encoder_cfg):
-            raise ValueError(f'{name} cannot be set in encoder, whose layers the stages take over: set frozen_stages, '
+        for name in NOT_FOR_ENCODER & set(encoder_cfg):
+            raise ValueError(f'{name} cannot be set in encoder, of which MSPN uses only the layers: set frozen_stages, '
                              f'with_cp and init_cfg of MSPN itself, got {name}={encoder_cfg[name]!r}')
-        if 'num_stages' in encoder_cfg:  # mmpose's backbones want an output that exists
-            encoder_cfg['out_indices'] = (encoder_cfg['num_stages'] - 1, )
         stages = []
         for index in range(num_stages):
-            built = _build_encoder(encoder_cfg)
+            stem, layers, (in_channels, *layer_channels) = split_encoder(build_encoder(encoder_cfg))
             if index == 0:
-                # What replaces the convs of the residual layers need not suit an image.
-                same = encoder_cfg['conv_cfg'] == stem_conv_cfg
-                self.stem = _stem(built if same else _build_encoder({**encoder_cfg, 'conv_cfg': stem_conv_cfg}))
-            last = index == num_stages - 1
-            layers = nn.ModuleDict({name: getattr(built, name) for name in built.res_layers})
+                if encoder_cfg['conv_cfg'] != stem_conv_cfg:  # what suits features need not suit an image
+                    stem = split_encoder(build_encoder({**encoder_cfg, 'conv_cfg': stem_conv_cfg})).stem
+                self.stem = stem
+            is_final = index == num_stages - 1
             stages.append(
-                Stage(layers, [layer[-1].out_channels for layer in layers.values()], unit_channels,
-                      built.stem_channels, last, cross_stage_aggregation and not last, conv_args, with_cp))
+                Stage(layers, layer_channels, unit_channels, in_channels, is_final,
+                      cross_stage_aggregation and not is_final, conv_args, with_cp))
         self.stages = nn.ModuleList(stages)
         self.num_units = len(self.stages[0].units)
         self._freeze()
 
     def forward(self, x: Tensor) -> Union[List[List[Tensor]], Tuple[Tensor]]:
-        """Features of a batch of crops (B, 3, h, w), by ``output``; unit j of U lies at 1/(4·2^(U-1-j)) of the crop."""
+        """Features of a batch of crops (B, 3, h, w), in the form that ``output`` names.
+
+        A unit has the resolution of the encoder's layer that it adds: with a ResNet, unit j of U has the crop's divided
+        by 4 · 2^(U-1-j).
+        """
         x = self.stem(x)
         features, skips = [], None
         for stage in self.stages:
@@ -198,18 +219,18 @@ class MSPN(BaseBackbone):
         return features if self.output == 'all' else (features[-1][-1], )
 
     def init_weights(self) -> None:
-        """Initialize; a checkpoint of the encoder fills the stem and every stage."""
-        pretrained = isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained'
-        asked = self.init_cfg
-        if pretrained or asked is None:
+        """Initialize all weights; a checkpoint of the encoder fills the stem and every stage's encoder."""
+        configured = self.init_cfg
+        pretrained = isinstance(configured, dict) and configured['type'] == 'Pretrained'
+        if pretrained or configured is None:
             self.init_cfg = [
                 dict(type='Kaiming', layer='Conv2d'),
                 dict(type='Constant', val=1, layer=['_BatchNorm', 'GroupNorm'])
             ]
         super().init_weights()
-        self.init_cfg = asked
+        self.init_cfg = configured
         if pretrained:
-            load_imagenet(self, asked['checkpoint'], asked.get('prefix'))
+            load_imagenet(self, configured['checkpoint'], configured.get('prefix'))
 
     def train(self, mode: bool = True) -> 'MSPN':
         super().train(mode)
@@ -222,26 +243,3 @@ class MSPN(BaseBackbone):
         for module in [self.stem, *self.stages[:self.frozen_stages]]:
             module.eval()
             module.requires_grad_(False)
-
-
-def _build_encoder(cfg: dict) -> nn.Module:
-    encoder = MMPOSE_MODELS.build(cfg)
-    name = cfg['type']
-    if not getattr(encoder, 'res_layers', None):
-        raise ValueError(f'encoder must be a residual backbone with res_layers (ResNet, ResNeXt, SEResNet, ResNetV1d, '
-                         f'ResNeSt …), got {name}')
-    if len(encoder.res_layers) < 2:
-        raise ValueError(f'encoder must have at least 2 layers, which make 2 units, got {len(encoder.res_layers)}')
-    if encoder.strides[0] != 1:
-        raise ValueError(f'encoder must keep the resolution in its first layer, strides[0] == 1, for its features go '
-                         f'back in at the next stage, got strides={tuple(encoder.strides)} of {name}')
-    return encoder
-
-
-def _stem(encoder: nn.Module) -> nn.Sequential:
-    """What the encoder runs before its residual layers: its other children, in the order they were made."""
-    stem = nn.Sequential()
-    for name, module in encoder.named_children():
-        if name not in encoder.res_layers:
-            stem.add_module(name, module)
-    return stem

@@ -1,4 +1,4 @@
-"""Heads that predict several heatmaps of the same keypoints."""
+"""Heads of MSPN and CPN, which predict several heatmaps of the same keypoints."""
 from .cpn_head import CPNHead
 from .mspn_head import MSPNHead
 

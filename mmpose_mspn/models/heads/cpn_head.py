@@ -1,8 +1,9 @@
 """CPN's GlobalNet and RefineNet: "Cascaded Pyramid Network for Multi-Person Pose Estimation", Chen et al., 2018.
 
-The forerunner of MSPN, on any backbone that returns a pyramid: mmpose's ``ResNet(out_indices=(0, 1, 2, 3))``. Facts
-that the paper leaves open are tf-cpn's (PROTOCOL, "CPN"): no ReLU behind the top-down sum, a norm behind every conv
-but the top-down ones. tf-cpn resizes by TensorFlow's old corner rule, this head as MSPN does.
+The forerunner of MSPN, on any backbone that returns a pyramid, such as mmpose's ``ResNet(out_indices=(0, 1, 2, 3))``.
+Facts that the paper leaves open are tf-cpn's (docs/protocol.md, "CPN"): no ReLU behind the top-down sum, and a norm
+behind every convolution but the top-down ones. tf-cpn resizes by TensorFlow's earlier corner rule, this head as MSPN
+does.
 """
 from typing import List, Optional, Sequence, Union
 
@@ -12,11 +13,13 @@ from mmpose.models.backbones.resnet import Bottleneck, ResLayer
 from torch import Tensor, nn
 
 from mmpose_mspn.models.heads.base_heatmap_head import BaseHeatmapHead, check_sizes, heatmap_predictor
+from mmpose_mspn.models.heads.loss_config import FROM_LOSS, TopK, loss_config
+from mmpose_mspn.models.losses.cpn_loss import CPNHeatmapLoss
 from mmpose_mspn.models.utils.resize import resize_to
 from mmpose_mspn.registry import MODELS
 
 EXPANSION = 2
-"""Channels of a bottleneck's ends over those inside: 256 / 128."""
+"""Output channels of a bottleneck, 256, divided by the channels of its 3×3 convolution, 128."""
 
 
 class GlobalNet(nn.Module):
@@ -24,8 +27,8 @@ class GlobalNet(nn.Module):
 
     Args:
         in_channels: Channels of the backbone's features, fine to coarse.
-        channels: C, channels of the result.
-        conv_args: ``conv_cfg`` and ``norm_cfg`` of the convs.
+        channels: Channels of the features of every level.
+        conv_args: ``conv_cfg`` and ``norm_cfg`` of the convolutions.
     """
 
     def __init__(self, in_channels: Sequence[int], channels: int, conv_args: dict) -> None:
@@ -36,7 +39,7 @@ class GlobalNet(nn.Module):
             ConvModule(channels, channels, 1, act_cfg=None, **top_down_args) for _ in in_channels[1:])
 
     def forward(self, feats: Sequence[Tensor]) -> List[Tensor]:
-        """Features (B, C, H', W') of each level, fine to coarse, like the backbone's ``feats``."""
+        """Features (B, channels, H', W') of each level, fine to coarse, of the resolutions of ``feats``."""
         laterals = [lateral(feature) for lateral, feature in zip(self.laterals, feats)]
         merged = [laterals.pop()]
         for lateral, top_down in zip(reversed(laterals), reversed(self.top_downs)):
@@ -45,12 +48,12 @@ class GlobalNet(nn.Module):
 
 
 class RefineNet(nn.Module):
-    """One feature out of all levels: level i, counted from the finest, passes i bottlenecks before they meet.
+    """One feature from all levels: level i, counted from the finest, passes i bottlenecks, then all are concatenated.
 
     Args:
-        num_levels: Levels.
-        channels: C, channels of the levels and of the result, even.
-        conv_args: ``conv_cfg`` and ``norm_cfg`` of the convs.
+        num_levels: Number of levels.
+        channels: Channels of the levels and of the result, even.
+        conv_args: ``conv_cfg`` and ``norm_cfg`` of the convolutions.
     """
 
     def __init__(self, num_levels: int, channels: int, conv_args: dict) -> None:
@@ -62,7 +65,7 @@ class RefineNet(nn.Module):
         self.merge = ResLayer(Bottleneck, 1, num_levels * channels, channels, expansion=EXPANSION, **conv_args)
 
     def forward(self, feats: Sequence[Tensor], size: Sequence[int]) -> Tensor:
-        """(B, C, H, W) of ``size`` from the levels' features, fine to coarse."""
+        """The feature (B, channels, H, W) of ``size`` (H, W) from the levels' features, fine to coarse."""
         levels = [resize_to(branch(feature), size) for branch, feature in zip(self.branches, feats)]
         return self.merge(torch.cat(levels, 1))
 
@@ -71,24 +74,26 @@ class RefineNet(nn.Module):
 class CPNHead(BaseHeatmapHead):
     """Heatmaps, losses and prediction of CPN.
 
-    Every level of GlobalNet has a predictor, which trains only; prediction runs RefineNet's.
+    Every level of GlobalNet has a predictor, which only training runs; prediction runs RefineNet's.
 
     Args:
         out_channels: K >= 1, keypoints.
-        decoder: Config of :class:`CoarseToFineHeatmap` with one kernel size a level: ``kernel_sizes=(15, 11, 9, 7)``.
-            Required.
-        in_channels: Channels of the backbone's features, fine to coarse, at least two; ResNet-50's and -101's by
-            default.
+        decoder: Config of :class:`CoarseToFineHeatmap` with one kernel size per level, such as
+            ``kernel_sizes=(15, 11, 9, 7)``.
+        in_channels: Channels of the backbone's features, fine to coarse, at least two; the default is that of ResNet-50
+            and deeper ones.
         channels: Channels of the levels, even, >= 2.
-        level_order: See :class:`CPNHeatmapLoss`.
-        ohkm_topk: See :class:`CPNHeatmapLoss`.
-        loss: Config of the loss; takes the two switches above from this head.
-        norm_cfg: Norm of every conv but the top-down ones, which have none.
-        conv_cfg: Type of every conv; ``None`` is a plain one.
-        init_cfg: Initialization; the default is tf-cpn's for these convs, Xavier.
+        level_order: If given, replaces this argument of the default ``loss``.
+        ohkm_topk: If given, replaces this argument of the default ``loss``; ``None``: no OHKM.
+        loss: Config of the loss; the default is :class:`CPNHeatmapLoss` with its own defaults. A loss of another
+            ``type`` gets exactly these arguments; :class:`BaseHeatmapHead` says how it is called.
+        norm_cfg: Norm behind every convolution but the top-down ones, which have none.
+        conv_cfg: Type of every convolution; ``None`` is a plain one.
+        init_cfg: Initialization; the default is tf-cpn's for these convolutions, Xavier.
 
     Raises:
-        ValueError: A size is out of range, the kernels do not fit the levels, or a switch stands in ``loss``.
+        ValueError: A size is out of range, the kernels do not fit the levels, or ``level_order`` or ``ohkm_topk`` is
+            given although ``loss`` is of another type.
     """
 
     def __init__(self,
@@ -96,8 +101,8 @@ class CPNHead(BaseHeatmapHead):
                  decoder: dict,
                  in_channels: Sequence[int] = (256, 512, 1024, 2048),
                  channels: int = 256,
-                 level_order: str = 'coarse_to_fine',
-                 ohkm_topk: Optional[int] = 8,
+                 level_order: Optional[str] = None,
+                 ohkm_topk: TopK = FROM_LOSS,
                  loss: Optional[dict] = None,
                  norm_cfg: Optional[dict] = None,
                  conv_cfg: Optional[dict] = None,
@@ -105,8 +110,11 @@ class CPNHead(BaseHeatmapHead):
         super().__init__(
             out_channels,
             decoder,
-            {'type': 'mmpose_mspn.CPNHeatmapLoss', **(loss or {})},
-            dict(level_order=level_order, ohkm_topk=ohkm_topk),
+            loss_config(
+                loss,
+                CPNHeatmapLoss,
+                level_order=FROM_LOSS if level_order is None else level_order,
+                ohkm_topk=ohkm_topk),
             init_cfg or [
                 dict(type='Xavier', layer='Conv2d', distribution='uniform'),
                 dict(type='Constant', layer=['_BatchNorm', 'GroupNorm'], val=1)
@@ -117,7 +125,7 @@ class CPNHead(BaseHeatmapHead):
         if channels < EXPANSION or channels % EXPANSION:
             raise ValueError(f'channels must be even and >= 2, got {channels}')
         if len(self.decoder.kernel_sizes) != len(in_channels):
-            raise ValueError(f'decoder must have one of kernel_sizes a level of in_channels, {len(in_channels)}, got '
+            raise ValueError(f'decoder must have one of kernel_sizes per level of in_channels, {len(in_channels)}, got '
                              f'{self.decoder.kernel_sizes}')
         self.in_channels = tuple(in_channels)
         conv_args = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg or dict(type='BN'))
@@ -125,12 +133,12 @@ class CPNHead(BaseHeatmapHead):
         self.global_predictors = nn.ModuleList(
             heatmap_predictor(channels, out_channels, conv_args) for _ in in_channels)
         self.refine_net = RefineNet(len(in_channels), channels, conv_args)
-        # In a container, which keeps mmengine from initializing this conv a second time by ConvModule's own rule.
+        # In a container, which keeps mmengine from initializing this convolution a second time by ConvModule's rule.
         self.refine_predictor = nn.Sequential(
             ConvModule(channels, out_channels, 3, padding=1, act_cfg=None, **conv_args))
 
     def forward(self, feats: Sequence[Tensor]) -> List[List[Tensor]]:
-        """Heatmaps (B, K, H, W): GlobalNet's, coarse level first, and RefineNet's one."""
+        """Heatmaps (B, K, H, W): a list of GlobalNet's, coarse level first, and a list of RefineNet's one."""
         levels = self._levels(feats)
         coarse_first = [
             resize_to(predictor(level), self.heatmap_shape)
@@ -139,7 +147,7 @@ class CPNHead(BaseHeatmapHead):
         return [coarse_first, [self._refined(levels)]]
 
     def forward_last(self, feats: Sequence[Tensor]) -> Tensor:
-        """Heatmaps (B, K, H, W) of RefineNet."""
+        """Heatmaps (B, K, H, W) of RefineNet, computed without GlobalNet's predictors."""
         return self._refined(self._levels(feats))
 
     def _levels(self, feats: Sequence[Tensor]) -> List[Tensor]:

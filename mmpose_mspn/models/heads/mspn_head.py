@@ -1,9 +1,11 @@
-"""Predictors of MSPN: a heatmap for every unit of every stage."""
+"""MSPN's head: a predictor of heatmaps for every unit of every stage."""
 from typing import List, Optional, Sequence, Union
 
 from torch import Tensor, nn
 
 from mmpose_mspn.models.heads.base_heatmap_head import BaseHeatmapHead, check_sizes, heatmap_predictor
+from mmpose_mspn.models.heads.loss_config import FROM_LOSS, TopK, loss_config
+from mmpose_mspn.models.losses.multi_stage_heatmap_loss import MultiStageHeatmapLoss
 from mmpose_mspn.models.utils.recompute import recompute
 from mmpose_mspn.models.utils.resize import resize_to
 from mmpose_mspn.registry import MODELS
@@ -16,26 +18,29 @@ MultiStageFeatures = Sequence[Sequence[Tensor]]
 class MSPNHead(BaseHeatmapHead):
     """Heatmaps, losses and prediction for :class:`MSPN`, and for mmpose's own MSPN and RSN.
 
-    Every unit has a predictor (1×1 conv-norm-ReLU, 3×3 conv-norm, resize to the heatmap's size). Training runs all
-    of them; prediction only the last stage's last unit's.
+    Every unit has a predictor (1×1 convolution with norm and ReLU, 3×3 convolution with norm, resize to the heatmap's
+    size). Training runs all predictors, prediction only that of the last stage's last unit.
 
     Args:
-        num_stages: S >= 1, as the backbone's.
+        num_stages: S >= 1, as in the backbone.
         out_channels: K >= 1, keypoints.
-        num_units: U >= 1, units of a stage.
-        unit_channels: Channels of the features, >= 1.
-        coarse_to_fine: See :class:`MultiStageHeatmapLoss`.
-        ohkm_topk: See :class:`MultiStageHeatmapLoss`.
-        loss: Config of the loss; takes the two switches above from this head.
         decoder: Config of :class:`CoarseToFineHeatmap`, which renders the targets, gives the heatmap's size and
-            decodes. Required.
-        norm_cfg: Norm of every conv.
-        conv_cfg: Type of every conv; ``None`` is a plain one.
-        with_cp: Recompute the predictors' activations in the backward pass, as the backbone's ``with_cp`` does.
+            decodes.
+        num_units: U >= 1, units of a stage.
+        unit_channels: Channels of the backbone's features, >= 1.
+        coarse_to_fine: If given, replaces this argument of the default ``loss``.
+        ohkm_topk: If given, replaces this argument of the default ``loss``; ``None``: no OHKM.
+        loss: Config of the loss; the default is :class:`MultiStageHeatmapLoss` with its own defaults. A loss of another
+            ``type`` gets exactly these arguments; :class:`BaseHeatmapHead` says how it is called.
+        norm_cfg: Norm behind every convolution.
+        conv_cfg: Type of every convolution; ``None`` is a plain one.
+        with_cp: Whether the predictors' activations are recomputed in the backward pass, as with the backbone's
+            ``with_cp``.
         init_cfg: Initialization; the default is mmpose's for this head.
 
     Raises:
-        ValueError: A size is out of range, or a switch stands in ``loss``.
+        ValueError: A size is out of range, the loss has not one weight per stage and unit, or ``coarse_to_fine`` or
+            ``ohkm_topk`` is given although ``loss`` is of another type.
     """
 
     def __init__(self,
@@ -44,8 +49,8 @@ class MSPNHead(BaseHeatmapHead):
                  decoder: dict,
                  num_units: int = 4,
                  unit_channels: int = 256,
-                 coarse_to_fine: bool = True,
-                 ohkm_topk: Optional[int] = 8,
+                 coarse_to_fine: Optional[bool] = None,
+                 ohkm_topk: TopK = FROM_LOSS,
                  loss: Optional[dict] = None,
                  norm_cfg: Optional[dict] = None,
                  conv_cfg: Optional[dict] = None,
@@ -54,8 +59,11 @@ class MSPNHead(BaseHeatmapHead):
         super().__init__(
             out_channels,
             decoder,
-            {'type': 'mmpose_mspn.MultiStageHeatmapLoss', **(loss or {})},
-            dict(coarse_to_fine=coarse_to_fine, ohkm_topk=ohkm_topk),
+            loss_config(
+                loss,
+                MultiStageHeatmapLoss,
+                coarse_to_fine=FROM_LOSS if coarse_to_fine is None else coarse_to_fine,
+                ohkm_topk=ohkm_topk),
             init_cfg or [
                 dict(type='Kaiming', layer='Conv2d'),
                 dict(type='Constant', layer=['_BatchNorm', 'GroupNorm'], val=1)
@@ -63,6 +71,8 @@ class MSPNHead(BaseHeatmapHead):
         check_sizes(num_stages=num_stages, num_units=num_units, unit_channels=unit_channels)
         self.num_stages, self.num_units, self.unit_channels = num_stages, num_units, unit_channels
         self.with_cp = with_cp
+        if isinstance(self.loss_module, MultiStageHeatmapLoss):
+            self.loss_module.check_number_of_weights(num_stages, num_units)
         conv_args = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg or dict(type='BN'))
         self.predictors = nn.ModuleList(
             nn.ModuleList(heatmap_predictor(unit_channels, out_channels, conv_args) for _ in range(num_units))
@@ -79,7 +89,7 @@ class MSPNHead(BaseHeatmapHead):
         return recompute(predictor, feature) if self.with_cp and self.training else predictor(feature)
 
     def forward_last(self, feats: MultiStageFeatures) -> Tensor:
-        """Heatmaps (B, K, H, W) of the last stage's last unit, all that prediction needs."""
+        """Heatmaps (B, K, H, W) of the last stage's last unit, computed by its predictor alone."""
         self._check_features(feats)
         return resize_to(self.predictors[-1][-1](feats[-1][-1]), self.heatmap_shape)
 

@@ -1,55 +1,83 @@
-"""The losses of MSPN over stages and units (section 3.3 of the paper; PROTOCOL, "Targets and loss")."""
+"""The loss of MSPN over stages and units (section 3.3 of the paper; docs/protocol.md, "Targets and loss")."""
 from typing import Dict, Optional, Sequence
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmpose_mspn.models.losses.masked_errors import VisibilityRule, check_ohkm_topk, hard_keypoint_error
+from mmpose_mspn.models.losses.hard_keypoint_mining import check_ohkm_topk, hard_keypoint_error
+from mmpose_mspn.models.losses.loss_weights import check_number_of_weights, checked_weights
+from mmpose_mspn.models.losses.visibility_rule import VisibilityRule
 from mmpose_mspn.registry import MODELS
 
 COARSE_UNIT_WEIGHT = 0.25
-"""Weight of every unit but the last, whose weight is 1."""
+"""Default weight of every unit but the last of a stage, whose weight is 1."""
 
 
 @MODELS.register_module()
 class MultiStageHeatmapLoss(nn.Module):
-    """Masked squared errors of every unit of every stage, online hard keypoint mining (OHKM) on the last units.
+    """Weighted sum of the errors of every unit of every stage.
 
-    - Unit j of a stage learns kernel level j; with ``coarse_to_fine`` the last stage learns level j + 1.
-    - Coarse units: the mean squared error over B, K, H and W, where the *target* of a joint that is not visible
-      (2) is zeroed; weight 1/4.
-    - The last unit, with OHKM: each joint's mean squared error, zeroed unless labeled (> 0); the mean of the sample's
-      ``ohkm_topk`` largest; weight 1. Without OHKM: as the coarse units, weight 1.
+    - Which targets: unit j of a stage learns kernel level j, with ``coarse_to_fine`` level j + 1 in the last stage.
+    - Error of the last unit of a stage: each keypoint's mean squared error, zeroed unless the keypoint is labeled
+      (> 0), of which the ``ohkm_topk`` largest of a sample are averaged.
+    - Error of the other units, and of the last one without OHKM: the mean squared error over B, K, H and W, with the
+      *target* of a keypoint zeroed unless it is visible (2).
 
     Args:
-        coarse_to_fine: Finer levels for the last stage.
-        ohkm_topk: Joints that OHKM keeps, >= 1; all of them where there are fewer. ``None``: no OHKM.
-        visibility: See :class:`VisibilityRule`.
+        coarse_to_fine: Whether the last stage learns finer kernel levels than the stages before it.
+        ohkm_topk: Number of keypoints per sample that online hard keypoint mining (OHKM) keeps, >= 1; all K where K is
+            smaller. ``None``: no OHKM.
+        unit_weights: U weights, finite and >= 0, one per unit, coarse unit first. ``None``: the paper's, 1/4 for every
+            unit but the last, whose weight is 1; with 4 units that is ``(0.25, 0.25, 0.25, 1.0)``.
+        stage_weights: S weights, finite and >= 0, one per stage, first stage first. ``None``: 1 for every stage.
+        visibility: Which keypoints the targets of coarse units show: ``'official'`` or ``'labeled'``, see
+            :class:`VisibilityRule`.
 
     Raises:
-        ValueError: A bad argument, targets that are too few, or data that ``visibility`` refuses.
+        ValueError: An argument is out of its range; the weights are not one per unit and stage; there are too few
+            levels of targets; or ``visibility`` refuses the data.
     """
 
     def __init__(self,
                  coarse_to_fine: bool = True,
                  ohkm_topk: Optional[int] = 8,
+                 unit_weights: Optional[Sequence[float]] = None,
+                 stage_weights: Optional[Sequence[float]] = None,
                  visibility: str = 'official') -> None:
         super().__init__()
         check_ohkm_topk(ohkm_topk)
         self.coarse_to_fine = coarse_to_fine
         self.ohkm_topk = ohkm_topk
+        self.unit_weights = checked_weights('unit_weights', unit_weights)
+        self.stage_weights = checked_weights('stage_weights', stage_weights)
         self.visibility_rule = VisibilityRule(visibility)
 
     def level(self, stage: int, unit: int, num_stages: int) -> int:
-        """Kernel level that a unit learns: the one home of this rule."""
+        """Kernel level that a unit learns."""
         return unit + int(self.coarse_to_fine and stage == num_stages - 1)
 
+    def weight(self, stage: int, unit: int, num_units: int) -> float:
+        """Weight of a unit's error in the total loss: its stage's weight times its own."""
+        stage_weight = 1. if self.stage_weights is None else self.stage_weights[stage]
+        if self.unit_weights is not None:
+            return stage_weight * self.unit_weights[unit]
+        return stage_weight * (1. if unit == num_units - 1 else COARSE_UNIT_WEIGHT)
+
+    def check_number_of_weights(self, num_stages: int, num_units: int) -> None:
+        """Refuse weights that are not one per stage and one per unit.
+
+        Raises:
+            ValueError: Names the argument, and how many weights it must hold.
+        """
+        check_number_of_weights('stage_weights', self.stage_weights, num_stages, 'stage')
+        check_number_of_weights('unit_weights', self.unit_weights, num_units, 'unit, coarse unit first')
+
     def forward(self, outputs: Sequence[Sequence[Tensor]], targets: Tensor, visible: Tensor) -> Dict[str, Tensor]:
-        """One loss a stage.
+        """One loss per stage.
 
         Args:
             outputs: [stage][unit] heatmaps (B, K, H, W), coarse unit first.
-            targets: (B, L, K, H, W), L at least the units, one more with ``coarse_to_fine``.
+            targets: (B, L, K, H, W), L at least the number of units, one more with ``coarse_to_fine``.
             visible: (B, K) or (B, 1, K), 0/1/2.
 
         Returns:
@@ -58,20 +86,20 @@ class MultiStageHeatmapLoss(nn.Module):
         visible = visible.reshape(len(targets), -1)
         self._check_levels(outputs, targets)
         targets = targets.float()
-        seen_targets = self.visibility_rule.seen_targets(targets, visible)
+        shown_targets = self.visibility_rule.shown_targets(targets, visible)
         losses = {}
         for stage, units in enumerate(outputs):
+            self.check_number_of_weights(len(outputs), len(units))
             loss = targets.new_zeros(())
             for unit, heatmaps in enumerate(units):
-                # In the targets' layout: element-wise work across two layouts takes twice as long.
+                # In the targets' memory layout: element-wise operations across two layouts take twice as long.
                 heatmaps = heatmaps.float().contiguous()
                 level = self.level(stage, unit, len(outputs))
-                if unit < len(units) - 1:
-                    loss = loss + COARSE_UNIT_WEIGHT * F.mse_loss(heatmaps, seen_targets[:, level])
-                elif self.ohkm_topk is None:
-                    loss = loss + F.mse_loss(heatmaps, seen_targets[:, level])
+                if unit == len(units) - 1 and self.ohkm_topk is not None:
+                    error = hard_keypoint_error(heatmaps, targets[:, level], visible, self.ohkm_topk)
                 else:
-                    loss = loss + hard_keypoint_error(heatmaps, targets[:, level], visible, self.ohkm_topk)
+                    error = F.mse_loss(heatmaps, shown_targets[:, level])
+                loss = loss + self.weight(stage, unit, len(units)) * error
             losses[f'loss_stage{stage}'] = loss
         return losses
 

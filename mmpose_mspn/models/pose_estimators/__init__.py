@@ -1,4 +1,4 @@
-"""Top-down estimators: one model, or the mean of several."""
+"""Top-down pose estimators: a single model, or an ensemble of several."""
 from .ensemble import EnsemblePoseEstimator
 from .topdown import TopdownPoseEstimator
 

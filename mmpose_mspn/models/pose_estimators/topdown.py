@@ -1,4 +1,4 @@
-"""Top-down estimator: tests in fewer passes, tests on shifted crops, reads any layout of MSPN checkpoints."""
+"""Top-down estimator with a one-pass flip test, a shift test and loading of every layout of MSPN checkpoints."""
 from typing import Mapping
 
 from mmengine.structures import PixelData
@@ -10,7 +10,7 @@ from torch import Tensor
 from mmpose_mspn.checkpoints import convert, recognize, unpack
 from mmpose_mspn.models.backbones.mspn import MSPN
 from mmpose_mspn.models.heads.mspn_head import MSPNHead
-from mmpose_mspn.models.pose_estimators.views import check_shifts, features, heatmaps
+from mmpose_mspn.models.pose_estimators.views import check_shifts, extract_views, mean_heatmaps
 from mmpose_mspn.registry import MODELS
 
 
@@ -18,22 +18,22 @@ from mmpose_mspn.registry import MODELS
 class TopdownPoseEstimator(MmposeTopdownPoseEstimator):
     """mmpose's estimator, for any backbone and head, with three additions.
 
-    - The flip test sends crops and mirrored crops through the backbone in one batch.
-    - ``test_cfg=dict(shift_test=[(dx, dy), …])`` averages the heatmaps of the crop moved by each (dx, dy), in whole
-      input px, the crop itself being (0, 0); the heatmaps are moved back first. This is how we read the "multi-shift
-      test" of the published MPII test figure (92.6 PCKh), which the official code names but does not hold. What a
-      move uncovers is black, as outside the image; the flip test applies to every view. Any head that predicts
-      heatmaps will do.
-    - With an MSPN backbone and head, checkpoints in the official layout and in mmpose's MSPN layout load as they
-      are, by ``load_from``, ``init_model``, ``load_checkpoint`` or ``load_state_dict``. With mmpose's RSN under an
-      MSPN head, so do mmpose's RSN checkpoints.
+    - The flip test runs crops and mirrored crops through the backbone in one batch.
+    - ``test_cfg=dict(shift_test=[(dx, dy), …])`` averages the heatmaps of the crop moved by each (dx, dy), in input px
+      as integers; the crop itself is (0, 0). The heatmaps are moved back before they are averaged. This is our reading
+      of the "multi-shift test" of the published MPII test figure (92.6 PCKh), which the official code names but does
+      not contain. Pixels without content are black, as outside the image. The flip test applies to every view. Any
+      head that predicts heatmaps can be used.
+    - With an MSPN backbone and head, checkpoints in the official layout and in mmpose's MSPN layout load without
+      conversion, by ``load_from``, ``init_model``, ``load_checkpoint`` or ``load_state_dict``. With mmpose's RSN and
+      an MSPN head, so do mmpose's RSN checkpoints.
 
     Args:
-        args: As for mmpose's estimator.
-        kwargs: Likewise.
+        args: Positional arguments of mmpose's estimator.
+        kwargs: Keyword arguments of mmpose's estimator.
 
     Raises:
-        ValueError: ``shift_test`` is empty or not made of pairs of whole px.
+        ValueError: ``shift_test`` is empty or does not consist of pairs of integers.
     """
 
     def __init__(self, *args, **kwargs) -> None:
@@ -46,27 +46,30 @@ class TopdownPoseEstimator(MmposeTopdownPoseEstimator):
         return isinstance(self.backbone, (MSPN, RSN)) and self.with_head and isinstance(self.head, MSPNHead)
 
     def predict(self, inputs: Tensor, data_samples: SampleList) -> SampleList:
-        """Samples with ``pred_instances`` in image px; see mmpose's estimator.
+        """The samples, with ``pred_instances`` in image px, as from mmpose's estimator.
 
         Args:
             inputs: (B, 3, h, w), normalized.
             data_samples: The B samples.
+
+        Raises:
+            ValueError: ``shift_test`` is set, and a shift is larger than the crop or the head predicts no heatmaps.
         """
         fields = None
         if self.test_cfg.get('shift_test'):
-            maps = heatmaps(self, inputs, data_samples, self.test_cfg)
+            maps = mean_heatmaps(self, inputs, data_samples, self.test_cfg)
             instances = self.head.decode(maps)
             if self.test_cfg.get('output_heatmaps', False):
                 fields = [PixelData(heatmaps=sample_maps) for sample_maps in maps]
         else:
-            instances = self.head.predict(
-                features(self, inputs, self.test_cfg.get('flip_test', False)), data_samples, test_cfg=self.test_cfg)
+            feats = extract_views(self, inputs, self.test_cfg.get('flip_test', False))
+            instances = self.head.predict(feats, data_samples, test_cfg=self.test_cfg)
             if isinstance(instances, tuple):
                 instances, fields = instances
         return self.add_pred_to_datasample(instances, fields, data_samples)
 
     def _load_state_dict_pre_hook(self, state_dict: dict, prefix: str, local_meta: dict, *args, **kwargs) -> None:
-        """Bring a state dict of another layout into this model's, in place, before the modules read it."""
+        """Convert a state dict to this model's layout, in place, before the modules read it."""
         super()._load_state_dict_pre_hook(state_dict, prefix, local_meta, *args, **kwargs)
         if not self.reads_layouts:
             return
@@ -77,11 +80,14 @@ class TopdownPoseEstimator(MmposeTopdownPoseEstimator):
 
 
 def in_our_layout(state_dict: Mapping) -> Mapping:
-    """A checkpoint's weights under our keys; neither MSPN nor RSN: as they are, for the loader to report."""
+    """A checkpoint's weights in this package's layout.
+
+    Weights of neither MSPN nor RSN are returned as they are, and the loader reports their keys.
+    """
     weights = unpack(state_dict)
     try:
         layout = recognize(weights)
     except ValueError:
         return state_dict
-    # Our own keys go unchecked: they may be those of an encoder that other layouts cannot name.
+    # This package's own keys are not checked: they may be those of an encoder that other layouts have no names for.
     return weights if layout == 'mmpose_mspn' else convert(weights)

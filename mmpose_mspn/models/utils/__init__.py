@@ -1,1 +1,1 @@
-"""What backbones and heads share."""
+"""Functions that backbones and heads share."""

@@ -1,4 +1,4 @@
-"""Gradient checkpointing that leaves training as it is."""
+"""Gradient checkpointing that does not change the result of training."""
 from contextlib import contextmanager, nullcontext
 from typing import Iterator
 
@@ -8,10 +8,14 @@ from torch.utils.checkpoint import checkpoint
 
 
 def recompute(module: nn.Module, *inputs):
-    """Run ``module`` and drop its activations, to be computed again in the backward pass.
+    """The output of ``module``, whose activations are dropped and computed again in the backward pass.
 
-    The plain way runs every batch norm twice and so moves its running statistics twice a step. Here the second run
-    leaves them alone.
+    ``torch.utils.checkpoint`` alone would run every batch norm twice per step and update its running statistics twice.
+    Here the second run does not update them.
+
+    Args:
+        module: Any module.
+        inputs: The arguments of its ``forward``.
     """
     return checkpoint(
         module, *inputs, use_reentrant=False, context_fn=lambda: (nullcontext(), _frozen_statistics(module)))
@@ -19,6 +23,7 @@ def recompute(module: nn.Module, *inputs):
 
 @contextmanager
 def _frozen_statistics(module: nn.Module) -> Iterator[None]:
+    """A context in which running statistics are not updated."""
     norms = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     kept = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:

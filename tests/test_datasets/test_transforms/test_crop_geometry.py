@@ -1,4 +1,4 @@
-"""The crops of the test protocol, through the datasets and transforms that a config names, against recordings."""
+"""The crops of the test protocol, with the datasets and transforms that a config names, equal the recorded ones."""
 import json
 
 import cv2
@@ -12,7 +12,7 @@ from tests import reference
 CROPS = reference.record('crop_geometry')
 WIDENING = dict(coco=(.09, .135), mpii=(.25, .25))
 KEYPOINTS = dict(coco=17, mpii=16)
-SIZE = (64, 48)  # of the one image, which no geometry depends on
+SIZE = (64, 48)  # of the only image; the geometry does not depend on it
 
 
 def annotations(name, crops):
@@ -36,20 +36,18 @@ def test_crops_are_the_official_ones(name, tmp_path):
     assert crops
     (tmp_path / 'people.json').write_text(json.dumps(annotations(name, crops)))
     cv2.imwrite(str(tmp_path / '1.jpg'), np.zeros((*SIZE[::-1], 3), np.uint8))
-    data_set = dict(coco='mmpose_mspn.CocoDataset', mpii='mmpose_mspn.MpiiDataset')[name]
-    if name == 'mpii':
-        from mmpose_mspn.datasets import mpii_dataset  # noqa: F401
+    dataset_type = dict(coco='mmpose_mspn.CocoDataset', mpii='mmpose_mspn.MpiiDataset')[name]
     for index, crop in enumerate(crops):
         height, width = crop['input_hw']
         people = DATASETS.build(dict(
-            type=data_set, data_root=str(tmp_path), ann_file='people.json', test_mode=True, data_mode='topdown',
+            type=dataset_type, data_root=str(tmp_path), ann_file='people.json', test_mode=True, data_mode='topdown',
             pipeline=[
                 dict(type='mmpose.LoadImage'),
                 dict(type='mmpose_mspn.WidenBBox', fixed=WIDENING[name]),
                 dict(type='mmpose.TopdownAffine', input_size=(width, height)),
             ]))
         info = people.get_data_info(index)
-        # The transform moves joints by the matrix that it crops with: the image's corners show all of it.
+        # TopdownAffine maps keypoints with the matrix of the crop, which its effect on four corners determines.
         corners = np.array([[0, 0], [640, 0], [0, 480], [640, 480]], np.float32)
         joints = np.ones((1, KEYPOINTS[name], 2), np.float32)
         joints[0, :4] = corners

@@ -4,58 +4,96 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import Callable, Tuple
 
 import pytest
 import torch
-from mmengine.runner import find_latest_checkpoint
+from mmengine.hooks import CheckpointHook
+from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmpose_mspn.checkpoints import read_checkpoint
 from mmpose_mspn.engine import AtomicCheckpointHook
 from mmpose_mspn.synthetic_people import generate
+from tests.launching import ROOT, environment
 from tests.test_engine.toy import runner
 
-ROOT = Path(__file__).parents[3]
 ATOMIC = dict(type='mmpose_mspn.AtomicCheckpointHook')
 
 
+CALLS = dict(open=open, fsync=os.fsync, replace=os.replace, remove=os.remove)
+"""The calls by which a checkpoint gets to the disk."""
+
+
 class Crash(BaseException):
-    """The process is gone."""
+    """Stands for the end of the process."""
 
 
-@pytest.mark.parametrize('call', ('open', 'fsync', 'replace', 'remove'))
+def crashes_at(monkeypatch, call: str, number: int, work: Callable[[], None]) -> bool:
+    """Do the work with a crash in place of the call of that number, from 0; whether there were so many calls."""
+    count = 0
+
+    def crashing(*arguments, **options):
+        nonlocal count
+        # Files that are opened for reading, and logs, are not part of the saving.
+        if call != 'open' or str(arguments[0]).endswith('.part'):
+            count += 1
+            if count > number:
+                raise Crash
+        return CALLS[call](*arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr('builtins.open' if call == 'open' else f'os.{call}', crashing)
+        with suppress(Crash):
+            work()
+    return count > number
+
+
+@pytest.mark.parametrize('call', CALLS)
 def test_a_crash_at_any_moment_leaves_a_whole_checkpoint(tmp_path, monkeypatch, call):
-    """The n-th call of each kind, for all n: what is there to resume from is whole and not older than it must be."""
-    real = dict(open=open, fsync=os.fsync, replace=os.replace, remove=os.remove)[call]
+    """The n-th call of each kind, for all n: the checkpoint to resume from is whole and of the last whole iteration."""
     crashes = 0
     for number in range(20):
-        count = [0]
-
-        def crashing(*arguments, count=count, number=number, **options):
-            # Opening for reading, and the logs, harm nothing.
-            if call != 'open' or str(arguments[0]).endswith('.part'):
-                count[0] += 1
-                if count[0] > number:
-                    raise Crash
-            return real(*arguments, **options)
-
         work_dir = tmp_path / str(number)
         run = runner(work_dir, 3, checkpoint=dict(ATOMIC, max_keep_ckpts=1))
-        with monkeypatch.context() as patched:
-            patched.setattr('builtins.open' if call == 'open' else f'os.{call}', crashing)
-            try:
-                run.train()
-            except Crash:
-                crashes += 1
+        crashed = crashes_at(monkeypatch, call, number, run.train)
         latest = find_latest_checkpoint(str(work_dir))
         done = run.iter
         if latest is not None:
             assert read_checkpoint(latest)['meta']['iter'] >= done
         else:
             assert done == 0
-        if count[0] <= number:
+        if not crashed:
             break
+        crashes += 1
     assert crashes >= 2 and run.iter == 3
+
+
+def trained_with_best(work_dir: Path, **options) -> Tuple[Runner, CheckpointHook]:
+    """A run of one iteration whose hook keeps the best checkpoints, ready for ``after_val_epoch``."""
+    run = runner(work_dir, 1, checkpoint={**ATOMIC, 'rule': 'greater', **options})
+    run.train()
+    return run, next(hook for hook in run.hooks if isinstance(hook, CheckpointHook))
+
+
+@pytest.mark.parametrize('call', CALLS)
+def test_a_crash_at_any_moment_leaves_a_whole_best_checkpoint(tmp_path, monkeypatch, call):
+    crashes = 0
+    for number in range(20):
+        work_dir = tmp_path / str(number)
+        run, hook = trained_with_best(work_dir, save_best='acc')
+        hook.after_val_epoch(run, dict(acc=0.5))
+        run.train_loop._iter += 1
+        crashed = crashes_at(monkeypatch, call, number, lambda hook=hook, run=run: hook.after_val_epoch(
+            run, dict(acc=0.6)))
+        best = list(work_dir.glob('best_acc_*.pth'))
+        scores = [read_checkpoint(path)['message_hub']['runtime_info']['best_score'] for path in best]
+        assert scores and set(scores) <= {0.5, 0.6}
+        if not crashed:
+            break
+        crashes += 1
+    assert crashes >= 1 and scores == [0.6]
 
 
 def test_keeps_what_mmengines_hook_keeps(tmp_path):
@@ -70,10 +108,8 @@ def test_keeps_what_mmengines_hook_keeps(tmp_path):
     assert kept[0] == kept[1] == (['iter_6.pth', 'iter_8.pth', 'last_checkpoint'], 'iter_8.pth', [6, 8])
 
 
-def test_the_best_is_there_before_the_last_best_goes(tmp_path, monkeypatch):
-    run = runner(tmp_path, 1, checkpoint=dict(ATOMIC, save_best='acc', rule='greater'))
-    run.train()
-    hook = next(hook for hook in run.hooks if isinstance(hook, AtomicCheckpointHook))
+def test_the_new_best_is_written_before_the_previous_best_is_removed(tmp_path, monkeypatch):
+    run, hook = trained_with_best(tmp_path, save_best='acc')
     hook.after_val_epoch(run, dict(acc=0.5))
     first = Path(hook.best_ckpt_path)
     assert first.is_file()
@@ -90,6 +126,31 @@ def test_the_best_is_there_before_the_last_best_goes(tmp_path, monkeypatch):
     assert read_checkpoint(find_latest_checkpoint(str(tmp_path)))['message_hub']['runtime_info']['best_score'] == 0.6
 
 
+def test_each_metric_has_its_best_as_with_mmengines_hook(tmp_path):
+    scores = [dict(acc=0.5, auc=0.5), dict(acc=0.6, auc=0.4), dict(acc=0.6, auc=0.7)]
+    found = []
+    for kind in (ATOMIC['type'], 'CheckpointHook'):
+        name = kind.split('.')[-1]
+        run, hook = trained_with_best(tmp_path / name, type=kind, save_best=['acc', 'auc'])
+        for metrics in scores:
+            hook.after_val_epoch(run, metrics)
+            run.train_loop._iter += 1
+        hub = {key: value for key, value in run.message_hub.runtime_info.items() if key.startswith('best')}
+        found.append((sorted(path.name for path in (tmp_path / name).glob('best*')),
+                      {key: Path(value).name if 'ckpt' in key else value for key, value in hub.items()}))
+    assert found[0] == found[1]
+    assert found[0][0] == ['best_acc_iter_2.pth', 'best_auc_iter_3.pth']
+
+
+def test_a_best_checkpoint_that_replaces_itself_stays(tmp_path):
+    """A second validation after the same iteration writes the same file."""
+    run, hook = trained_with_best(tmp_path, save_best='acc')
+    for score in (0.5, 0.6, 0.4):
+        hook.after_val_epoch(run, dict(acc=score))
+    assert Path(hook.best_ckpt_path).name == 'best_acc_iter_1.pth'
+    assert read_checkpoint(hook.best_ckpt_path)['message_hub']['runtime_info']['best_score'] == 0.6
+
+
 def test_file_client_args_are_refused():
     with pytest.raises(ValueError, match='use backend_args'):
         AtomicCheckpointHook(file_client_args=dict(backend='disk'))
@@ -99,11 +160,11 @@ def launch(config: Path, work_dir: Path, people: Path, *arguments: str) -> subpr
     return subprocess.Popen(
         [sys.executable, '-W', 'ignore', 'tools/train.py', str(config), '--no-validate', '--work-dir', str(work_dir),
          '--data-root', str(people), *arguments], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        text=True, env=dict(os.environ, OMP_NUM_THREADS='1'))
+        text=True, env=environment())
 
 
 def kill_while_it_writes(process: subprocess.Popen, work_dir: Path, name: str) -> None:
-    """SIGKILL as soon as a part of the checkpoint is on the disk."""
+    """Send SIGKILL as soon as a part of the checkpoint is on the disk."""
     for _ in range(60000):
         if (work_dir / f'.{name}.part').exists() or process.poll() is not None:
             break
@@ -113,7 +174,7 @@ def kill_while_it_writes(process: subprocess.Popen, work_dir: Path, name: str) -
     assert process.returncode == -signal.SIGKILL, errors[-2000:]
 
 
-def test_killed_while_it_writes_and_resumed_it_ends_with_the_same_weights(tmp_path):
+def test_killed_while_writing_and_resumed_it_trains_to_bit_identical_weights(tmp_path):
     generate(tmp_path / 'people', train=4, val=1, workers=1, progress=False)
     base = next(ROOT.glob('configs/body_2d_keypoint/topdown_heatmap/coco/*demo_coco-128x96.py'))
     config = tmp_path / 'killed.py'

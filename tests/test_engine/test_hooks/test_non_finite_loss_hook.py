@@ -1,12 +1,13 @@
-"""A NaN in a real Runner: what stops, what is skipped, what the weights see."""
+"""Non-finite losses in a real Runner: it stops or skips, and the weights never change by them."""
 import logging
 
 import pytest
 import torch
 from mmengine.optim import OptimWrapperDict
 
-from mmpose_mspn.engine import NonFiniteLossError, NonFiniteLossHook
-from tests.test_engine.toy import Toy, runner
+from mmpose_mspn.checkpoints import read_checkpoint
+from mmpose_mspn.engine import GuardedOptimWrapper, NonFiniteLossError, NonFiniteLossHook
+from tests.test_engine.toy import Points, Toy, runner
 
 STOP = dict(type='mmpose_mspn.NonFiniteLossHook')
 SKIP = dict(type='mmpose_mspn.NonFiniteLossHook', action='skip')
@@ -16,7 +17,7 @@ SKIP = dict(type='mmpose_mspn.NonFiniteLossHook', action='skip')
 def wrapper(request, monkeypatch) -> dict:
     if request.param != 'AmpOptimWrapper':
         return dict(type=request.param)
-    # It asks for a GPU; without one its scaler passes everything through.
+    # It refuses to be built without a GPU; there its scaler is disabled and passes everything through.
     monkeypatch.setattr('mmengine.optim.optimizer.amp_optimizer_wrapper.is_cuda_available', lambda: True)
     return dict(type=request.param, dtype='bfloat16')
 
@@ -36,24 +37,25 @@ def test_stops_before_the_step(tmp_path, wrapper):
     message = str(error.value)
     assert 'iteration 3: the loss is nan of the samples (img_id 104, id 4), (img_id 105, id 5)' in message
     assert 'learning rate 0.01' in message and f'last checkpoint: {tmp_path}/iter_2.pth' in message
-    saved = torch.load(tmp_path / 'iter_2.pth')['state_dict']
+    saved = read_checkpoint(tmp_path / 'iter_2.pth')['state_dict']
     parameters = dict(run.model.named_parameters())
     assert all(torch.equal(parameters[key], saved[key]) for key in parameters)
     assert sorted(path.name for path in tmp_path.glob('*.pth')) == ['iter_1.pth', 'iter_2.pth']
 
 
-def test_a_healthy_run_is_the_same(tmp_path, wrapper):
+def test_finite_losses_train_to_the_same_weights(tmp_path, wrapper):
     trained = []
     for name, hooks in (('bare', []), ('stop', [STOP]), ('skip', [SKIP])):
         run = runner(tmp_path / name, hooks=hooks, optim=wrapper)
         run.train()
         trained.append(weights(run))
         assert 'step' not in vars(run.optim_wrapper)
+        assert not isinstance(run.optim_wrapper, GuardedOptimWrapper)
     assert same(trained[0], trained[1]) and same(trained[0], trained[2])
 
 
 def test_skips_and_counts(tmp_path, wrapper, caplog):
-    """Skipping the third batch trains as if the data did not hold it."""
+    """Skipping the third batch trains to the weights of a run whose data lack it."""
     run = runner(tmp_path / 'bad', hooks=[SKIP], bad=(4, ), optim=wrapper)
     run.logger.addHandler(caplog.handler)
     with caplog.at_level(logging.WARNING):
@@ -68,10 +70,9 @@ def test_skips_and_counts(tmp_path, wrapper, caplog):
 
 
 class _Without(torch.utils.data.Dataset):
-    """The points without a batch: 2 a batch, from ``first`` * 2 on."""
+    """The points without the batches ``first`` to ``after - 1``, of two points each."""
 
     def __init__(self, first: int, after: int) -> None:
-        from tests.test_engine.toy import Points
         points = Points()
         self.samples = [points[index] for index in range(12) if index // 2 not in range(first, after)]
 
@@ -85,12 +86,12 @@ class _Without(torch.utils.data.Dataset):
 def test_with_accumulation_the_whole_step_is_left_out(tmp_path):
     run = runner(tmp_path, iterations=4, hooks=[SKIP], bad=(4, ), optim=dict(accumulative_counts=2))
     run.train()
-    saved = [torch.load(tmp_path / f'iter_{step}.pth')['state_dict']['layers.0.weight'] for step in (1, 2, 3, 4)]
+    saved = [read_checkpoint(tmp_path / f'iter_{step}.pth')['state_dict']['layers.0.weight'] for step in (1, 2, 3, 4)]
     assert not torch.equal(saved[0], saved[1])
     assert torch.equal(saved[1], saved[2]) and torch.equal(saved[2], saved[3])
 
 
-def test_skipping_has_an_end(tmp_path):
+def test_skipping_ends_when_the_patience_does(tmp_path):
     run = runner(tmp_path, hooks=[dict(SKIP, patience=2)], bad=tuple(range(4, 12)))
     with pytest.raises(NonFiniteLossError, match='iteration 4: .*, 2 times in a row'):
         run.train()

@@ -16,15 +16,15 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def silent(attention: ResidualAttention) -> None:
-    """Weights of 0: both sigmoids give 1/2, and x becomes 1.25 x."""
+def zero_weights(attention: ResidualAttention) -> None:
+    """Weights of 0, with which both sigmoids give 1/2 and x becomes 1.25 x."""
     for parameter in attention.parameters():
         nn.init.zeros_(parameter)
 
 
-def test_silent_attention_adds_a_quarter():
+def test_attention_with_zero_weights_adds_a_quarter():
     attention = ResidualAttention()
-    silent(attention)
+    zero_weights(attention)
     x = torch.randn(2, 5, 4, 3)
     assert torch.allclose(attention(x), 1.25 * x)
 
@@ -58,11 +58,11 @@ def test_parameters_by_hand():
 
 
 def test_attention_acts_on_the_branch_before_the_shortcut():
-    """The branch is the constant 2, so 2.5 with a silent attention, to which x is added uncut."""
+    """The branch is the constant 2, so 2.5 with an attention of zero weights, to which x is added unchanged."""
     block = AttentionBottleneck(8, 8).eval()
     nn.init.zeros_(block.norm3.weight)
     nn.init.constant_(block.norm3.bias, 2.)
-    silent(block.attention)
+    zero_weights(block.attention)
     x = torch.randn(2, 8, 4, 4) * 4
     assert torch.allclose(block(x), (x + 2.5).relu())
 
@@ -72,14 +72,14 @@ def test_every_bottleneck_of_the_resnet_has_one():
     blocks = [block for name in net.res_layers for block in getattr(net, name)]
     assert len(blocks) == 3 + 4 + 6 + 3 and all(isinstance(block.attention, ResidualAttention) for block in blocks)
     plain = ResNet(50, base_channels=8, stem_channels=16).state_dict()
-    assert set(plain) < set(net.state_dict())  # weights of a plain ResNet keep their names
+    assert set(plain) < set(net.state_dict())  # keys of a plain ResNet are kept
     assert {key.split('.')[2] for key in set(net.state_dict()) - set(plain)} == {'attention'}
     feats = net(torch.randn(2, 3, 64, 64))
     assert [tuple(feature.shape) for feature in feats] == [(2, 32 << i, 16 >> i, 16 >> i) for i in range(4)]
 
 
-def test_zero_initialized_branches_stay_silent():
-    """mmpose's zero_init_residual finds these bottlenecks too: nothing is added to the shortcut."""
+def test_zero_initialized_branches_add_nothing():
+    """mmpose's zero_init_residual also applies to these bottlenecks."""
     net = MODELS.build(SMALL)
     net.init_weights()
     block = net.layer1[1].eval()
@@ -99,7 +99,7 @@ def test_checkpointed_blocks_give_the_same_gradients():
 
 
 def test_as_encoder_of_mspn():
-    """With Ghosts, as in lightpose; gradient reaches every parameter, under bfloat16 too."""
+    """With Ghost convolutions, as in lightpose: every parameter gets a gradient, also under bfloat16."""
     import mmpose_mspn.models.backbones.ghost_conv  # noqa: F401
     torch.manual_seed(0)
     ghost = dict(type='mmpose_mspn.GhostConv')
@@ -108,7 +108,7 @@ def test_as_encoder_of_mspn():
         dict(type='mmpose_mspn.MSPNHead', num_stages=1, out_channels=16, unit_channels=16, conv_cfg=ghost,
              decoder=building.codec()))
     net.init_weights()
-    assert isinstance(net.backbone.stem.conv1, nn.Conv2d)  # as in test_ghost: a stem of Ghosts would crash
+    assert isinstance(net.backbone.stem.conv1, nn.Conv2d)  # Ghost convolutions would crash, see test_ghost_conv
     for enabled in (False, True):
         net.zero_grad()
         with torch.autocast('cpu', torch.bfloat16, enabled=enabled):

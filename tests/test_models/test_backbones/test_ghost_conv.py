@@ -1,4 +1,4 @@
-"""The Ghost convolution, alone and in place of the convolutions of a network."""
+"""The Ghost convolution, alone and as the convolution of a network."""
 import pytest
 import torch
 from mmcv.cnn import ConvModule, build_conv_layer
@@ -38,7 +38,7 @@ def test_parameters_by_hand():
 
 
 def test_values_by_hand():
-    """1×1 weights of 2 and 3, depthwise sums of a 3×3 window; norms that pass."""
+    """1×1 weights of 2 and 3, depthwise sums of a 3×3 window, norms that change nothing."""
     layer = GhostConv(1, 4, 5, padding=2).eval()
     layer.primary.conv.weight.data = torch.tensor([2., 3.]).reshape(2, 1, 1, 1)
     nn.init.ones_(layer.cheap.conv.weight)
@@ -52,7 +52,7 @@ def test_values_by_hand():
     assert out[3].tolist() == [[3, 3, 0], [3, 33, 30], [0, 30, 30]]
 
 
-def test_of_an_odd_number_the_last_channel_of_the_first_half_has_no_ghost():
+def test_with_an_odd_number_of_channels_the_last_of_the_first_half_has_no_ghost():
     layer = GhostConv(1, 3, 1).eval()
     layer.primary.conv.weight.data = torch.tensor([2., 3.]).reshape(2, 1, 1, 1)
     nn.init.ones_(layer.cheap.conv.weight)
@@ -107,15 +107,15 @@ def test_conv_module_with_an_odd_number_of_channels():
     dict(type='mmpose.ResNet', depth=18, base_channels=16, stem_channels=16, dilations=(1, 1, 1, 2)),
 ])
 def test_mspn_of_ghosts(encoder):
-    """Everything behind the stem is a Ghost, gradient reaches all of it, and the heads accept the features."""
+    """Every convolution behind the stem is a Ghost convolution, and every parameter gets a gradient."""
     torch.manual_seed(0)
     net = building.estimator(
         dict(type='mmpose_mspn.MSPN', num_stages=2, encoder=encoder, unit_channels=16, conv_cfg=GHOST),
         dict(type='mmpose_mspn.MSPNHead', num_stages=2, out_channels=17, unit_channels=16, conv_cfg=GHOST,
              decoder=building.codec()))
     net.init_weights()
-    # A strided 1×1 convolution of fewer than 16 channels-last channels crashes torch 2.13 on some CPUs in the backward
-    # pass, so a stem of Ghosts must not get further than here.
+    # The backward pass of a strided 1×1 convolution with fewer than 16 channels, channels last, crashes torch 2.13 on
+    # some CPUs, so the test must stop here if the stem has Ghost convolutions.
     assert not_ghost(net.backbone.stem)
     assert not_ghost(net.backbone.stages) == not_ghost(net.head) == []
     losses = net.train().loss(torch.randn(2, 3, 64, 48), building.samples())
@@ -136,8 +136,8 @@ def test_the_stem_stays_plain_unless_asked(encoder, kernels):
         assert not_ghost(building.backbone(1, encoder=encoder).stem) == kernels
 
 
-def test_the_light_1_stage_network_is_less_than_a_third():
-    """lightpose: 256×256, 16 joints, Ghosts and residual attention; its readme says 290 MB became 90 MB."""
+def test_the_light_1_stage_network_has_less_than_a_third_of_the_parameters():
+    """lightpose: 256×256, 16 keypoints, Ghost convolutions, residual attention; 290 MB became 90 MB by its readme."""
     import mmpose_mspn.models.backbones.attention_resnet  # noqa: F401
     sizes = []
     with torch.device('meta'):
@@ -165,7 +165,7 @@ def test_runs_under_bfloat16():
 
 @pytest.mark.parametrize('args, message', [
     (dict(in_channels=0), 'in_channels must be >= 1, got 0'),
-    (dict(out_channels=1), 'out_channels must be >= 2, one for either half, got 1'),
+    (dict(out_channels=1), 'out_channels must be >= 2, one for each half, got 1'),
     (dict(kernel_size=2), r'kernel_size must be odd and >= 1, got \(2, 2\)'),
     (dict(padding=0), r'padding must be dilation .* got padding=\(0, 0\)'),
     (dict(groups=3), r'groups must divide in_channels \(8\) and half of out_channels \(8\), got 3'),

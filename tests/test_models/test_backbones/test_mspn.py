@@ -1,4 +1,4 @@
-"""The backbone: what it builds from its arguments, and what it refuses."""
+"""The backbone: the network that its arguments build, and arguments that are refused."""
 import pytest
 import torch
 from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
@@ -29,15 +29,15 @@ def shapes(features):
 def test_any_residual_encoder(encoder):
     network = backbone(encoder=encoder).eval()
     one = MODELS.build({**encoder, 'type': f"mmpose.{encoder['type']}", 'out_indices': (0, 1, 2, 3)})
-    one.eval()  # mmpose's train() returns nothing
+    one.eval()  # mmpose's train() returns None
     with torch.no_grad():
         features = network(IMAGES)
         expected = [tuple(f.shape[2:]) for f in one(IMAGES)][::-1]
     assert shapes(features) == [[(2, 16, *size) for size in expected]] * 2
 
 
-def test_the_stem_and_layers_are_the_encoders_own():
-    """With the encoder's weights, the first stage's way down gives the encoder's features."""
+def test_stem_and_layers_are_the_encoders():
+    """With the encoder's weights, the layers of the first stage return the encoder's features."""
     encoder = MODELS.build(dict(type='mmpose.ResNet', depth=18, out_indices=(0, 1, 2, 3)))
     encoder.eval()
     network = backbone(1).eval()
@@ -69,9 +69,9 @@ def test_stem_channels_reach_the_stage_inputs():
 
 
 def test_norm_cfg_reaches_every_norm_and_conv_cfg_every_conv():
-    standardised = dict(type='ConvAWS')
+    standardized = dict(type='ConvAWS')
     network = backbone(
-        2, norm_cfg=dict(type='GN', num_groups=4), conv_cfg=standardised, stem_conv_cfg=standardised)
+        2, norm_cfg=dict(type='GN', num_groups=4), conv_cfg=standardized, stem_conv_cfg=standardized)
     kinds = {type(module).__name__ for module in network.modules()}
     assert 'GroupNorm' in kinds and not kinds & {'BatchNorm2d', 'Conv2d'}
     network(IMAGES)
@@ -80,8 +80,8 @@ def test_norm_cfg_reaches_every_norm_and_conv_cfg_every_conv():
 @pytest.mark.parametrize('training', [True, False])
 @pytest.mark.parametrize('conv_cfg', [None, dict(type='mmpose_mspn.GhostConv')])
 @pytest.mark.parametrize('norm_cfg', [dict(type='BN'), dict(type='GN', num_groups=2), None])
-def test_a_unit_convolves_what_is_resized_in_whatever_order(training, conv_cfg, norm_cfg):
-    """As the paper has it: resize, 1×1 convolution, norm."""
+def test_a_unit_gives_the_same_in_either_order_of_resize_and_convolution(training, conv_cfg, norm_cfg):
+    """The paper's order is resize, 1×1 convolution, norm."""
     torch.manual_seed(0)
     unit = UpUnit(8, 8, False, False, dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg)).train(training)
     for module in unit.modules():
@@ -89,10 +89,10 @@ def test_a_unit_convolves_what_is_resized_in_whatever_order(training, conv_cfg, 
             nn.init.uniform_(module.weight), nn.init.uniform_(module.bias), nn.init.uniform_(module.running_mean)
     coarser = torch.randn(3, 8, 4, 5)
     expected = unit.up(nn.functional.interpolate(coarser, size=(7, 9), mode='bilinear', align_corners=True))
-    places = []
-    unit.up.conv.register_forward_pre_hook(lambda module, inputs: places.append(inputs[0].shape[2:].numel()))
+    positions = []
+    unit.up.conv.register_forward_pre_hook(lambda module, inputs: positions.append(inputs[0].shape[2:].numel()))
     torch.testing.assert_close(unit._from_coarser(coarser, torch.Size((7, 9))), expected, atol=1e-5, rtol=1e-5)
-    assert places == [4 * 5 if conv_cfg is None else 7 * 9]
+    assert positions == [4 * 5 if conv_cfg is None else 7 * 9]
 
 
 def test_output_final_is_the_finest_feature_of_the_last_stage():
@@ -104,7 +104,7 @@ def test_output_final_is_the_finest_feature_of_the_last_stage():
     torch.testing.assert_close(final[0], everything[-1][-1])
 
 
-def test_without_aggregation_the_stages_are_joined_by_their_input_only():
+def test_without_aggregation_stages_pass_on_their_input_only():
     joined, apart = backbone(2), backbone(2, cross_stage_aggregation=False)
     assert any('skip' in name for name, _ in joined.stages[0].named_parameters())
     assert not any('skip' in name for name, _ in apart.named_parameters())

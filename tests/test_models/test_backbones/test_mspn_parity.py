@@ -13,7 +13,7 @@ RESNET50 = dict(type='ResNet', depth=50)
 
 
 def official_network(num_stages: int, keypoints: int, input_size) -> nn.ModuleDict:
-    """Our network with the recordings' weights, through the converter."""
+    """This package's network with the recordings' weights, converted."""
     network = nn.ModuleDict(dict(
         backbone=backbone(num_stages, encoder=RESNET50, unit_channels=256),
         head=head(num_stages, keypoints, input_size, unit_channels=256)))
@@ -23,7 +23,7 @@ def official_network(num_stages: int, keypoints: int, input_size) -> nn.ModuleDi
 
 
 def to_rgb(images: torch.Tensor) -> torch.Tensor:
-    """The official network takes BGR, a converted one RGB."""
+    """The official network takes BGR, a network with converted weights RGB."""
     return images.flip(1)
 
 
@@ -83,7 +83,7 @@ def test_training_trajectory():
 
 
 def gradient_norms(network: nn.Module) -> dict:
-    """Norms under the official names: the converter is given the gradients in place of the weights."""
+    """Norms by official names: the converter gets the gradients in place of the weights."""
     gradients = {name: parameter.grad for name, parameter in network.named_parameters()}
     return {name: value.norm().item() for name, value in convert(gradients, 'official').items()}
 

@@ -51,7 +51,7 @@ def bottlenecks(module: nn.Module) -> list:
 
 
 def test_top_down_sum_by_hand():
-    """Every lateral gives 1; the top-down conv into level i adds its input and a bias of its own."""
+    """Every lateral gives 1; the top-down convolution into level i adds its input and a bias of its own."""
     net = GlobalNet([3, 3, 3, 3], 2, BN).eval()
     for lateral in net.laterals:
         nn.init.zeros_(lateral.conv.weight)
@@ -61,7 +61,7 @@ def test_top_down_sum_by_hand():
         nn.init.constant_(conv.conv.bias, bias)
     levels = net([torch.zeros(1, 3, 8 >> level, 8 >> level) for level in range(4)])
     assert [tuple(level.shape) for level in levels] == [(1, 2, 8 >> level, 8 >> level) for level in range(4)]
-    # -3 = 1 + (1 - 5): nothing cuts the sum at 0
+    # -3 = 1 + (1 - 5): there is no ReLU behind the sum
     for level, value in zip(levels, (1 + (18 + 10), 1 + (-3 + 20), -3, 1)):
         assert torch.allclose(level, torch.full_like(level, value))
 
@@ -75,7 +75,7 @@ def test_level_i_passes_i_bottlenecks():
 
 
 def test_refine_net_concatenates_fine_to_coarse():
-    """Bottlenecks whose branch is silenced pass what is positive, so the merged input is known."""
+    """A bottleneck whose branch is zero passes positive values on unchanged, so the merged input is known."""
     net = RefineNet(3, 2, BN).eval()
     for block in bottlenecks(net.branches):
         nn.init.zeros_(block.norm3.weight)
@@ -141,9 +141,17 @@ def test_losses_of_a_batch():
     assert 0 <= made['acc_pose'] <= 1
 
 
-def test_switches_reach_the_loss():
-    made = head(level_order='fine_to_coarse', ohkm_topk=3, loss=dict(visibility='labeled')).loss_module
-    assert (made.level_order, made.ohkm_topk, made.visibility_rule.visibility) == ('fine_to_coarse', 3, 'labeled')
+@pytest.mark.parametrize('arguments, expected', [
+    (dict(), ('coarse_to_fine', 8, 'official', 0.5)),
+    (dict(level_order='fine_to_coarse', ohkm_topk=3, loss=dict(visibility='labeled', global_weight=1.)),
+     ('fine_to_coarse', 3, 'labeled', 1.)),
+    (dict(loss=dict(level_order='fine_to_coarse', ohkm_topk=None)), ('fine_to_coarse', None, 'official', 0.5)),
+    (dict(ohkm_topk=None, loss=dict(type='mmpose_mspn.CPNHeatmapLoss', level_order='fine_to_coarse', ohkm_topk=4)),
+     ('fine_to_coarse', None, 'official', 0.5)),
+])
+def test_arguments_of_the_head_replace_those_of_the_default_loss(arguments, expected):
+    loss = head(**arguments).loss_module
+    assert (loss.level_order, loss.ohkm_topk, loss.visibility_rule.visibility, loss.global_weight) == expected
 
 
 def test_gradient_reaches_every_parameter_of_the_estimator():
@@ -196,8 +204,9 @@ def test_default_initialization_is_xavier():
     (dict(channels=15), 'channels must be even and >= 2, got 15'),
     (dict(in_channels=(8, )), r'in_channels must hold at least two levels, fine to coarse, got \(8,\)'),
     (dict(in_channels=(8, 16, 0, 64)), r'in_channels\[2\] must be >= 1, got 0'),
-    (dict(decoder=building.codec()), r'one of kernel_sizes a level of in_channels, 4, got \(15, 11, 9, 7, 5\)'),
-    (dict(loss=dict(ohkm_topk=4)), 'ohkm_topk is a switch of the head'),
+    (dict(decoder=building.codec()), r'one of kernel_sizes per level of in_channels, 4, got \(15, 11, 9, 7, 5\)'),
+    (dict(level_order='fine_to_coarse', loss=dict(type='mmpose_mspn.MultiStageHeatmapLoss')),
+     "level_order of the head can only be given with a CPNHeatmapLoss.*'mmpose_mspn.MultiStageHeatmapLoss' in loss"),
     (dict(level_order='both'), "level_order must be .* got 'both'"),
 ])
 def test_bad_arguments_are_named(changes, message):

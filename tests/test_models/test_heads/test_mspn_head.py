@@ -1,10 +1,12 @@
-"""The head on its own, on mmpose's backbones, and our backbone under mmpose's heads."""
+"""The head alone, on mmpose's backbones, and this package's backbone with mmpose's heads."""
 import numpy as np
 import pytest
 import torch
+from mmpose.datasets.transforms import GenerateTarget, PackPoseInputs
 from mmpose.registry import MODELS
 from mmpose.utils.tensor_utils import to_numpy
 
+from mmpose_mspn import MultiStageHeatmapLoss
 from tests.building import backbone, codec, estimator, head, samples
 
 IMAGES = torch.randn(2, 3, 64, 48, generator=torch.Generator().manual_seed(0))
@@ -83,7 +85,7 @@ def test_flip_test_averages_with_the_map_flipped_back():
     torch.testing.assert_close(torch.stack([field.heatmaps for field in fields]), expected.detach())
 
 
-def test_trains_under_bf16_autocast_in_which_mmposes_head_dies():
+def test_trains_under_bf16_autocast():
     model = estimator(OUR_BACKBONE, OUR_HEAD).train()
     with torch.autocast('cpu', torch.bfloat16):
         losses = model.loss(IMAGES, samples())
@@ -93,7 +95,7 @@ def test_trains_under_bf16_autocast_in_which_mmposes_head_dies():
 
 
 @pytest.mark.parametrize('other', [MMPOSE_MSPN, MMPOSE_RSN], ids=['MSPN', 'RSN'])
-def test_our_head_on_mmposes_backbones(other):
+def test_head_on_mmposes_backbones(other):
     model = estimator(other, OUR_HEAD)
     losses = model.train().loss(IMAGES, samples())
     sum(value for name, value in losses.items() if 'loss' in name).backward()
@@ -101,7 +103,7 @@ def test_our_head_on_mmposes_backbones(other):
     assert predicted[0].pred_instances.keypoints.shape == (1, 17, 2)
 
 
-def test_our_backbone_under_mmposes_mspn_head():
+def test_backbone_with_mmposes_mspn_head():
     codecs = [codec(kernel_sizes=(k, ), encode_as='heatmaps') for k in (15, 11, 9, 7, 5)]
     model = estimator(OUR_BACKBONE, dict(
         type='mmpose.MSPNHead', out_shape=(16, 12), unit_channels=16, out_channels=17, num_stages=2, num_units=4,
@@ -111,7 +113,7 @@ def test_our_backbone_under_mmposes_mspn_head():
     assert model.eval().predict(IMAGES, samples())[0].pred_instances.keypoints.shape == (1, 17, 2)
 
 
-def test_our_final_feature_under_mmposes_heatmap_head():
+def test_final_feature_with_mmposes_heatmap_head():
     single = codec(kernel_sizes=(7, ), encode_as='heatmaps')
     model = estimator(dict(OUR_BACKBONE, output='final'), dict(
         type='mmpose.HeatmapHead', in_channels=16, out_channels=17, deconv_out_channels=None, decoder=single,
@@ -126,8 +128,7 @@ def test_our_final_feature_under_mmposes_heatmap_head():
 
 
 def with_targets(batch: list, codecs: list) -> list:
-    """What mmpose's GenerateTarget and PackPoseInputs make of the joints with several codecs."""
-    from mmpose.datasets.transforms import GenerateTarget, PackPoseInputs
+    """Samples that mmpose's GenerateTarget and PackPoseInputs make of the same keypoints with other codecs."""
     made = []
     generate = GenerateTarget(multilevel=len(codecs) > 1, encoder=codecs if len(codecs) > 1 else codecs[0])
     for sample in batch:
@@ -149,19 +150,35 @@ def test_norm_cfg_and_conv_cfg_reach_every_predictor():
     assert 'GroupNorm' in kinds and not kinds & {'BatchNorm2d', 'Conv2d'}
 
 
-def test_samples_without_labels_are_refused_with_the_remedy():
+@pytest.mark.parametrize('label', ['keypoint_labels', 'keypoints_visible'])
+def test_samples_without_labels_are_refused_with_the_remedy(label):
     batch = samples()
     for sample in batch:
-        del sample.gt_instance_labels.keypoint_labels
-    with pytest.raises(ValueError, match='GenerateTarget'):
+        delattr(sample.gt_instance_labels, label)
+    with pytest.raises(ValueError, match=f'have no label {label}.*GenerateTarget'):
+        head().loss(backbone()(IMAGES), batch)
+
+
+def test_labels_of_a_stock_codec_are_refused():
+    """mmpose's regression labels have the name keypoint_labels too, but are shares of the crop, not px."""
+    generate = GenerateTarget(encoder=dict(type='mmpose.RegressionLabel', input_size=(48, 64)))
+    keypoints = np.full((1, 17, 2), 9, np.float32)
+    packed = PackPoseInputs()(generate(dict(
+        transformed_keypoints=keypoints, keypoints_visible=np.full((1, 17), 2.), img=np.zeros((64, 48, 3)))))
+    batch = [packed['data_samples']] * 2
+    assert 'keypoint_labels' in batch[0].gt_instance_labels
+    with pytest.raises(ValueError, match='have no label keypoints_visible.*mmpose_mspn.CoarseToFineHeatmap'):
         head().loss(backbone()(IMAGES), batch)
 
 
 @pytest.mark.parametrize('changes, message', [
     (dict(num_stages=0), 'num_stages must be >= 1, got 0'),
     (dict(out_channels=0), 'out_channels must be >= 1, got 0'),
-    (dict(loss=dict(ohkm_topk=3)), 'ohkm_topk is a switch of the head'),
     (dict(ohkm_topk=0), 'ohkm_topk must be >= 1'),
+    (dict(loss=dict(ohkm_topk=0)), 'ohkm_topk must be >= 1'),
+    (dict(loss=dict(unit_weights=(1, 1, 1))), 'unit_weights must hold 4 weights, one per unit.* got 3'),
+    (dict(num_units=3, loss=dict(unit_weights=(1, ) * 4)), 'unit_weights must hold 3 weights, one per unit.* got 4'),
+    (dict(loss=dict(stage_weights=(1, ) * 4)), 'stage_weights must hold 2 weights, one per stage, got 4'),
 ])
 def test_bad_arguments_are_named(changes, message):
     with pytest.raises(ValueError, match=message):
@@ -176,10 +193,64 @@ def test_a_backbone_that_does_not_fit_is_named():
         head(2, unit_channels=32)(features)
 
 
-def test_the_switches_reach_the_loss():
-    module = head(coarse_to_fine=False, ohkm_topk=None, loss=dict(visibility='labeled'))
-    assert (module.loss_module.coarse_to_fine, module.loss_module.ohkm_topk) == (False, None)
-    assert module.loss_module.visibility_rule.visibility == 'labeled'
+FULL = dict(type='mmpose_mspn.MultiStageHeatmapLoss', coarse_to_fine=True, ohkm_topk=8)
+
+
+@pytest.mark.parametrize('arguments, expected', [
+    (dict(), (True, 8, 'official')),
+    (dict(loss=FULL), (True, 8, 'official')),
+    (dict(loss=dict(coarse_to_fine=False, ohkm_topk=3, visibility='labeled')), (False, 3, 'labeled')),
+    (dict(loss=dict(ohkm_topk=None)), (True, None, 'official')),
+    (dict(coarse_to_fine=False, ohkm_topk=None, loss=dict(visibility='labeled')), (False, None, 'labeled')),
+    (dict(coarse_to_fine=False, loss=FULL), (False, 8, 'official')),
+    (dict(coarse_to_fine=None, ohkm_topk=64, loss=FULL), (True, 64, 'official')),
+    (dict(ohkm_topk=None, loss=FULL), (True, None, 'official')),
+    (dict(coarse_to_fine=True, loss=dict(FULL, coarse_to_fine=False)), (True, 8, 'official')),
+    (dict(ohkm_topk=2, loss=dict(type=MultiStageHeatmapLoss)), (True, 2, 'official')),
+])
+def test_arguments_of_the_head_replace_those_of_the_default_loss(arguments, expected):
+    loss = head(**arguments).loss_module
+    assert type(loss) is MultiStageHeatmapLoss
+    assert (loss.coarse_to_fine, loss.ohkm_topk, loss.visibility_rule.visibility) == expected
+
+
+@MODELS.register_module()
+class LastUnitsOnly(torch.nn.Module):
+    """A user's loss: the scaled error of the last unit of every stage, with no argument that this package knows."""
+
+    def __init__(self, scale: float, **others) -> None:
+        super().__init__()
+        self.scale, self.others = scale, others
+
+    def forward(self, outputs, targets, visible):
+        assert visible.shape == targets.shape[:1] + targets.shape[2:3]
+        return {f'loss_of_{stage}': self.scale * (units[-1] - targets[:, -1]).square().mean()
+                for stage, units in enumerate(outputs)}
+
+
+def test_a_replacement_loss_gets_its_config_only():
+    module = head(loss=dict(type='LastUnitsOnly', scale=2.)).train()
+    assert (module.loss_module.scale, module.loss_module.others) == (2., {})
+    features, batch = backbone()(IMAGES), samples()
+    losses = module.loss(features, batch)
+    assert set(losses) == {'loss_of_0', 'loss_of_1', 'acc_pose'}
+    joints = torch.cat([sample.gt_instance_labels.keypoint_labels for sample in batch])
+    finest = module.decoder.render(joints, torch.full((2, 17), 2))[:, -1]
+    expected = 2 * (module(features)[1][-1] - finest).square().mean()
+    torch.testing.assert_close(losses['loss_of_1'], expected)
+
+
+@pytest.mark.parametrize('arguments, names', [
+    (dict(coarse_to_fine=True), 'coarse_to_fine'),
+    (dict(ohkm_topk=8), 'ohkm_topk'),
+    (dict(ohkm_topk=None), 'ohkm_topk'),
+    (dict(coarse_to_fine=False, ohkm_topk=None), 'coarse_to_fine and ohkm_topk'),
+])
+def test_arguments_of_the_head_are_refused_with_a_replacement_loss(arguments, names):
+    with pytest.raises(ValueError) as error:
+        head(loss=dict(type='LastUnitsOnly', scale=2.), **arguments)
+    assert str(error.value) == (f'{names} of the head can only be given with a MultiStageHeatmapLoss: remove it from '
+                                "the head, and write the arguments of 'LastUnitsOnly' in loss")
 
 
 def test_registered_under_our_scope_only():

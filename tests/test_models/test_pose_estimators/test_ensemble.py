@@ -1,4 +1,4 @@
-"""Ensembles: the mean of the members' heatmaps, and what no mean can be taken of."""
+"""Ensembles: the mean of the members' heatmaps, and members that are refused."""
 import copy
 
 import cv2
@@ -21,7 +21,7 @@ PIXELS = dict(type='mmpose.PoseDataPreprocessor', mean=[100., 110., 120.], std=[
 
 
 def member(tmp_path, name, input_size=INPUT, out_channels=17, seed=0, weight=None, **changes):
-    """A member's entry, its config and checkpoint written."""
+    """An entry of ``members``, whose config and checkpoint are written."""
     model = dict(
         type='mmpose_mspn.TopdownPoseEstimator',
         data_preprocessor=PIXELS,
@@ -90,7 +90,7 @@ def test_smaller_member_sees_the_resampled_crop(tmp_path):
     assert torch.allclose(both, (first + grown) / 2, atol=1e-4 * both.std())
 
 
-def test_resampled_crop_is_the_one_the_pipeline_would_cut():
+def test_resampled_crop_is_the_one_that_the_pipeline_would_cut():
     """Crops of a smooth picture at two sizes by mmpose's own warp."""
     from mmpose.structures.bbox import get_warp_matrix
     y, x = np.mgrid[:200, :200].astype(np.float32)
@@ -129,12 +129,12 @@ REFUSED = {
     'none': (lambda path: ensemble(), 'at least one'),
     'checkpoint': (lambda path: ensemble(dict(
         member(path, 'a'), checkpoint=member(path, 'other', out_channels=16)['checkpoint'])),
-        r'a.py\): .*other.pth is no checkpoint of this config'),
+        r'a.py\): .*other.pth is not a checkpoint of this config'),
 }
 
 
 @pytest.mark.parametrize('case', REFUSED)
-def test_misfits_are_refused_by_name(case, tmp_path):
+def test_members_that_do_not_fit_are_refused_by_name(case, tmp_path):
     build, message = REFUSED[case]
     with pytest.raises(ValueError, match=message):
         build(tmp_path)

@@ -1,4 +1,4 @@
-"""The estimator: one pass for the flip test, shifted crops, checkpoints of every layout."""
+"""The estimator: the flip test in one pass, shifted crops, checkpoints of every layout."""
 import copy
 
 import pytest
@@ -8,7 +8,7 @@ from mmpose.registry import MODELS
 
 from mmpose_mspn.checkpoints import convert
 from mmpose_mspn.models.pose_estimators.topdown import TopdownPoseEstimator
-from mmpose_mspn.models.pose_estimators.views import shift_back, shift_crops
+from mmpose_mspn.models.pose_estimators.views import black_pixel, mean_heatmaps, shift_back, shift_crops
 from tests import building, reference
 
 INPUT = (48, 64)
@@ -16,7 +16,7 @@ FLIP = [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15]
 
 
 def configs(num_stages=1, **changes):
-    """A small estimator's config, ours but for the type."""
+    """The config of a small estimator."""
     return dict(
         type='mmpose_mspn.TopdownPoseEstimator',
         data_preprocessor=dict(type='mmpose.PoseDataPreprocessor', mean=[100., 110., 120.], std=[50., 60., 70.]),
@@ -72,7 +72,7 @@ def test_flip_test_in_one_pass_predicts_what_two_passes_do(name):
         assert sample.pred_instances.keypoints == pytest.approx(stock_sample.pred_instances.keypoints, abs=1e-3)
 
 
-def test_a_shift_of_nothing_changes_nothing():
+def test_shifts_by_zero_change_nothing():
     plain = build(configs())
     shifted = build(configs())
     shifted.test_cfg = dict(plain.test_cfg, shift_test=[(0, 0), (0, 0)])
@@ -83,40 +83,38 @@ def test_a_shift_of_nothing_changes_nothing():
 
 
 class Copy(torch.nn.Module):
-    """A backbone that answers with the crop's brightness at every fourth px, in every keypoint's channel."""
+    """A backbone that returns the first color of every fourth px, in every keypoint's channel."""
 
     def forward(self, x):
         return [[x[:, :1, ::4, ::4].repeat(1, 17, 1, 1)]]
 
 
 class Passing(torch.nn.Module):
-    """A head that takes features for heatmaps."""
+    """A head that returns features as heatmaps."""
 
     def predict(self, feats, samples, test_cfg=None):
         from mmengine.structures import PixelData
         return [None] * len(samples), [PixelData(heatmaps=maps) for maps in feats[0][0]]
 
 
-def test_shifted_views_lie_on_each_other():
-    """Whole-cell shifts of a network that copies its input give that input back, border included."""
-    from mmpose_mspn.models.pose_estimators.views import heatmaps
+def test_shifted_views_are_moved_back():
+    """With shifts by whole cells, a network that copies its input returns that input, border included."""
     model = build(configs())
     model.backbone, model.head = Copy(), Passing()
     inputs = crops()
     shifts = [(0, 0), (4, 0), (-8, 4), (0, -12)]
-    maps = heatmaps(model, inputs, building.samples(2), dict(flip_test=False, shift_test=shifts))
+    maps = mean_heatmaps(model, inputs, building.samples(2), dict(flip_test=False, shift_test=shifts))
     assert torch.allclose(maps[:, 3], inputs[:, 0, ::4, ::4], atol=1e-5)
-    # A cell that no view saw stays at zero.
-    alone = heatmaps(model, inputs, building.samples(2), dict(shift_test=[(4, 0)]))
+    # A cell that is in no view stays at zero.
+    alone = mean_heatmaps(model, inputs, building.samples(2), dict(shift_test=[(4, 0)]))
     assert alone[..., -1].abs().max() == 0
     assert torch.allclose(alone[:, 0, :, :-1], inputs[:, 0, ::4, :-4:4], atol=1e-5)
 
 
-def test_shift_of_crops_uncovers_black():
+def test_pixels_without_content_are_black():
     model = build(configs())
-    from mmpose_mspn.models.pose_estimators.views import black
     picture = torch.arange(12.).reshape(1, 1, 3, 4).repeat(1, 3, 1, 1)
-    moved = shift_crops(picture, 1, -1, black(model))
+    moved = shift_crops(picture, 1, -1, black_pixel(model))
     assert moved[0, 0, :2, 1:].tolist() == [[4., 5., 6.], [8., 9., 10.]]
     # (0 - mean) / std of each channel
     for channel, value in enumerate((-100 / 50, -110 / 60, -120 / 70)):
@@ -157,7 +155,7 @@ def official():
 
 @pytest.fixture(scope='module')
 def full():
-    """Our network of that size."""
+    """This package's network of that size."""
     config = configs(num_stages=2)
     config['backbone'].update(encoder=None, unit_channels=256)
     config['head'].update(unit_channels=256)
@@ -180,14 +178,14 @@ def blank(model):
     lambda weights: {'model': {f'module.{key}': value for key, value in weights.items()}, 'optimizer': {}},
     lambda weights: {'state_dict': weights, 'meta': {}},
 ], ids=['plain', 'model', 'module', 'state_dict'])
-def test_official_checkpoint_loads_as_it_is(full, official, tmp_path, wrap):
+def test_official_checkpoint_loads_without_conversion(full, official, tmp_path, wrap):
     torch.save(wrap(official), tmp_path / 'official.pth')
     blank(full)
     load_checkpoint(full, str(tmp_path / 'official.pth'), map_location='cpu', strict=True)
     assert same(full, convert(official))
 
 
-def test_torchs_loader_takes_official_and_wrapped_own_weights(full, official):
+def test_load_state_dict_takes_official_and_wrapped_own_weights(full, official):
     blank(full)
     full.load_state_dict({'model': official})
     ours = {key: value.clone() for key, value in full.state_dict().items()}
@@ -217,7 +215,7 @@ def test_mmposes_mspn_checkpoint_loads_with_equal_outputs(full, official, tmp_pa
     assert (found - expected).abs().max() < 1e-3 * expected.std()
 
 
-def test_a_checkpoint_that_is_no_mspn_is_reported(full):
+def test_a_checkpoint_of_another_network_is_reported(full):
     with pytest.raises(RuntimeError, match='conv1.weight'):
         full.load_state_dict({'conv1.weight': torch.zeros(1)})
 

@@ -1,13 +1,13 @@
-# The demo: a small 2-stage MSPN that two CPU cores train in minutes on the synthetic people.
+# The demo: a small 2-stage MSPN that trains on two CPU cores within minutes, on the synthetic people.
 _base_ = './td-hm_2xmspn50_8xb32-96k_coco-256x192.py'
 
 max_iters = 1000
 input_size = (96, 128)
-# Cells of 2 px, twice as fine as the features: so small a crop would lose the joints' place in cells of 4. The kernels
-# are the official ones in px.
+# Cells of 2 px, half as large as those of the features, because cells of 4 px would be too coarse for keypoints in so
+# small a crop. The kernels have the official sizes in px.
 codec = dict(input_size=input_size, heatmap_size=(48, 64), kernel_sizes=(29, 21, 17, 13, 9))
 
-# So short a training sees each person about twice: flips are augmentation enough.
+# Flips are the only augmentation, because so short a training sees each person about twice.
 train_pipeline = [
     dict(type='LoadImage'),
     dict(type='mmpose_mspn.WidenBBox', fixed=(0.09, 0.135)),
@@ -23,7 +23,7 @@ val_pipeline = [
 ]
 train_dataloader = dict(
     batch_size=16, num_workers=1, sampler=dict(type='InfiniteSampler'), dataset=dict(pipeline=train_pipeline))
-# Measured in the annotated boxes.
+# The metric is measured with the annotated boxes.
 val_dataloader = dict(batch_size=64, num_workers=1, dataset=dict(pipeline=val_pipeline, bbox_file=None))
 test_dataloader = val_dataloader
 
@@ -35,7 +35,8 @@ model = dict(
     head=dict(
         unit_channels=48,
         decoder=codec,
-        # The maps must reach 255. A long training grows the last norms to that; here they start near it.
+        # Heatmaps must reach 255. In a long training the weights of the last norms grow to that; here they start
+        # close to it.
         init_cfg=[
             dict(type='Kaiming', layer='Conv2d'),
             dict(type='Constant', layer='BatchNorm2d', val=20),

@@ -1,3 +1,3 @@
 _base_ = './td-hm_2xmspn50_8xb32-96k_coco-256x192.py'
 
-model = dict(head=dict(coarse_to_fine=False))
+model = dict(head=dict(loss=dict(coarse_to_fine=False)))

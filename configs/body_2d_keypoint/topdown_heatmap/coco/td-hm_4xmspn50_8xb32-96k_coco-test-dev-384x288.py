@@ -1,4 +1,4 @@
-# Tests on test-dev2017, whose annotations are not public: writes the .keypoints.json to hand in.
+# Test on test-dev2017, whose annotations are not public: writes the .keypoints.json file for the evaluation server.
 # `python tools/submission.py check-coco` checks that file.
 _base_ = './td-hm_4xmspn50_8xb32-96k_coco-384x288.py'
 

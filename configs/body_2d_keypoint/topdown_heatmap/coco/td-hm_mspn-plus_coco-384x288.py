@@ -1,5 +1,5 @@
-# MSPN+: the mean of several models' heatmaps. Which models the published one averages is not known; these are two,
-# trained by their own configs. More, smaller inputs and weights are further entries. For testing only.
+# MSPN+: the mean of several models' heatmaps, for testing only. It is not known which models the published MSPN+
+# averages; these are two, trained with their own configs. An entry can also have a weight or a smaller input.
 _base_ = ['../../../_base_/datasets/coco_384x288.py', '../../../_base_/default_runtime.py']
 
 train_cfg = train_dataloader = None

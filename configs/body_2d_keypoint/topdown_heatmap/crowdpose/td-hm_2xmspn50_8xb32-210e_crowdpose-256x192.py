@@ -9,7 +9,8 @@ model = dict(
     head=dict(
         num_stages=2,
         out_channels=14,
-        # CrowdPose marks every neck and head top as occluded (its issue 13): coarse units learn all labeled joints.
+        # CrowdPose marks every neck and head top as occluded (issue 13 of its repository), so coarse units learn all
+        # labeled keypoints.
         loss=dict(visibility='labeled'),
         decoder=_base_.codec))
 default_hooks = dict(checkpoint=dict(save_best='crowdpose/AP'))

@@ -1,5 +1,5 @@
-# lightpose: one stage, Ghost modules for every convolution behind the stem, attention in every bottleneck. No ImageNet
-# weights are of its shape, so it starts from scratch.
+# lightpose: one stage, Ghost modules for every convolution behind the stem, attention in every bottleneck. It trains
+# from scratch, because no ImageNet weights have its shape.
 _base_ = './td-hm_4xmspn50_8xb32-29k_mpii-256x256.py'
 
 ghost = dict(type='mmpose_mspn.GhostConv')

@@ -6,6 +6,10 @@ _base_ = [
 
 model = dict(
     backbone=dict(num_stages=2),
-    # The hardest half of the keypoints, as 8 of COCO's 17.
-    head=dict(num_stages=2, out_channels=133, ohkm_topk=64, decoder=_base_.codec))
+    head=dict(
+        num_stages=2,
+        out_channels=133,
+        # The hardest half of the keypoints, in proportion to 8 of COCO's 17.
+        loss=dict(ohkm_topk=64),
+        decoder=_base_.codec))
 default_hooks = dict(checkpoint=dict(save_best='coco-wholebody/AP'))

@@ -1,4 +1,4 @@
-"""What is wrong with COCO-style files, said while they are loaded rather than in the middle of a training."""
+"""Problems of COCO-style files, reported when they are loaded rather than in the middle of a training."""
 import json
 import os
 import os.path as osp
@@ -13,30 +13,30 @@ from mmengine.logging import print_log
 from mmpose_mspn.utils.files import read_json
 
 NO_KEYPOINTS = 'without keypoints'
-NO_BOX = 'without a box of some size'
-CROWD = 'of crowds'
-SHARED_FACTS = ('dataset_name', 'upper_body_ids', 'lower_body_ids', 'flip_pairs', 'dataset_keypoint_weights',
-                'flip_indices', 'skeleton_links')
-"""What mmpose's transforms and models read of the dataset in each sample."""
+NO_BOX = 'without a box of positive width and height'
+CROWD = 'marked as crowds'
+SHARED_KEYS = ('dataset_name', 'upper_body_ids', 'lower_body_ids', 'flip_pairs', 'dataset_keypoint_weights',
+               'skeleton_links')
+"""Keys of a sample that describe its dataset, and that mmpose's transforms and models only read."""
 
 
-class ChecksFiles:
-    """For datasets of mmpose in COCO's style: clear errors, and a count of what is passed over.
+class FileChecksMixin:
+    """For mmpose's COCO-style datasets: clear errors, and a count of the people that are skipped.
 
-    mmpose drops crowds, people without labeled keypoints and empty boxes without a word; here they are counted and
-    logged once. The :attr:`other_files` lie below ``data_root``, as ``ann_file`` does.
+    mmpose silently drops crowds, people without labeled keypoints and empty boxes; here they are counted and logged
+    once. The :attr:`other_files` lie below ``data_root``, as ``ann_file`` does.
 
     Raises:
         FileNotFoundError: ``ann_file`` or one of the :attr:`other_files` does not exist.
         ValueError: A file is empty or of another format, ``bbox_file`` names images that ``ann_file`` does not have, or
-            nobody is left.
+            no person remains.
     """
 
-    # What the dataset is called in messages, how its files come about, and what they must hold.
+    # For messages: the dataset's name, what to do if it is missing, and what its files must hold.
     source = 'COCO'
     remedy = '`make data` writes synthetic people in the same layout'
     needs = '"images" and people with a box and labeled keypoints'
-    # Attributes that name the files which may stand beside ann_file.
+    # Attributes that name further files.
     other_files = ('bbox_file', )
 
     def _join_prefix(self) -> None:
@@ -56,7 +56,7 @@ class ChecksFiles:
                 raise ValueError(f'{name} {path} is empty: fetch or write it again')
 
     def load_data_list(self) -> List[dict]:
-        self._passed_over: Dict[str, int] = Counter()
+        self._skipped: Dict[str, int] = Counter()
         if self.bbox_file:
             self._check_boxes()
         try:
@@ -64,21 +64,20 @@ class ChecksFiles:
         except (json.JSONDecodeError, AssertionError) as error:
             raise ValueError(f"ann_file {self.ann_file} is not in COCO's format ({error}): write a JSON object with "
                              '"images", "annotations" and "categories"') from error
-        passed_over = ', '.join(f'{count} {reason}' for reason, count in sorted(self._passed_over.items()))
+        skipped = ', '.join(f'{count} {reason}' for reason, count in sorted(self._skipped.items()))
         file = self.bbox_file or self.ann_file
         if not people:
-            raise ValueError(f'{file} holds nobody to {"test" if self.test_mode else "train"} on'
-                             + (f'; passed over: {passed_over}' if passed_over else '')
-                             + f': it needs {self.needs}')
-        if passed_over:
-            print_log(f'{file}: {len(people)} people; passed over: {passed_over}', 'current')
+            raise ValueError(f'{file} holds no person to {"test" if self.test_mode else "train"} on'
+                             + (f'; skipped: {skipped}' if skipped else '') + f': it needs {self.needs}')
+        if skipped:
+            print_log(f'{file}: {len(people)} people; skipped: {skipped}', 'current')
         return people
 
     def parse_data_info(self, raw_data_info: dict) -> Optional[dict]:
         annotation = raw_data_info['raw_ann_info']
         for field, reason in (('bbox', NO_BOX), ('keypoints', NO_KEYPOINTS)):
             if field not in annotation:
-                self._passed_over[reason] += 1
+                self._skipped[reason] += 1
                 return None
         return super().parse_data_info(raw_data_info)
 
@@ -88,32 +87,34 @@ class ChecksFiles:
             if self._is_valid_instance(info):
                 kept.append(info)
             else:
-                self._passed_over[_reason(info)] += 1
+                self._skipped[_why_invalid(info)] += 1
         return kept
 
     def _check_boxes(self) -> None:
-        """Refuse boxes of other images."""
+        """Refuse boxes in images that ``ann_file`` does not list."""
         boxes = read_json('bbox_file', self.bbox_file, list)
         images = {image['id'] for image in read_json('ann_file', self.ann_file, dict).get('images', [])}
         unknown = sorted({box['image_id'] for box in boxes} - images)
         if unknown:
             raise ValueError(f'bbox_file {self.bbox_file} has boxes in {len(unknown)} images that are not in '
-                             f'{self.ann_file}, such as {unknown[:3]}: take the boxes of these images')
+                             f'{self.ann_file}, such as {unknown[:3]}: use the boxes of these images')
 
     def _load_detection_results(self) -> List[dict]:
         boxes = super()._load_detection_results()
         kept = [box for box in boxes if (box['bbox'][0, 2:] > box['bbox'][0, :2]).all()]
         if len(kept) < len(boxes):
-            self._passed_over[NO_BOX] += len(boxes) - len(kept)
+            self._skipped[NO_BOX] += len(boxes) - len(kept)
         return kept
 
     def get_data_info(self, idx: int) -> dict:
-        """As mmpose's, but the facts of the dataset are shared by the samples: transforms replace them, if at all.
+        """The sample as mmpose's datasets give it, except that all samples share the values of :data:`SHARED_KEYS`.
 
-        The copies for each took a tenth of a data worker's time.
+        Copying them for each sample took a tenth of a data worker's time.
         """
         info = BaseDataset.get_data_info(self, idx)
-        info.update((key, self._metainfo[key]) for key in SHARED_FACTS)
+        info.update((key, self._metainfo[key]) for key in SHARED_KEYS)
+        # mmpose's KeypointConverter changes this list in place.
+        info['flip_indices'] = list(self._metainfo['flip_indices'])
         return info
 
     def prepare_data(self, idx: int) -> Optional[dict]:
@@ -127,8 +128,8 @@ class ChecksFiles:
                              '--decode lists all such images') from error
 
 
-def _reason(info: dict) -> str:
-    """Why mmpose takes an annotation for invalid."""
+def _why_invalid(info: dict) -> str:
+    """Why mmpose considers an annotation invalid."""
     if info.get('iscrowd'):
         return CROWD
     if info.get('num_keypoints') == 0 or np.max(info['keypoints']) <= 0:
@@ -137,7 +138,8 @@ def _reason(info: dict) -> str:
 
 
 def _decodes(path: str) -> bool:
+    """Whether the file is an image that mmcv reads."""
     try:
         return mmcv.imread(path) is not None
-    except Exception:  # whatever a decoder raises
+    except Exception:  # decoders raise errors of any type
         return False

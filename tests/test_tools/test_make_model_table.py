@@ -1,4 +1,4 @@
-"""The model table: a row a config, up to date, in the formats of readers and of mim."""
+"""The model table: a row for each config, up to date, in the formats of readers and of mim."""
 from pathlib import Path
 
 import pytest
@@ -6,31 +6,25 @@ import yaml
 from mmengine.config import Config
 
 import mmpose_mspn
-from mmpose_mspn.apis.model_table import (
-    config_paths,
-    make_rows,
-    measure,
-    published_figures,
-    read_entries,
-    start_command,
-)
 from tests.building import SMALL, codec
+from tests.tools import load_tool
 
+table, costs = load_tool('make_model_table'), load_tool('model_costs')
 ROOT = Path(__file__).parents[2]
 TABLE = (ROOT / 'docs/models.md').read_text(encoding='utf-8') if (ROOT / 'docs/models.md').exists() else ''
 MAKE = 'run tools/make_model_table.py'
 
 
-@pytest.mark.parametrize('path', config_paths(ROOT), ids=lambda path: path.stem)
+@pytest.mark.parametrize('path', table.config_paths(ROOT), ids=lambda path: path.stem)
 def test_the_table_has_the_configs_row_as_it_is_now(path):
     relative = path.relative_to(ROOT).as_posix()
-    entry = read_entries(ROOT)[path.stem]
+    entry = table.read_entries(ROOT)[path.stem]
     rows = [line for line in TABLE.splitlines() if f'({"../" + relative})' in line]
     assert len(rows) == 1, MAKE
     cells = [cell.strip() for cell in rows[0].strip('|').split(' | ')]
-    command = start_command(Config.fromfile(str(path)), relative)
-    assert cells[0].startswith(f'[{entry["title"]}]') and cells[4] == published_figures(entry), MAKE
-    assert cells[6].strip('` |') == command, MAKE
+    command = table.start_command(Config.fromfile(str(path)), relative)
+    assert cells[0].startswith(f'[{entry["title"]}]') and cells[4] == table.published_figures(entry), MAKE
+    assert cells[-1].strip('` |') == command, MAKE
 
 
 def test_mim_finds_every_config_below_the_package():
@@ -38,7 +32,7 @@ def test_mim_finds_every_config_below_the_package():
     index = yaml.safe_load((home / 'model-index.yml').read_text(encoding='utf-8'))
     models = [model for file in index['Import']
               for model in yaml.safe_load((home / file).read_text(encoding='utf-8'))['Models']]
-    assert sorted(model['Name'] for model in models) == sorted(path.stem for path in config_paths(ROOT)), MAKE
+    assert sorted(model['Name'] for model in models) == sorted(path.stem for path in table.config_paths(ROOT)), MAKE
     for model in models:
         assert (home / model['Config']).is_file()
         assert model['Metadata']['Parameters'] > 0 and model['Metadata']['FLOPs'] > 0
@@ -51,7 +45,7 @@ def test_cost_by_hand():
             type='mmpose_mspn.MSPN', num_stages=1, encoder=SMALL, unit_channels=16), head=dict(
                 type='mmpose_mspn.MSPNHead', num_stages=1, out_channels=17, unit_channels=16, decoder=codec(size)))
 
-    small, large = (measure(model(size), size) for size in ((64, 64), (128, 128)))
+    small, large = (costs.measure(model(size), size) for size in ((64, 64), (128, 128)))
     # ResNet-18 without its classifier; lateral and up convs; a 1×1 and a 3×3 conv a unit; two values a norm's channel.
     encoder = 11_176_512
     units = 16 * (64 + 128 + 256 + 512) + 4 * 2 * 16 + 3 * (16 * 16 + 2 * 16)
@@ -74,7 +68,7 @@ def write_configs(root, names, entries):
 def test_configs_and_entries_must_match(names, entries, message, tmp_path):
     write_configs(tmp_path, names, entries)
     with pytest.raises(ValueError, match=message):
-        make_rows(tmp_path)
+        table.make_rows(tmp_path)
 
 
 @pytest.mark.parametrize('name, root, command', [
@@ -85,4 +79,32 @@ def test_configs_and_entries_must_match(names, entries, message, tmp_path):
 ])
 def test_start_commands(name, root, command):
     cfg = Config(dict(data_root=root, model=dict(), train_cfg=dict(max_iters=7)))
-    assert start_command(cfg, f'{name}.py') == command
+    assert table.start_command(cfg, f'{name}.py') == command
+
+
+def row(name='a', here=None):
+    return table.Row(name, f'configs/x/mpii/{name}.py', f'MSPN {name}', (192, 256), '91.1 PCKh MPII val (us)', here,
+                     'make demo', 1_234_567, 2.5e9)
+
+
+def test_a_row_of_the_page():
+    page = table.as_markdown([row()])
+    assert page.count('has been trained here') == 1 and 'measured here' not in page
+    assert ('| [MSPN a](../configs/x/mpii/a.py) | 256×192 | 1.23 M | 2.50 | 91.1 PCKh MPII val (us) | `make demo` |'
+            in page)
+
+
+def test_a_table_has_a_column_for_our_own_figures_if_there_is_one():
+    page = table.as_markdown([row(), row('b', '90.0 PCKh')])
+    assert '| model | input | parameters | GFLOPs | published | measured here | start |' in page
+    assert '| 91.1 PCKh MPII val (us) | – | `make demo` |' in page
+    assert '| 91.1 PCKh MPII val (us) | 90.0 PCKh | `make demo` |' in page
+    assert table.NONE_TRAINED not in page
+
+
+def test_metafiles_hold_our_own_figures_only_where_there_are_any():
+    files = table.as_metafiles([row(), row('b', '90.0 PCKh')])
+    assert yaml.safe_load(files['model-index.yml']) == dict(Import=['configs/x/mpii/metafile.yml'])
+    first, second = yaml.safe_load(files['configs/x/mpii/metafile.yml'])['Models']
+    assert 'Measured Here' not in first['Metadata'] and second['Metadata']['Measured Here'] == '90.0 PCKh'
+    assert first['Metadata']['Parameters'] == 1_234_567 and first['Config'] == 'configs/x/mpii/a.py'
