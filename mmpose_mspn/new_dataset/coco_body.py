@@ -22,7 +22,7 @@ class CocoKeypoint(NamedTuple):
     half: str  # of the body in mmpose's metainfo
 
 
-@lru_cache()
+@lru_cache
 def coco_keypoints() -> Dict[Words, CocoKeypoint]:
     """COCO's keypoints as mmpose's metainfo has them, by the words of their names."""
     with warnings.catch_warnings():  # that the file is taken from mmpose's package

@@ -17,16 +17,13 @@ class Category(NamedTuple):
         name: Its name.
         keypoints: Names of its K keypoints.
         skeleton: Pairs of indices of keypoints, 0 to K - 1, that a line joins.
+        written_id: Its id in the files that are written, an integer.
     """
     id: object
     name: str
     keypoints: Tuple[str, ...]
     skeleton: Tuple[Tuple[int, int], ...]
-
-    @property
-    def written_id(self) -> int:
-        """The id in the files that are written, an integer."""
-        return self.id if isinstance(self.id, int) and not isinstance(self.id, bool) else DEFAULT_ID
+    written_id: int
 
 
 def read_coco(name: str, path: FilePath) -> dict:
@@ -87,7 +84,9 @@ def _category(entry: dict, path: FilePath) -> Category:
     if repeated:
         raise ValueError(f'keypoints of category {name} in {path} share the name {_some(repeated)}: give each keypoint '
                          'a name of its own')
-    return Category(entry.get('id'), name, tuple(keypoints), _skeleton(entry, name, len(keypoints), path))
+    number = entry.get('id')
+    written_id = number if isinstance(number, int) and not isinstance(number, bool) else DEFAULT_ID
+    return Category(number, name, tuple(keypoints), _skeleton(entry, name, len(keypoints), path), written_id)
 
 
 def _skeleton(entry: dict, name: str, count: int, path: FilePath) -> Tuple[Tuple[int, int], ...]:

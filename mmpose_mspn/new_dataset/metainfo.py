@@ -1,5 +1,5 @@
 """The metainfo of a dataset, as mmpose's configs hold it: names, pairs, skeleton, colors and sigmas."""
-from typing import Dict, Sequence
+from typing import Dict, List, Optional, Sequence
 
 from mmpose_mspn.new_dataset.coco_body import of_coco
 from mmpose_mspn.new_dataset.coco_file import Category
@@ -26,7 +26,7 @@ def build_metainfo(category: Category, pairs: Sequence[Pair], sigmas: Sequence[f
             for index, name in enumerate(names)
         },
         skeleton_info={
-            index: dict(link=(names[start], names[end]), id=index, color=COLORS[_side_of_link(names[start], names[end])])
+            index: dict(link=(names[start], names[end]), id=index, color=_color_of_link(names[start], names[end]))
             for index, (start, end) in enumerate(category.skeleton)
         },
         joint_weights=[1.] * len(names),
@@ -38,13 +38,13 @@ def _half(name: str) -> str:
     return keypoint.half if keypoint else ''
 
 
-def _side(name: str) -> object:
+def _side(name: str) -> Optional[str]:
     sides = {word for word in words_of(name) if word in (LEFT, RIGHT)}
     return sides.pop() if len(sides) == 1 else None
 
 
-def _side_of_link(start: str, end: str) -> object:
-    return _side(start) if _side(start) == _side(end) else None
+def _color_of_link(start: str, end: str) -> List[int]:
+    return COLORS[_side(start) if _side(start) == _side(end) else None]
 
 
 def metainfo_text(metainfo: dict) -> str:

@@ -50,6 +50,10 @@ NETWORKS: Dict[str, Network] = dict(
 """By name. ``small`` is the demo's, which two CPU cores train in minutes."""
 
 
+MANY_OBJECTS = 5000
+"""With more objects than that a GPU gets the large network."""
+
+
 class Schedule(NamedTuple):
     """Iterations of a training from random weights, up to so many objects."""
     objects: float
@@ -100,10 +104,10 @@ class Plan(NamedTuple):
 
 
 def choose_network(objects: int, has_gpu: bool) -> str:
-    """Name of the network: what a CPU trains within the hour, or by the number of objects on a GPU."""
+    """Name of the network: the one that a CPU trains in minutes, or on a GPU by the number of objects."""
     if not has_gpu:
         return 'small'
-    return 'medium' if objects < 5000 else 'large'
+    return 'medium' if objects <= MANY_OBJECTS else 'large'
 
 
 def choose_aspect(boxes: Sequence[Sequence[float]]) -> Tuple[str, float]:

@@ -7,7 +7,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 
 from mmpose_mspn.checkpoints.carry import carry, number_of_keypoints, origins_table, own_names, source_names
-from mmpose_mspn.checkpoints.fit import misfits
+from mmpose_mspn.checkpoints.fit import compare_state_dicts
 from mmpose_mspn.registry import HOOKS
 
 
@@ -43,9 +43,9 @@ class CarryKeypointsHook(Hook):
             return
         weights, origins = carry(checkpoint, names, self.mapping, source_names(checkpoint, self.source_names))
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        problems = misfits(weights, model.state_dict())
-        if problems:
-            raise ValueError(f'the checkpoint of load_from is not of this network: {"; ".join(problems)}')
+        mismatches = compare_state_dicts(weights, model.state_dict())
+        if mismatches:
+            raise ValueError(f'the checkpoint of load_from is not of this network: {mismatches}')
         for key in set(checkpoint) - {'meta'}:
             del checkpoint[key]
         checkpoint['state_dict'] = weights
