@@ -5,21 +5,19 @@ data_mode = 'topdown'  # read by MMPoseInferencer
 # The dataset compares ori_shape with the annotated size.
 train_meta = ('id', 'img_id', 'img_path', 'ori_shape', 'input_size', 'input_center', 'input_scale', 'flip_indices')
 
-# The workers send one tensor of crops and one of each kind of label, instead of several for each person.
-stack = dict(type='mmpose_mspn.stack_samples')
-
 train_dataloader = dict(
     batch_size=32,
     num_workers=4,
     persistent_workers=True,
-    collate_fn=stack,
+    # The workers send one tensor of crops and one of each kind of label, instead of several for each person.
+    collate_fn=dict(type='mmpose_mspn.stack_samples'),
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(data_mode='topdown'))
 val_dataloader = dict(
     batch_size=32,
     num_workers=4,
     persistent_workers=True,
-    collate_fn=stack,
+    # No collate_fn: MMPoseInferencer reads the test loader's and takes nothing but a name of mmengine.
     drop_last=False,
     sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(data_mode='topdown', test_mode=True))
