@@ -4,7 +4,7 @@ PYTHON_IN = $(VENV)/bin/python
 
 .PHONY: demo test lint setup data clean
 
-demo: setup  ## train, measure and show a small MSPN on synthetic people: work_dirs/demo
+demo: setup  ## trains a small MSPN on synthetic people, measures it and draws its results: work_dirs/demo
 	$(PYTHON_IN) tools/demo.py
 
 test: setup lint  ## the test suite
@@ -16,7 +16,7 @@ lint: setup
 setup:  ## virtual environment with every dependency, mmcv compiled once
 	@tools/setup_env.sh $(VENV)
 
-data: setup  ## synthetic people in data/synthetic, where every config looks first
+data: setup  ## synthetic people in data/synthetic, where the COCO configs look first
 	$(PYTHON_IN) tools/make_synthetic.py data/synthetic
 
 clean:

@@ -1,4 +1,4 @@
-"""How close to the machine the 4-stage network's prediction is."""
+"""The share of the machine's speed that the prediction of the 4-stage network reaches."""
 from statistics import median
 from typing import Callable, Dict, Tuple
 
@@ -12,13 +12,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 PREDICTION = '4-stage prediction, batch 8, flip test, decode'
 PIECE = 4
-"""Crops that pass the network at a time."""
+"""Number of crops in a forward pass."""
 Shape = Tuple[int, int, int, int, int, int]
-"""Kernel, stride, channels in and out, rows, columns."""
+"""Kernel, stride, input and output channels, rows, columns."""
 
 
 def layer_shapes(model: nn.Module, crops: torch.Tensor) -> Dict[Shape, int]:
-    """The 1×1 and 3×3 convolutions that prediction runs, and how often."""
+    """Return the shapes of the 1×1 and 3×3 convolutions in a prediction, and how often each runs."""
     found: Dict[Shape, int] = {}
 
     def note(conv: nn.Conv2d, inputs: tuple, output: torch.Tensor) -> None:
@@ -39,7 +39,7 @@ def predict(model: nn.Module, crops: torch.Tensor) -> None:
 
 
 def rate(shape: Shape, device: str) -> float:
-    """GFLOP/s of a layer alone, channels last: the best of several runs."""
+    """Return the GFLOP/s of a single layer, channels last: the best of several runs."""
     kernel, stride, channels, out, rows, columns = shape
     x = torch.randn(PIECE, channels, rows, columns, device=device).to(memory_format=torch.channels_last)
     weight = torch.randn(out, channels, kernel, kernel, device=device).to(memory_format=torch.channels_last)
@@ -53,22 +53,22 @@ def rate(shape: Shape, device: str) -> float:
 
 
 def layer_operations(shape: Shape, crops: int) -> float:
-    """GFLOP."""
+    """Return the GFLOP of a layer for a number of crops."""
     kernel, stride, channels, out, rows, columns = shape
     return 2e-9 * kernel**2 * channels * out * crops * (rows // stride) * (columns // stride)
 
 
 def operations(work: Callable[[], object]) -> float:
-    """GFLOP of a crop."""
+    """Return the GFLOP of ``work`` per crop."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         work()
     return counter.get_total_flops() / PIECE / 1e9
 
 
 def efficiency(rounds: int, device: str) -> Dict[str, str]:
-    """Sentences on the share of the fastest layer's rate that prediction reaches.
+    """Return sentences on the share of the fastest layer's speed that the prediction reaches.
 
-    The layer and the predictions take turns, as the machine's speed drifts.
+    The layer and the predictions are measured in turns, because the speed of the machine varies.
     """
     crops = torch.randn(PIECE, 3, 256, 192, device=device)
     exact, theirs = pair(4, device)
@@ -86,18 +86,18 @@ def efficiency(rounds: int, device: str) -> Dict[str, str]:
     for _ in range(rounds):
         for name, work in predictions.items():
             best = max(rate(shape, device) for shape in fastest.values())
-            reached[name].append(needed[name] * 16 / seconds(work, device))  # 8 crops and their mirrored ones
+            reached[name].append(needed[name] * 16 / seconds(work, device))  # 8 crops and their mirror images
             shares[name].append(100 * reached[name][-1] / best)
-    said = {name: f'{needed[name]:.1f} GFLOP a crop at {median(reached[name]):.0f} GFLOP/s, '
+    said = {name: f'{needed[name]:.1f} GFLOP per crop at {median(reached[name]):.0f} GFLOP/s, '
             f'{median(shares[name]):.0f} % ({min(shares[name]):.0f}-{max(shares[name]):.0f} of {rounds} turns)'
             for name in predictions}
     needs = {shape: count * layer_operations(shape, 1) for shape, count in layers.items()}
     all_layers = sum(needs.values()) / sum(needs[shape] / rates[shape] for shape in layers)
     slow = sorted(rates.items(), key=lambda entry: entry[1])[:3]
     return dict(
-        text=f'How close to the machine "{PREDICTION}" is, against the fastest layer alone (3×3 '
-        f'{rates[fastest[3]]:.0f}, 1×1 {rates[fastest[1]]:.0f} GFLOP/s), measured again before each prediction: here '
-        f'{said["ours"]}; mmpose\'s port {said["mmpose"]}. All its layers alone, one by one, come to '
+        text=f'Speed of "{PREDICTION}" as a share of that of its fastest layer (3×3 {rates[fastest[3]]:.0f}, 1×1 '
+        f'{rates[fastest[1]]:.0f} GFLOP/s), which is measured again before each prediction: this package '
+        f'{said["ours"]}; mmpose\'s port {said["mmpose"]}. All layers, measured one by one, reach '
         f'{100 * all_layers / max(rates.values()):.0f} %.',
-        slowest='The slowest layers alone (kernel, stride, channels in, out, rows, columns: GFLOP/s): '
+        slowest='The slowest layers (kernel, stride, input channels, output channels, rows, columns: GFLOP/s): '
         + '; '.join(f'{shape}: {value:.0f}' for shape, value in slow) + '.')

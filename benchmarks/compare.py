@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Time this package against mmpose's own MSPN, side by side.
+"""Compare the speed and the memory of this package with those of mmpose's own MSPN.
 
     python benchmarks/compare.py [--rounds 5] [--device cpu] [--only WORD] [--official DIR] [--out docs/benchmark]
 
-The sides of a row take turns, so that a machine whose speed drifts slows all. Each row first checks that both
-compute the same, or says where and why not. Quote the ratios: seconds depend on the machine. ``--official`` adds the
-official code's network, from a clone of it. About 25 minutes on two cores.
+The sides of a row are measured in turns, so that changes in the speed of the machine affect all of them. Each row first
+checks that the sides compute the same result, or states the difference and its reason. Ratios are comparable between
+machines, seconds are not. ``--official`` adds the network of the official code, from a clone of its repository. The
+whole table takes about 25 minutes on two cores.
 """
 import argparse
 import json
@@ -20,10 +21,11 @@ from peers import Official
 from processes import PROCESS_ROWS
 from rows import ROWS
 
-import mmpose_mspn  # noqa: F401  mends the stack
+import mmpose_mspn  # noqa: F401  applies compatibility fixes
 
 
 def reached(result: dict) -> str:
+    """Return the cell with the goal of a row and whether it is reached."""
     if result['goal'] is None:
         return ''
     good = result['ratio'] >= result['goal'] if result['goal'] > 1 else result['ratio'] <= result['goal']
@@ -60,11 +62,11 @@ def cpu_name() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--rounds', type=int, default=5, help='turns of each row, >= 1')
+    parser.add_argument('--rounds', type=int, default=5, help='number of turns of each row, >= 1')
     parser.add_argument('--device', default='cpu', help='cpu or cuda')
-    parser.add_argument('--only', default='', help='rows whose name holds this word; others stay as they were')
+    parser.add_argument('--only', default='', help='measure only the rows with this word in their names')
     parser.add_argument('--official', metavar='DIR', help='clone of megvii-detection/MSPN')
-    parser.add_argument('--out', default='docs/benchmark', help='path without suffix of the table and the JSON')
+    parser.add_argument('--out', default='docs/benchmark', help='path of the table and the JSON file without suffix')
     args = parser.parse_args()
     init_default_scope('mmpose')
     torch.manual_seed(0)

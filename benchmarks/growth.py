@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""How the cost of this package's MSPN grows, as a plot: time of a prediction and of a training step, peak memory.
+"""Plot the time and the peak memory of a prediction and of a training step against the size of the model and its input.
 
     python benchmarks/growth.py [--out docs/growth]
 
-Every point is a process of its own, on the CPU, float32; the 1-stage network at 256×192, batch 8, 17 keypoints, but
-for what a column changes. About 8 minutes on two cores.
+Each point is measured in a separate process on the CPU in float32. The base is the 1-stage network at 256×192, batch 8,
+17 keypoints, of which each column changes one number. It takes about 8 minutes on two cores.
 """
 import argparse
 import json
@@ -29,11 +29,11 @@ from mmpose_mspn import accelerate
 BASE = dict(stages=1, batch=8, width=192, keypoints=17)
 SWEEPS: Dict[str, List[int]] = dict(
     stages=[1, 2, 3, 4], batch=[1, 4, 16, 64], width=[96, 192, 288], keypoints=[17, 68, 133])
-"""The input's height is 4/3 of its width."""
+"""Values of each number. The height of the input is 4/3 of its width."""
 
 
 def point(stages: int, batch: int, width: int, keypoints: int) -> dict:
-    """Seconds of a prediction (accelerated, flip test, decode) and of a training step; GB at the most of each."""
+    """Measure the seconds and the GB of an accelerated prediction (flip test, decode) and of a training step."""
     init_default_scope('mmpose')
     size = (width, width * 4 // 3)
     model = our_model(stages, size, keypoints)
@@ -71,14 +71,14 @@ def plot(found: Dict[str, Dict[int, dict]], path: Path) -> None:
             axis.set_xticks(list(points))
             axis.grid(alpha=0.3)
     axes[0][0].legend()
-    figure.suptitle('MSPN, float32 on the CPU; unless said otherwise 1 stage, batch 8, 256×192, 17 keypoints')
+    figure.suptitle('MSPN, float32 on the CPU; by default 1 stage, batch 8, 256×192, 17 keypoints')
     figure.tight_layout()
     figure.savefig(path, dpi=80)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--out', default='docs/growth', help='path without suffix of the plot and the JSON')
+    parser.add_argument('--out', default='docs/growth', help='path of the plot and the JSON file without suffix')
     parser.add_argument('--point', help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.point:

@@ -1,4 +1,4 @@
-"""The same network three times: ours, mmpose's, the official code's."""
+"""The same network from this package, from mmpose and from the official code."""
 import importlib.util
 import sys
 from pathlib import Path
@@ -43,9 +43,9 @@ def mmpose_model(num_stages: int) -> nn.Module:
 
 
 def pair(num_stages: int, device: str) -> Tuple[nn.Module, nn.Module]:
-    """Our estimator and mmpose's with the same weights, in eval mode."""
+    """Return our estimator and mmpose's with the same weights, in eval mode."""
     ours, theirs = our_model(num_stages), mmpose_model(num_stages)
-    with torch.no_grad():  # norms that do something
+    with torch.no_grad():  # so that norms change their input
         for module in theirs.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.running_var.uniform_(0.5, 1.5)
@@ -56,13 +56,13 @@ def pair(num_stages: int, device: str) -> Tuple[nn.Module, nn.Module]:
 
 
 class Official:
-    """Networks of the official code.
+    """Builds networks with the official code.
 
     Args:
-        folder: A clone of it.
+        folder: A clone of its repository.
 
     Raises:
-        FileNotFoundError: There is no official code in the folder.
+        FileNotFoundError: The folder does not hold the official code.
     """
 
     def __init__(self, folder: str) -> None:
@@ -75,7 +75,7 @@ class Official:
         spec.loader.exec_module(self.module)
 
     def network(self, weights: dict, num_stages: int, device: str) -> nn.Module:
-        """In eval mode, with our ``weights``."""
+        """Build the network with our ``weights``, in eval mode."""
         keypoint = SimpleNamespace(NUM=KEYPOINTS)
         cfg = SimpleNamespace(
             MODEL=SimpleNamespace(STAGE_NUM=num_stages, UPSAMPLE_CHANNEL_NUM=256),

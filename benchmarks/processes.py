@@ -1,4 +1,4 @@
-"""The rows of compare.py that need processes of their own: a whole test run, and the peak memory of a training step."""
+"""The rows of compare.py that need separate processes: whole test runs and the peak memory of a training step."""
 import atexit
 import json
 import os
@@ -29,7 +29,15 @@ CONFIGS = 'configs/body_2d_keypoint/topdown_heatmap/coco'
 
 @dataclass
 class ProcessRow:
-    """A row measured once, in processes."""
+    """A row that is measured once, in separate processes.
+
+    Args:
+        name: What is measured.
+        goal: Lowest ratio mmpose / ours if above 1, else highest ratio ours / mmpose.
+        unit: Unit of the two values.
+        run: Measures our value and mmpose's on a device.
+        same: Note on how far the sides agree.
+    """
     name: str
     goal: float
     unit: str
@@ -44,13 +52,13 @@ class ProcessRow:
 
 
 def whole_test(fast: str) -> Callable[[str], List[float]]:
-    """Seconds of tools/test.py with our config and with mmpose's, the same weights, from start to metric."""
+    """Measure the seconds of tools/test.py with our config and with mmpose's, with the same weights."""
     def run(device: str) -> List[float]:
         return [_seconds_of_test('ours', fast), _seconds_of_test('mmpose')]
     return run
 
 
-@lru_cache(None)  # mmpose's side belongs to two rows
+@lru_cache(None)  # two rows share mmpose's side
 def _seconds_of_test(side: str, fast: Optional[str] = None) -> float:
     folder = _test_folder()
     home = ROOT if side == 'ours' else Path(get_installed_path('mmpose')) / '.mim'
@@ -62,7 +70,7 @@ def _seconds_of_test(side: str, fast: Optional[str] = None) -> float:
 
 @lru_cache(None)
 def _test_folder() -> Path:
-    """People and both sides' checkpoints, for as long as this process lives."""
+    """Return a folder with people and checkpoints of both sides, which is deleted when this process exits."""
     folder = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, folder)
     _people(folder)
@@ -72,7 +80,7 @@ def _test_folder() -> Path:
 
 
 def _people(folder: Path) -> None:
-    """So many that :data:`PEOPLE` of them stay."""
+    """Generate people and keep :data:`PEOPLE` of them."""
     generate(folder, train=1, val=PEOPLE, workers=2, progress=False)
     path = folder / 'annotations/person_keypoints_val2017.json'
     content = json.loads(path.read_text())
@@ -82,7 +90,8 @@ def _people(folder: Path) -> None:
 
 
 def step_memory(dtype: Optional[str], with_cp: bool) -> Callable[[str], List[float]]:
-    """GB at the most, of a process that takes three 4-stage training steps, batch 8: ours, mmpose's in float32."""
+    """Measure the peak memory in GB of processes that take three 4-stage training steps, batch 8: ours, and mmpose's in
+    float32."""
     def run(device: str) -> List[float]:
         sides = [['ours', dtype or 'float32', str(int(with_cp))], ['mmpose', 'float32', '0']]
         return [float(_run(__file__, device, *side).split()[-1]) for side in sides]
@@ -96,7 +105,7 @@ def _run(script: str, *arguments: object) -> str:
 
 
 def take_steps(device: str, side: str, dtype: str, with_cp: str) -> float:
-    """GB at the most after three steps in this process."""
+    """Return the peak memory in GB of this process after three steps."""
     init_default_scope('mmpose')
     ours = side == 'ours'
     model = (our_model(4, with_cp=with_cp == '1') if ours else mmpose_model(4)).to(device)
@@ -114,13 +123,13 @@ def take_steps(device: str, side: str, dtype: str, with_cp: str) -> float:
 
 
 def peak_gb() -> float:
-    """Of this process. Its getrusage would count what the process that started it had."""
+    """Return the peak memory of this process. ``getrusage`` would include that of the process that started it."""
     status = dict(line.split(':', 1) for line in Path('/proc/self/status').read_text().splitlines())
     return int(status['VmHWM'].split()[0]) / 2**20
 
 
-TEST_NOTE = 'one run each; the same weights and crops; start of the process included; the decodes differ by design'
-MEMORY_NOTE = "one run each; mmpose's side in float32; on a CPU the whole process"
+TEST_NOTE = 'one run each; the same weights and crops; includes the start of the process; decodes differ by design'
+MEMORY_NOTE = "one run each; mmpose's side in float32; on a CPU the memory of the whole process"
 PROCESS_ROWS = [
     ProcessRow('4-stage training step, batch 8, peak memory, bf16 autocast', 0.7, 'GB', step_memory('bfloat16', False),
                MEMORY_NOTE),

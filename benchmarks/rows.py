@@ -1,4 +1,4 @@
-"""The rows of compare.py that are timed within its process: the same work by this package and by mmpose's own MSPN."""
+"""The rows of compare.py that are timed in its process: the same work by this package and by mmpose's own MSPN."""
 import atexit
 import ctypes
 import pickle
@@ -27,11 +27,11 @@ from mmpose_mspn.synthetic_people import generate
 Maker = Callable[..., Sides]
 
 GLIBC = {TRIM_THRESHOLD: 2**26, MMAP_THRESHOLD: 2**25, MMAP_MAX: MMAPS}
-"""The most to which glibc's own thresholds grow, by themselves until they are set."""
+"""The largest values of glibc's dynamic thresholds, which are fixed once a program sets them."""
 
 
 def people(batch: int) -> Tuple[np.ndarray, np.ndarray]:
-    """Joints (B, K, 2) in px and visibility (B, K)."""
+    """Return joints (B, K, 2) in px and their visibility (B, K)."""
     draw = np.random.default_rng(0)
     return draw.uniform(0, np.array(INPUT) - 1, (batch, KEYPOINTS, 2)), draw.integers(1, 3, (batch, KEYPOINTS))
 
@@ -105,7 +105,7 @@ def prediction(num_stages: int, batch: int, dtype: Optional[torch.dtype] = None)
 
 
 def step(model: nn.Module, images: torch.Tensor, labels: list, amp: bool, fused: bool) -> Work:
-    """A whole training step, as mmengine takes it: forward, backward, optimizer, the gradients dropped."""
+    """Return a whole training step as in mmengine: forward, backward, optimizer, and clearing of the gradients."""
     model.train()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-5, fused=fused)
 
@@ -122,9 +122,9 @@ def step(model: nn.Module, images: torch.Tensor, labels: list, amp: bool, fused:
 
 
 def set_memory(side: str) -> None:
-    """Let the process treat freed memory as a training of that side does: ours with --fast, mmpose's as glibc does."""
+    """Set the treatment of freed memory to that of a training: ours with --fast, mmpose's with glibc's defaults."""
     if set_malloc(KEEP if side == 'ours' else GLIBC) and side != 'ours':
-        ctypes.CDLL(None).malloc_trim(0)  # what our side kept
+        ctypes.CDLL(None).malloc_trim(0)  # memory that our side kept
 
 
 def training(num_stages: int, batch: int, autocast: bool = False) -> Maker:
@@ -137,12 +137,12 @@ def training(num_stages: int, batch: int, autocast: bool = False) -> Maker:
 
         def check() -> str:
             return ('the same network (see prediction); targets and masks differ by design' +
-                    ("; mmpose's head dies under bf16 autocast, so its side is float32" if autocast else ''))
+                    ("; mmpose's head fails under bf16 autocast, so its side is float32" if autocast else ''))
 
         def prepare(side: str) -> None:
             if device == 'cpu':
                 set_memory(side)
-                steps[side]()  # the first step after the change asks for all memory anew
+                steps[side]()  # the first step after the change allocates all memory again
         return Sides(**steps, check=check, prepare=prepare)
     return make
 
@@ -163,7 +163,7 @@ def targets(batch: int) -> Maker:
 
         def check() -> str:
             apart = ((ours() - theirs()).abs().amax((3, 4)) > 1).float().mean().item()
-            return f'{100 * apart:.0f} % of the maps differ by more than 1 of 255: the maximum is 255 here, not there'
+            return f'{100 * apart:.0f} % of the maps differ by more than 1 of 255: only ours always peak at 255'
         return Sides(ours, theirs, check)
     return make
 
@@ -184,13 +184,13 @@ def decode(batch: int) -> Maker:
 
         def check() -> str:
             gap = np.linalg.norm(np.array(ours()[0]) - np.array([k for k, _ in theirs()]), axis=-1)
-            return f'median {np.median(gap):.1f} px apart: the official rule here, another there'
+            return f'median {np.median(gap):.1f} px apart: this package follows the official rule'
         return Sides(ours, theirs, check)
     return make
 
 
 def data_loading(batch: int) -> Maker:
-    """A worker reads, crops, augments and encodes a batch and hands it over."""
+    """A worker reads, crops, augments and encodes batches and sends them to the main process."""
     def make(device: str, official: object) -> Sides:
         folder = tempfile.mkdtemp()
         atexit.register(shutil.rmtree, folder)
@@ -210,8 +210,8 @@ def data_loading(batch: int) -> Maker:
             return lambda: sum(1 for _ in loader)
 
         def check() -> str:
-            return (f'two batches; the same crops and augmentation; a batch is {sizes[0] / 1e6:.1f} MB against '
-                    f'{sizes[1] / 1e6:.1f} MB ({sizes[1] / sizes[0]:.1f}× less): keypoints, not heatmaps')
+            return (f'two batches; the same crops and augmentation; a batch has {sizes[0] / 1e6:.1f} MB instead of '
+                    f'{sizes[1] / 1e6:.1f} MB ({sizes[1] / sizes[0]:.1f}× less): keypoints instead of heatmaps')
         return Sides(*map(load, loaders), check)
     return make
 

@@ -1,4 +1,4 @@
-"""Turn-by-turn timing of two or three sides."""
+"""Timing of two or three sides in turns."""
 import statistics
 import time
 from dataclasses import dataclass
@@ -8,16 +8,21 @@ import torch
 
 Work = Callable[[], object]
 WARM_UP = 3
-"""Calls before the clock runs: the memory of a training step settles in the third."""
+"""Number of calls before the timing starts. The memory use of a training step is stable from the third."""
 TURN = 0.2
-"""Seconds that a turn lasts at least: what takes milliseconds is repeated."""
+"""Shortest duration of a turn in seconds. Shorter work is repeated."""
 
 
 @dataclass
 class Sides:
-    """Each side's work, and a check that says in words how far they agree.
+    """The work of each side of a row.
 
-    Before its turn, ``prepare`` gets a side's name, off the clock, for what the whole process has only one of.
+    Args:
+        ours: Work of this package.
+        mmpose: The same work of mmpose.
+        check: Checks that the sides agree, and describes how far.
+        official: The same work of the official code.
+        prepare: Called with the name of a side before its turn, outside the timing, to change settings of the process.
     """
     ours: Work
     mmpose: Work
@@ -31,16 +36,16 @@ class Row:
     """A row of the table.
 
     Args:
-        name: What is done.
-        goal: Ratio mmpose / ours to reach; below 1 a ratio ours / mmpose not to pass.
-        make: Sets the work up for a device, and the official network where there is one.
+        name: Name of the work.
+        goal: Lowest ratio mmpose / ours if above 1, else highest ratio ours / mmpose.
+        make: Builds the sides for a device and the official code, or ``None`` without it.
     """
     name: str
     goal: Optional[float]
     make: Callable[..., Sides]
 
     def measure(self, rounds: int, device: str, official: Optional[object]) -> dict:
-        """Medians in ms, and the median of the turns' ratios."""
+        """Return the medians of the sides in ms, and the median and the range of the ratios of the turns."""
         sides = self.make(device, official)
         note = sides.check()
         works = {name: work for name, work in (('ours', sides.ours), ('mmpose', sides.mmpose),
@@ -61,13 +66,13 @@ class Row:
 
 
 def _warm_up(work: Work, device: str) -> int:
-    """How often a turn repeats the work."""
+    """Run the work a few times and return how often a turn must repeat it."""
     taken = [seconds(work, device) for _ in range(WARM_UP)]
     return max(1, round(TURN / taken[-1]))
 
 
 def seconds(work: Work, device: str, repeats: int = 1) -> float:
-    """Of one call, the mean of several: of the host's clock; on a GPU by its own events."""
+    """Return the mean seconds of a call, by the clock of the host or, on a GPU, by its events."""
     if device == 'cpu':
         start = time.perf_counter()
         for _ in range(repeats):

@@ -1,14 +1,15 @@
 """MSPN, the multi-stage pose network (Li et al., 2019, arXiv:1901.00148), for mmpose.
 
-Importing this package mends the stack (see :mod:`mmpose_mspn.compat`), registers every part under the scope
-``mmpose_mspn`` and exports what Python users call.
+Importing this package applies compatibility fixes (see :mod:`mmpose_mspn.compat`), registers all its classes under the
+scope ``mmpose_mspn`` and exports the public API.
 
-Shape letters in all docstrings: B samples, K keypoints, H and W rows and columns of a heatmap, h and w of the input
-crop, L kernel levels, S stages, U units of a stage. "px" are pixels of the input crop unless the image is named.
+Shape letters in all docstrings: B samples, K keypoints, H and W rows and columns of a heatmap, h and w rows and columns
+of the input crop, L kernel levels, S stages, U units of a stage. "px" means pixels of the input crop, "image px" those
+of the image.
 """
 from . import compat
 
-compat.mend()
+compat.apply_fixes()
 
 from . import checkpoints, codecs, datasets, deploy, engine, evaluation, models  # noqa: E402
 from .codecs import CoarseToFineHeatmap  # noqa: E402

@@ -1,24 +1,23 @@
-"""Version trouble in the stack below us: the only place that knows of it.
+"""Compatibility fixes for the packages below this one: the only place that knows about their versions.
 
-``mmpose_mspn/__init__.py`` calls :func:`mend` before anything of mmpose is imported. Each function mends one fault
-where it is present and leaves a healthy stack alone.
+``mmpose_mspn/__init__.py`` calls :func:`apply_fixes` before anything of mmpose is imported. Each fix is applied only
+where its problem exists.
 """
-import functools
 import importlib
 import importlib.util
 import pickle
 import sys
 import threading
+from contextlib import contextmanager
 from importlib import metadata
 from types import SimpleNamespace
-from typing import Callable, Dict
+from typing import IO, Any, Callable, Dict, Iterator, Union
 
 import numpy as np
 import torch
-from mmengine.runner.checkpoint import CheckpointLoader
 from mmengine.utils import digit_version
 
-# distribution: (lowest version, first version refused), and why there is an upper bound
+# distribution: (lowest version, first version refused or None)
 BOUNDS = {
     'torch': ('2.1', None),
     'mmengine': ('0.7.1', '1.0'),
@@ -27,23 +26,24 @@ BOUNDS = {
 }
 
 
-def mend() -> None:
-    """Check the stack's versions and mend the faults it is known for.
+def apply_fixes() -> None:
+    """Check the installed versions, make torchvision importable and let mmengine load checkpoints safely.
 
     Raises:
         ImportError: A package is missing or outside its bounds.
     """
     check_versions()
     import_torchvision()
-    allow_runner_checkpoints()
-    load_weights_only()
+    from .checkpoint_loaders import register_loaders  # it imports this module
+    register_loaders()
 
 
 def check_versions() -> None:
-    """Hold the installed packages against :data:`BOUNDS`.
+    """Compare the installed packages with :data:`BOUNDS`.
 
     Raises:
-        ImportError: Names what was found, what is needed and the command that mends it.
+        ImportError: A package is missing or outside its bounds. The message names the version that was found, the
+            versions that are needed and the command that installs one of them.
     """
     for name, (low, high) in BOUNDS.items():
         wanted = f'{name}>={low}' + (f',<{high}' if high else '')
@@ -51,8 +51,7 @@ def check_versions() -> None:
             found = metadata.version(name)
         except metadata.PackageNotFoundError:
             lite = name == 'mmcv' and importlib.util.find_spec('mmcv')
-            what = ('mmcv-lite was found, whose ops mmpose cannot do without' if lite else
-                    f'{name} is not installed')
+            what = 'mmcv-lite was found, which lacks the ops that mmpose needs' if lite else f'{name} is not installed'
             raise ImportError(f'mmpose_mspn needs {wanted}, but {what}: pip install "{wanted}"') from None
         version = digit_version(found)
         if version < digit_version(low) or (high and version >= digit_version(high)):
@@ -60,11 +59,11 @@ def check_versions() -> None:
 
 
 def import_torchvision() -> None:
-    """Import torchvision, without its ops where they do not fit the installed torch.
+    """Import torchvision, without its operators where they do not fit the installed torch.
 
-    mmpose's visualizer imports torchvision's transforms. A CUDA build of torchvision beside a CPU build of torch dies
-    while it imports, because it describes two operators that its library would have defined. Defining their
-    schemas is enough: nothing here calls them.
+    mmpose's visualizer imports torchvision's transforms. With a CUDA build of torchvision beside a CPU build of torch,
+    the import of torchvision fails, because it describes two operators that its library would have defined. It is
+    enough to define their schemas: nothing in this package or in mmpose's 2D code calls them.
     """
     if importlib.util.find_spec('torchvision') is None:
         return
@@ -76,31 +75,65 @@ def import_torchvision() -> None:
             raise
     for name in [name for name in sys.modules if name.split('.')[0] == 'torchvision']:
         del sys.modules[name]
-    box_op = '(Tensor dets, Tensor scores, float iou_threshold) -> Tensor'
+    schema = '(Tensor dets, Tensor scores, float iou_threshold) -> Tensor'
     for name in ('nms', 'qnms'):
-        torch.library.define(f'torchvision::{name}', box_op)
+        torch.library.define(f'torchvision::{name}', schema)
     importlib.import_module('torchvision')
 
 
-def allow_runner_checkpoints() -> None:
-    """Put the classes of a Runner checkpoint on torch's allow-list.
+def load_safely(file: Union[str, IO[bytes]], map_location: Any = None) -> Any:
+    """``torch.load`` that runs no code from the file, on every supported version of torch.
 
-    From 2.6 on torch.load unpickles weights only. A checkpoint of mmengine's Runner also holds its message hub (history
-    buffers, numpy scalars), without which resume fails. Just these classes are allowed: safe loading stays on.
+    A file may hold weights, plain Python values and the classes of :func:`runner_classes`. Those are on torch's
+    allow-list, which the whole process shares, only during the call.
+
+    Args:
+        file: Path or binary file object.
+        map_location: As for ``torch.load``.
+
+    Raises:
+        pickle.UnpicklingError: The file holds anything else.
     """
     if not hasattr(torch.serialization, 'add_safe_globals'):
-        return
+        # Before torch 2.4, weights_only=True has no allow-list, and Runner checkpoints could not be resumed.
+        return torch.load(file, map_location, weights_only=False, pickle_module=restricted_pickle())
+    with _allowed_in_checkpoints(runner_globals()):
+        return torch.load(file, map_location, weights_only=True)
+
+
+_ALLOW_LIST_LOCK = threading.RLock()
+
+
+@contextmanager
+def _allowed_in_checkpoints(entries: list) -> Iterator[None]:
+    """Extend torch's allow-list for ``weights_only=True`` by ``entries`` for the duration of the block."""
+    with _ALLOW_LIST_LOCK:  # or a thread that finishes would shorten the list of one that still loads
+        added = set(entries) - set(torch.serialization.get_safe_globals())
+        torch.serialization.add_safe_globals(list(added))
+        try:
+            yield
+        finally:
+            # Not the list from before: torch's own modules extend it when they are imported.
+            kept = [entry for entry in torch.serialization.get_safe_globals() if entry not in added]
+            torch.serialization.clear_safe_globals()
+            torch.serialization.add_safe_globals(kept)
+
+
+def runner_globals() -> list:
+    """:func:`runner_classes` in the form that the installed torch's allow-list takes."""
     classes = runner_classes()
     if digit_version(torch.__version__) >= digit_version('2.6'):
-        torch.serialization.add_safe_globals([(found, name) for name, found in classes.items()])
-    else:  # it asks each class for its name
-        torch.serialization.add_safe_globals(list(dict.fromkeys(classes.values())))
+        return [(found, name) for name, found in classes.items()]
+    return list(dict.fromkeys(classes.values()))  # torch 2.4 and 2.5 read the name from the class
 
 
-def runner_classes() -> Dict[str, object]:
-    """What a Runner checkpoint holds besides weights, by its name in the file."""
+def runner_classes() -> Dict[str, Any]:
+    """Classes and functions that a checkpoint of mmengine's Runner holds besides weights, by their names in the file.
+
+    The Runner saves its message hub: history buffers and numpy scalars, which resuming needs.
+    """
     from mmengine.logging.history_buffer import HistoryBuffer
-    # numpy 2 moved the module; the functions carry the name of their home into the file.
+    # numpy 2 renamed the module, and the functions' names in a file are those of the numpy that wrote it.
     if np.lib.NumpyVersion(np.__version__) >= '2.0.0':
         from numpy._core.multiarray import _reconstruct, scalar
     else:
@@ -108,18 +141,18 @@ def runner_classes() -> Dict[str, object]:
     dtypes = {type(np.dtype(code)) for code in '?bBhHiIlLqQefdSU'}
     found = (HistoryBuffer, np.ndarray, np.dtype, *dtypes, history_method)
     classes = {f'{one.__module__}.{one.__name__}': one for one in found}
-    # The name in files of pickle's protocol 2, which is torch's.
+    # The name of builtins.getattr in pickle's protocol 2, which torch writes.
     classes['__builtin__.getattr'] = history_method
-    # Files written under the other numpy name the other module.
     classes.update({f'numpy.{module}.multiarray.{function.__name__}': function
                     for function in (_reconstruct, scalar) for module in ('core', '_core')})
     return classes
 
 
 def history_method(owner: type, name: str) -> Callable:
-    """The one use of ``getattr`` in a Runner checkpoint: a history buffer names its methods (min, mean …).
+    """Stand-in for ``getattr`` in checkpoints, limited to the public methods of a history buffer.
 
-    It stands in for ``getattr``, whose name in the file it goes by: that would hand out anything.
+    A pickled history buffer refers to its own methods (``min``, ``mean``, …) by ``getattr``. The real ``getattr``
+    would give a file access to any object.
     """
     from mmengine.logging import HistoryBuffer
     if owner is not HistoryBuffer or name.startswith('_'):
@@ -130,53 +163,15 @@ def history_method(owner: type, name: str) -> Callable:
 history_method.__module__, history_method.__qualname__, history_method.__name__ = 'builtins', 'getattr', 'getattr'
 
 
-def load_weights_only() -> None:
-    """Keep every checkpoint that mmengine loads, from a file or a download, from running code.
-
-    mmengine leaves ``weights_only`` to torch, whose default is safe for files from 2.6 on, and for downloads never.
-    All of mmengine's loading passes through ``CheckpointLoader``: while it is at work in a thread, torch.load is safe
-    there, whatever it is asked for. Elsewhere torch.load is as before.
-    """
-    if hasattr(CheckpointLoader, 'weights_only'):
-        return
-    load, load_checkpoint = torch.load, CheckpointLoader.load_checkpoint.__func__
-    here = threading.local()
-
-    @functools.wraps(load)
-    def torch_load(*args, **kwargs):
-        if getattr(here, 'safe', False):
-            kwargs.update(_safe_arguments())
-        return load(*args, **kwargs)
-
-    @functools.wraps(load_checkpoint)
-    def safely(cls, *args, **kwargs):
-        here.safe = True
-        try:
-            return load_checkpoint(cls, *args, **kwargs)
-        finally:
-            here.safe = False
-
-    torch.load = torch_load
-    CheckpointLoader.load_checkpoint = classmethod(safely)
-    CheckpointLoader.weights_only = True
-
-
-def _safe_arguments() -> dict:
-    if hasattr(torch.serialization, 'add_safe_globals'):
-        return dict(weights_only=True)
-    # Before 2.4 weights_only knows no allow-list: a Runner checkpoint could not be resumed.
-    return dict(weights_only=False, pickle_module=restricted_pickle())
-
-
 def restricted_pickle() -> SimpleNamespace:
-    """A stand-in for :mod:`pickle` that can name nothing but weights and :func:`runner_classes`."""
+    """Replacement for the :mod:`pickle` module whose unpickler finds only weights and :func:`runner_classes`."""
     allowed = {**torch._weights_only_unpickler._get_allowed_globals(), **runner_classes()}
 
     class Unpickler(pickle.Unpickler):
 
-        def find_class(self, module: str, name: str) -> object:
+        def find_class(self, module: str, name: str) -> Any:
             if f'{module}.{name}' not in allowed:
-                raise pickle.UnpicklingError(f'GLOBAL {module}.{name} is on no allow-list')
+                raise pickle.UnpicklingError(f'GLOBAL {module}.{name} is not on the allow-list')
             return allowed[f'{module}.{name}']
 
     return SimpleNamespace(

@@ -1,4 +1,4 @@
-"""Shared by all tests: the package first (it mends the stack), mmpose's scope, and the shared samples."""
+"""Fixtures of all tests. Importing the package applies its compatibility fixes before mmpose is imported."""
 from pathlib import Path
 
 import pytest
@@ -7,13 +7,13 @@ from mmengine.registry import init_default_scope
 
 import mmpose_mspn  # noqa: F401
 
-init_default_scope('mmpose')  # for the fixtures of whole modules too
+init_default_scope('mmpose')  # also for fixtures of modules, which are set up before those of functions
 
 SHARED = Path(__file__).parents[2] / 'shared' / 'data'
 
 
 @pytest.fixture(autouse=True)
-def quiet_and_repeatable():
+def default_scope_and_seed():
     init_default_scope('mmpose')
     torch.manual_seed(0)
 
@@ -21,7 +21,7 @@ def quiet_and_repeatable():
 def _sample(name: str) -> Path:
     path = SHARED / name
     if not path.is_dir():
-        pytest.skip(f'the real photographs of {name} are not at {SHARED}')
+        pytest.skip(f'the photographs of {name} are not in {SHARED}')
     return path
 
 

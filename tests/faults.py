@@ -1,4 +1,4 @@
-"""What happens to runs and files, done to real ones: a table of what was tried, how often, and what was lost.
+"""Inject faults into real training runs and checkpoint files, and write a table of what was lost.
 
     python -m tests.faults [--kills 100] [--seed 0] [--out docs/faults.md]
 
@@ -30,7 +30,7 @@ from tests.planted import plant
 DEMO = ROOT / 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py'
 ITERATIONS = 16
 LANES = 2
-"""Runs that go on at a time."""
+"""Number of runs at the same time."""
 
 
 class Row(NamedTuple):
@@ -41,10 +41,10 @@ class Row(NamedTuple):
 
 
 class Lab:
-    """Training runs of seconds, launched as processes of their own.
+    """Starts training runs of a few seconds as separate processes.
 
     Args:
-        folder: Gets the data, the configs and the work dirs.
+        folder: Folder for the data, the configs and the work directories.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -67,7 +67,7 @@ class Lab:
 
     def launch(self, work_dir: Path, config: Optional[Path] = None, processes: int = 1, resume: bool = False,
                file_limit: Optional[int] = None) -> subprocess.Popen:
-        """A training; ``file_limit``: bytes that a file may have."""
+        """Start a training. ``file_limit`` is the largest size of a file in bytes."""
         start = [sys.executable, 'tools/train.py', str(config or self.config)]
         if processes > 1:
             start = ['tools/dist_train.sh', str(config or self.config), str(processes)]
@@ -84,10 +84,10 @@ class Lab:
                 preexec_fn=limit if file_limit else None)
 
     def train(self, work_dir: Path, **options) -> int:
-        """Exit status of a training that is left alone.
+        """Return the exit status of a training that runs to its end.
 
         Raises:
-            TimeoutExpired: It hangs; it was killed.
+            TimeoutExpired: It hung and was killed.
         """
         process = self.launch(work_dir, **options)
         try:
@@ -96,7 +96,7 @@ class Lab:
             kill(process)
 
     def metrics(self, work_dir: Path) -> dict:
-        """What tools/test.py measures with the last checkpoint."""
+        """Return the metrics of tools/test.py with the last checkpoint."""
         subprocess.run(
             [sys.executable, 'tools/test.py', str(self.config), str(work_dir / f'iter_{ITERATIONS}.pth'), '--data-root',
              str(self.people), '--work-dir', str(work_dir), '--out', str(work_dir / 'metrics.json')], check=True,
@@ -105,14 +105,14 @@ class Lab:
 
 
 def kill(process: subprocess.Popen) -> None:
-    """SIGKILL to a run and its workers, whatever is left of them."""
+    """Send SIGKILL to a run and its workers, if they still exist."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
 def content(work_dir: Path) -> Dict[str, torch.Tensor]:
-    """Weights and Adam's moments at the end."""
+    """Return the weights and the moments of the optimizer after the last iteration."""
     read = read_checkpoint(work_dir / f'iter_{ITERATIONS}.pth')
     moments = {f'{index}.{name}': value for index, state in read['optimizer']['state'].items()
                for name, value in state.items()}
@@ -124,10 +124,10 @@ def same(one: dict, other: dict) -> bool:
 
 
 def killed_runs(lab: Lab, kills: int, draw: random.Random) -> Row:
-    """SIGKILL at a random moment, from the start of the process to beyond its end; resume; until enough were killed."""
+    """Kill runs at random moments, from the start of the process to its end, and resume them until they finish."""
     start = time.perf_counter()
     assert lab.train(lab.folder / 'whole') == 0
-    seconds = (time.perf_counter() - start) * 1.5  # two lanes share the machine
+    seconds = (time.perf_counter() - start) * 1.5  # the lanes share the machine
     expected, measured = content(lab.folder / 'whole'), lab.metrics(lab.folder / 'whole')
     bar = tqdm(total=kills, desc='kills')
 
@@ -156,13 +156,13 @@ def killed_runs(lab: Lab, kills: int, draw: random.Random) -> Row:
         killed, in_writing, early, ended, differ = map(sum, zip(*pool.map(lane, range(LANES))))
     bar.close()
     return Row('SIGKILL of a training at a random moment, then `--resume`', killed,
-               f'{early} before the first checkpoint, {in_writing} with a part of a checkpoint on the disk; {ended} '
-               'runs came to their end: weights, optimizer state, metrics compared bit by bit with a run never killed',
+               f'{early} before the first checkpoint, {in_writing} while a checkpoint was written; {ended} runs '
+               'finished: weights, optimizer state and metrics compared bit by bit with a run that was not killed',
                f'{differ} runs differ')
 
 
 def planted_in_training(lab: Lab, what: str, times: int, processes: int, tried: str, draw: random.Random) -> Row:
-    """A fault in a random iteration of a random process; the run must end by itself, and resume to the same weights."""
+    """Inject a fault into a random iteration of a random process. The run must end and resume to the same weights."""
     whole = lab.folder / f'whole-{processes}'
     if not whole.exists():
         assert lab.train(whole, processes=processes) == 0
@@ -179,12 +179,12 @@ def planted_in_training(lab: Lab, what: str, times: int, processes: int, tried: 
             continue
         assert lab.train(work_dir, processes=processes, resume=True) == 0
         differ += not same(content(work_dir), expected)
-    return Row(tried, times, 'the launch ended by itself with an error; resumed: weights compared bit by bit',
-               f'{hung} hung, {silent} went on, {differ} runs differ')
+    return Row(tried, times, 'the launch ended with an error; resumed: weights compared bit by bit',
+               f'{hung} hung, {silent} continued, {differ} runs differ')
 
 
 def full_disk(lab: Lab, times: int) -> Row:
-    """The disk takes half of a checkpoint: files have a limit."""
+    """Limit the size of files so that half of a checkpoint can be written."""
     differ = partial = 0
     expected = content(lab.folder / 'whole')
     for number in tqdm(range(times), 'full disk'):
@@ -202,12 +202,13 @@ def full_disk(lab: Lab, times: int) -> Row:
                 partial += 1
         assert lab.train(work_dir, resume=True) == 0
         differ += not same(content(work_dir), expected)
-    return Row('no room for a checkpoint (a limit on the size of files)', times,
+    return Row('no space for a checkpoint (a limit on the size of files)', times,
                'the run ended with an error; resumed: weights compared bit by bit',
                f'{partial} partial checkpoints, {differ} runs differ')
 
 
 def truncated_files(lab: Lab, times: int, draw: random.Random) -> Row:
+    """Read checkpoints that were cut at random lengths."""
     whole = (lab.folder / 'whole' / f'iter_{ITERATIONS}.pth').read_bytes()
     path = lab.folder / 'truncated.pth'
     loaded = 0
@@ -222,7 +223,7 @@ def truncated_files(lab: Lab, times: int, draw: random.Random) -> Row:
 
 
 def planted_code(lab: Lab) -> Row:
-    """Files that run code when they are unpickled, in torch's new and old format, by every way in."""
+    """Load files that run code when they are unpickled, in both formats of torch, in every way."""
     ran = loaded = times = 0
     for zipped in (True, False):
         path = lab.folder / f'planted-{zipped}.pth'
@@ -237,7 +238,7 @@ def planted_code(lab: Lab) -> Row:
             times += 1
             loaded += way() == 0
             ran += folder.exists()
-    return Row('a checkpoint that carries code, given to the reader, `convert_checkpoint.py`, `publish_model.py`, '
+    return Row('a checkpoint that holds code, given to `read_checkpoint`, `convert_checkpoint.py`, `publish_model.py`, '
                '`test.py`', times, 'refused', f'{ran} ran it, {loaded} loaded it')
 
 
@@ -256,10 +257,10 @@ def table(rows: List[Row]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--kills', type=int, default=100, help='of the first row')
-    parser.add_argument('--times', type=int, default=5, help='trainings with each other fault')
+    parser.add_argument('--kills', type=int, default=100, help='number of kills in the first row')
+    parser.add_argument('--times', type=int, default=5, help='number of trainings for each other fault')
     parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--out', default='docs/faults.md', help='file for the table')
+    parser.add_argument('--out', default='docs/faults.md', help='file to write')
     args = parser.parse_args()
     draw = random.Random(args.seed)
     with tempfile.TemporaryDirectory() as folder:
@@ -274,10 +275,10 @@ def main() -> None:
             truncated_files(lab, 200, draw),
             planted_code(lab),
         ]
-    page = ('# Faults\n\nWhat was done to real runs and files, and what they lost. '
-            f'Each run is {ITERATIONS} iterations of the demo\'s model with a checkpoint after each.\n\n'
+    page = ('# Faults\n\nFaults in real runs and files, and what was lost. '
+            f'A run is {ITERATIONS} iterations of the demo\'s model with a checkpoint after each.\n\n'
             f'`python -m tests.faults --kills {args.kills} --times {args.times} --seed {args.seed}` '
-            f'makes this page.\n\n{table(rows)}\n')
+            f'writes this page.\n\n{table(rows)}\n')
     Path(args.out).write_text(page)
     print(page)
 

@@ -1,4 +1,4 @@
-"""Hooks for runs that tests launch as processes of their own: their configs import this module."""
+"""Hooks for runs that tests start as separate processes. The configs of these runs import this module."""
 import atexit
 import gc
 import os
@@ -14,7 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 @HOOKS.register_module()
 class FrozenNorms(Hook):
-    """Batch norms that use their running statistics, so that a step does not depend on how the batch is divided."""
+    """Keeps batch norms in eval mode, so that a step does not depend on how the batch is split."""
 
     def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
         for module in runner.model.modules():
@@ -24,12 +24,12 @@ class FrozenNorms(Hook):
 
 @HOOKS.register_module()
 class Fault(Hook):
-    """Something that happens to one process in an iteration.
+    """Injects a fault into one process in one iteration.
 
     Args:
-        what: ``'raise'``: an error; ``'kill'``: SIGKILL; ``'nan'``: crops that are no numbers.
-        iteration: In which, from 1.
-        rank: To which process.
+        what: ``'raise'`` raises an error, ``'kill'`` sends SIGKILL, ``'nan'`` turns the crops into NaN.
+        iteration: Number of the iteration, from 1.
+        rank: Rank of the process.
     """
 
     priority = 'LOWEST'
@@ -42,7 +42,7 @@ class Fault(Hook):
         if runner.iter + 1 != self.iteration or get_rank() != self.rank:
             return
         if self.what == 'raise':
-            raise RuntimeError('a planted error')
+            raise RuntimeError('an injected error')
         if self.what == 'kill':
             os.kill(os.getpid(), signal.SIGKILL)
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
@@ -54,13 +54,13 @@ class Fault(Hook):
 
 
 @HOOKS.register_module()
-class TellWhatIsLeft(Hook):
-    """Says when the process ends whether the process group and the wrapped model are still there."""
+class ReportWhatIsLeft(Hook):
+    """Prints when the process exits whether the process group and the wrapped model still exist."""
 
     def before_run(self, runner) -> None:
-        atexit.register(self._tell)
+        atexit.register(self._report)
 
     @staticmethod
-    def _tell() -> None:
-        wrapped = any(isinstance(thing, DistributedDataParallel) for thing in gc.get_objects())
+    def _report() -> None:
+        wrapped = any(isinstance(item, DistributedDataParallel) for item in gc.get_objects())
         print(f'left: group {distributed.is_initialized()}, model {wrapped}', flush=True)

@@ -1,4 +1,4 @@
-"""What the runs that tests launch as processes of their own are given."""
+"""Environment of the runs that tests start as separate processes."""
 import os
 import socket
 import sys
@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def environment() -> Dict[str, str]:
-    """This interpreter, one thread, a port that is free, and the tests' modules for configs to import."""
+    """Environment variables: this interpreter, one thread, a free port, and a path on which configs find ``tests``."""
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
         port = free.getsockname()[1]

@@ -1,4 +1,4 @@
-"""A file that runs code when it is unpickled: what safe loading must refuse."""
+"""Checkpoint files that run code when they are unpickled, which safe loading must refuse."""
 import os
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import torch
 
 
 class Planted:
-    """Unpickled without care, it makes a folder."""
+    """An object that creates a folder when it is unpickled."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = str(folder)
@@ -16,7 +16,13 @@ class Planted:
 
 
 def plant(path: Path, weights: dict, **options) -> Path:
-    """Save a checkpoint with such an object in it; the folder that must not appear."""
+    """Save a checkpoint that holds a :class:`Planted` object and return the folder that must not appear.
+
+    Args:
+        path: The file.
+        weights: State dict in the file.
+        options: Options of ``torch.save``.
+    """
     folder = path.with_suffix('.ran')
     torch.save(dict(state_dict=weights, meta=Planted(folder)), path, **options)
     return folder

@@ -1,9 +1,9 @@
-"""Every config through the command lines: tools/train.py, then tools/test.py with the checkpoint it wrote.
+"""Run every config with the command lines: tools/train.py, then tools/test.py with its checkpoint.
 
     python -m tests.run_every_config [--only WORD] [--work-dir DIR]
 
-The data are generated, in each config's own format; two or three steps of batch 2. It takes about half a minute a
-config, so it is not part of the test suite, whose test_configs.py steps every config within one process.
+The data are generated in each config's format; a training has two or three steps of batch 2. A config takes about half
+a minute, so this is not part of the test suite, whose test_configs.py runs a step of every config in one process.
 """
 import argparse
 import json
@@ -37,7 +37,7 @@ def loader_options(cfg: Config) -> List[str]:
 
 
 def train(path: Path, cfg: Config, data: Path, work_dir: Path) -> Path:
-    """The checkpoint after two iterations, or an epoch, and a validation."""
+    """Train for two iterations or one epoch, validate, and return the checkpoint."""
     options = loader_options(cfg)
     if cfg.train_cfg.get('by_epoch', True):
         options += ['train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'default_hooks.checkpoint.interval=1']
@@ -49,7 +49,7 @@ def train(path: Path, cfg: Config, data: Path, work_dir: Path) -> Path:
 
 
 def test(path: Path, cfg: Config, data: Path, work_dir: Path, checkpoints: Dict[str, Path]) -> dict:
-    """What tools/test.py measured."""
+    """Return the metrics of tools/test.py."""
     options = loader_options(cfg)
     arguments = []
     for number, member in enumerate(cfg.model.get('members', [])):
@@ -73,15 +73,15 @@ def run(tool: str, *arguments: object) -> None:
 
 
 def order(path: Path) -> Tuple[bool, bool, str]:
-    """What tests the checkpoints of others comes last."""
+    """Sorting key that puts configs which test the checkpoints of others last."""
     cfg = Config.fromfile(str(path))
     return 'members' in cfg.model, path.stem in TESTED_WITH, str(path)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--only', default='', help='configs whose name holds this word')
-    parser.add_argument('--work-dir', help='where data and checkpoints go; a temporary folder if not given')
+    parser.add_argument('--only', default='', help='run the configs whose names contain this word')
+    parser.add_argument('--work-dir', help='folder for data and checkpoints; default: a temporary folder')
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         work_dir = Path(args.work_dir or temporary)

@@ -1,16 +1,13 @@
-"""Importing the package in fresh interpreters, and what it mends."""
-import http.server
+"""Compatibility fixes: importing the package in new processes, version bounds, and loading without running code."""
 import pickle
 import subprocess
 import sys
-import threading
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer
-from mmengine.runner import CheckpointLoader
 
 from mmpose_mspn import compat
 from tests.planted import plant
@@ -33,9 +30,17 @@ def test_import_orders(code):
 
 
 def test_importing_after_torchvision_has_failed():
-    """Where a CUDA torchvision stands beside a CPU torch, its first import dies half-way; ours works after that."""
+    """A CUDA build of torchvision beside a CPU build of torch fails in its first import, not in the one after ours."""
     assert run('try:\n    import torchvision\nexcept RuntimeError:\n    pass\n'
                'import mmpose_mspn, torchvision.transforms\nprint("fine")').strip() == 'fine'
+
+
+def test_importing_leaves_torchs_loading_alone():
+    """The same function, and nothing of mmengine or numpy on the allow-list of the process."""
+    assert run('import torch\nbefore = torch.load, torch.hub.load_state_dict_from_url\n'
+               'import mmpose_mspn\nassert (torch.load, torch.hub.load_state_dict_from_url) == before\n'
+               'ours = mmpose_mspn.compat.runner_globals()\n'
+               'print(len(ours), set(ours) & set(torch.serialization.get_safe_globals()))').split()[1:] == ['set()']
 
 
 @pytest.mark.parametrize('name, found, message', [
@@ -63,59 +68,75 @@ def test_mmcv_lite_is_named(monkeypatch):
         compat.check_versions()
 
 
-@pytest.mark.parametrize('zipped', (True, False), ids=('zip', 'legacy'))
-def test_no_loader_runs_code(tmp_path, monkeypatch, zipped):
-    """From a file and from a download: torch's default would run it for the download, and below 2.6 for the file."""
-    folder = plant(tmp_path / 'planted.pth', {}, _use_new_zipfile_serialization=zipped)
-    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'home'))
-    with http.server.ThreadingHTTPServer(
-            ('127.0.0.1', 0), partial(Quiet, directory=str(tmp_path))) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        for place in (str(tmp_path), f'http://127.0.0.1:{server.server_port}'):
-            with pytest.raises(pickle.UnpicklingError, match='mkdir'):
-                CheckpointLoader.load_checkpoint(f'{place}/planted.pth')
-        server.shutdown()
-    assert not folder.exists()
-    torch.load(tmp_path / 'planted.pth', weights_only=False)  # it would have run
-    assert folder.exists()
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-
-    def log_message(self, *args) -> None:
-        pass
-
-
-def test_torchs_loader_is_as_before_outside_of_mmengines(tmp_path):
-    torch.save(dict(kept=pytest.approx(1.)), tmp_path / 'objects.pth')
-    assert torch.load(tmp_path / 'objects.pth', weights_only=False)['kept'] == 1
-
-
 def runner_checkpoint(path):
     history = HistoryBuffer([1., np.float32(2.)], [1, 1])
     torch.save(dict(message_hub=dict(loss=history, best=np.float64(3.)), state_dict=dict(w=torch.arange(3.))), path)
 
 
-@pytest.mark.parametrize('zipped', (True, False), ids=('zip', 'legacy'))
-def test_the_loader_for_torch_without_an_allow_list(tmp_path, zipped):
-    """Below 2.4: Runner checkpoints load, code does not run."""
-    arguments = dict(weights_only=False, pickle_module=compat.restricted_pickle())
-    runner_checkpoint(tmp_path / 'runner.pth')
-    loaded = torch.load(tmp_path / 'runner.pth', **arguments)
+def check_runner_checkpoint(loaded: dict) -> None:
     assert loaded['message_hub']['loss'].current() == 2 and loaded['message_hub']['best'] == 3
     assert loaded['state_dict']['w'].tolist() == [0, 1, 2]
+
+
+def test_torch_loads_objects_as_before(tmp_path):
+    torch.save(dict(kept=pytest.approx(1.)), tmp_path / 'objects.pth')
+    assert torch.load(tmp_path / 'objects.pth', weights_only=False)['kept'] == 1
+
+
+def test_runner_checkpoints_load_here_and_nowhere_else(tmp_path):
+    """torch.load itself refuses the message hub before and after: the allow-list is extended for one call only."""
+    path = tmp_path / 'runner.pth'
+    runner_checkpoint(path)
+    for _ in range(2):
+        with pytest.raises(pickle.UnpicklingError, match='HistoryBuffer'):
+            torch.load(path, weights_only=True)
+        check_runner_checkpoint(compat.load_safely(str(path)))
+    torch.serialization.add_safe_globals([HistoryBuffer])
+    try:
+        compat.load_safely(str(path))
+        assert HistoryBuffer in torch.serialization.get_safe_globals()  # what others allowed stays
+    finally:
+        kept = [entry for entry in torch.serialization.get_safe_globals() if entry is not HistoryBuffer]
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(kept)
+
+
+def test_threads_load_at_the_same_time(tmp_path):
+    """One that finishes must not take the allow-list from the others."""
+    runner_checkpoint(tmp_path / 'runner.pth')
+    with ThreadPoolExecutor(4) as pool:
+        for loaded in pool.map(compat.load_safely, [str(tmp_path / 'runner.pth')] * 60):
+            check_runner_checkpoint(loaded)
+
+
+@pytest.mark.parametrize('zipped', (True, False), ids=('zip', 'legacy'))
+def test_code_in_a_file_does_not_run(tmp_path, zipped):
     folder = plant(tmp_path / 'planted.pth', {}, _use_new_zipfile_serialization=zipped)
-    with pytest.raises(pickle.UnpicklingError, match='mkdir is on no allow-list'):
-        torch.load(tmp_path / 'planted.pth', **arguments)
+    with pytest.raises(pickle.UnpicklingError, match='mkdir'):
+        compat.load_safely(str(tmp_path / 'planted.pth'))
+    assert not folder.exists()
+    torch.load(tmp_path / 'planted.pth', weights_only=False)  # it would have run
+    assert folder.exists()
+
+
+@pytest.mark.parametrize('zipped', (True, False), ids=('zip', 'legacy'))
+def test_the_unpickler_for_torch_without_an_allow_list(tmp_path, monkeypatch, zipped):
+    """Below 2.4: Runner checkpoints load, code does not run."""
+    monkeypatch.delattr(torch.serialization, 'add_safe_globals')
+    runner_checkpoint(tmp_path / 'runner.pth')
+    check_runner_checkpoint(compat.load_safely(str(tmp_path / 'runner.pth')))
+    folder = plant(tmp_path / 'planted.pth', {}, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(pickle.UnpicklingError, match='mkdir is not on the allow-list'):
+        compat.load_safely(str(tmp_path / 'planted.pth'))
     assert not folder.exists()
 
 
 @pytest.mark.parametrize('owner, name', [(HistoryBuffer, '__init__'), (dict, 'pop')])
-def test_getattr_is_no_way_around(tmp_path, owner, name):
-    """A history buffer's file asks for getattr; it may fetch the buffer's methods, nothing else."""
+def test_getattr_gives_methods_of_history_buffers_only(tmp_path, owner, name):
+    """A pickled history buffer asks for getattr, by which a file could otherwise reach any object."""
     torch.save(dict(meta=Fetch(owner, name)), tmp_path / 'fetch.pth')
     with pytest.raises(pickle.UnpicklingError, match='GLOBAL'):
-        CheckpointLoader.load_checkpoint(str(tmp_path / 'fetch.pth'))
+        compat.load_safely(str(tmp_path / 'fetch.pth'))
 
 
 class Fetch:
@@ -127,17 +148,10 @@ class Fetch:
         return getattr, self.arguments
 
 
-def test_runner_checkpoints_load(tmp_path):
-    runner_checkpoint(tmp_path / 'runner.pth')
-    assert CheckpointLoader.load_checkpoint(str(tmp_path / 'runner.pth'))['message_hub']['loss'].current() == 2
-
-
 @pytest.mark.parametrize('version, aliases', [('2.5.1', False), ('2.6.0', True)])
 def test_names_in_the_file_only_where_torch_takes_them(monkeypatch, version, aliases):
     """Below 2.6 the allow-list asks each entry for its __name__, which a pair does not have."""
-    given = []
     monkeypatch.setattr(torch, '__version__', version)
-    monkeypatch.setattr(torch.serialization, 'add_safe_globals', given.extend)
-    compat.allow_runner_checkpoints()
+    given = compat.runner_globals()
     assert HistoryBuffer in [entry[0] if aliases else entry for entry in given]
     assert all(isinstance(entry, tuple) == aliases for entry in given)

@@ -1,4 +1,4 @@
-"""Every config: it builds, trains a step and tests a step on generated data."""
+"""Every config builds, trains a step and tests a step on generated data."""
 from pathlib import Path
 from typing import Dict
 
@@ -27,13 +27,13 @@ def folders(tmp_path_factory) -> Dict[str, Path]:
 
 
 def load(path: str, folders: Dict[str, Path]) -> Config:
-    """The config on generated data in its own format."""
+    """Load a config with generated data in its format."""
     home = Path(Config.fromfile(str(ROOT / path)).data_root).name
     return load_config(str(ROOT / path), data_root=str(folders[home]))
 
 
 def without_weights(node: dict) -> None:
-    """Drop the ImageNet weights, which no test downloads."""
+    """Remove the ImageNet weights, because tests download nothing."""
     for key, value in list(node.items()):
         if key == 'init_cfg' and isinstance(value, dict) and value.get('type') == 'Pretrained':
             node[key] = None
@@ -63,9 +63,9 @@ def test_config_trains_and_tests_a_step(path, folders, tmp_path):
 
 
 def train_a_step(cfg: Config, model: nn.Module) -> None:
-    """Two people: finite losses, and a gradient for every parameter."""
+    """Check that the losses of two people are finite and give every parameter a gradient."""
     people = DATASETS.build(cfg.train_dataloader.dataset)
-    # Of combined sets, one person of each.
+    # The first and the last person are from different sets if the dataset combines several.
     batch = model.data_preprocessor(pseudo_collate([people[0], people[len(people) - 1]]), True)
     model.train()
     total, _ = model.parse_losses(model(**batch, mode='loss'))
@@ -76,7 +76,7 @@ def train_a_step(cfg: Config, model: nn.Module) -> None:
 
 
 def predict_and_evaluate(cfg: Config, model: nn.Module, folder: Path) -> None:
-    """A person through the network and the evaluator."""
+    """Predict one person and evaluate the prediction."""
     people = DATASETS.build(cfg.test_dataloader.dataset)
     model.eval()
     with torch.no_grad():
@@ -101,7 +101,7 @@ def predict_and_evaluate(cfg: Config, model: nn.Module, folder: Path) -> None:
 
 @pytest.mark.parametrize('path', CONFIGS)
 def test_a_variant_states_only_what_differs(path):
-    """No path but data_root, and no long copies."""
+    """A config has no path besides data_root, and is not a copy of another."""
     text = (ROOT / path).read_text()
     assert len(text.splitlines()) <= 70
     assert "'/" not in text and 'data/' not in text
@@ -112,7 +112,7 @@ def test_a_variant_states_only_what_differs(path):
     ('mpii', 'mpii/td-hm_2xmspn50_8xb32-29k_mpii-256x256.py', 28800),
 ])
 def test_the_official_schedule(name, path, iterations):
-    """Learning rates of the recorded schedule, to rounding."""
+    """The learning rates are those of the recorded schedule, up to rounding."""
     recorded = reference.record('lr_schedule')[name]
     cfg = load_config(str(ROOT / 'configs/body_2d_keypoint/topdown_heatmap' / path))
     assert (cfg.train_cfg.max_iters, cfg.optim_wrapper.optimizer.lr) == (iterations, recorded['base_lr_8gpu'])
@@ -133,7 +133,7 @@ def test_cpn_halves_the_rate_every_sixty_epochs_of_60000_images():
 
 
 def learning_rates(cfg, stop: int) -> dict:
-    """Rate at each iteration below ``stop``, by the schedulers that the Runner would build."""
+    """Return the learning rate of each iteration below ``stop``, from the schedulers that the Runner would build."""
     wrapper = build_optim_wrapper(torch.nn.Linear(1, 1), cfg.optim_wrapper)
     schedulers = [PARAM_SCHEDULERS.build(settings, default_args=dict(optimizer=wrapper))
                   for settings in cfg.param_scheduler]

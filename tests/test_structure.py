@@ -14,7 +14,7 @@ DOCUMENT = (ROOT / 'docs/structure.md').read_text(encoding='utf-8')
 # Each folder or module may import those before it in this list, and itself.
 IMPORT_ORDER = [
     'version', 'utils', 'registry', 'checkpoints', 'codecs', 'models', 'datasets', 'data_check', 'evaluation',
-    'deploy', 'engine', 'synthetic_people', 'apis'
+    'deploy', 'engine', 'synthetic_people', 'diagnosis', 'apis', 'new_dataset'
 ]
 # The compatibility fixes, which the package's own __init__ applies before it imports anything else.
 COMPAT = {'compat', 'checkpoint_loaders'}
@@ -180,3 +180,12 @@ def test_every_path_in_the_document_exists(path):
         (name, path) for path, name in re.findall(r'`([\w/.-]+\.py)`, `(\w+)`', DOCUMENT)])))
 def test_every_name_in_the_document_occurs_in_its_file(name, path):
     assert re.search(rf'\b{name.split(".")[-1]}\b', (ROOT / path).read_text(encoding='utf-8'))
+
+
+def test_every_registered_type_is_in_the_document():
+    section = DOCUMENT.split('## Types that configs name')[1].split('\n## ')[0]
+    shown = set(re.findall(r'`(\w+)`', section)) - {'conv_cfg', 'custom_imports'}
+    registered = {
+        node.name for source in sources().values() for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ClassDef) and any('register_module' in ast.unparse(one) for one in node.decorator_list)}
+    assert shown == registered

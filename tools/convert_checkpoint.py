@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Bring a checkpoint of MSPN (or of RSN with an MSPN head) into another layout; the source's is recognized."""
+"""Convert a checkpoint of MSPN, or of RSN with an MSPN head, to another layout. The source layout is recognized."""
 import argparse
 import sys
 
-import mmpose_mspn  # noqa: F401  mends the stack
+import mmpose_mspn  # noqa: F401  applies compatibility fixes
 from mmpose_mspn.checkpoints import LAYOUTS, convert_file
 
 
@@ -12,8 +12,8 @@ def main() -> None:
     parser.add_argument('source', metavar='IN', help='checkpoint file')
     parser.add_argument('target', metavar='OUT', help='file to write')
     parser.add_argument('--to', choices=LAYOUTS, default='mmpose_mspn', help='layout to write (default: %(default)s)')
-    parser.add_argument('--config', help='config of the model that the weights must fill; by default the model that '
-                        'the keys imply')
+    parser.add_argument('--config', help='config of the model that the weights must fill (default: the model that '
+                        'the keys imply)')
     parser.add_argument('--force', action='store_true', help='overwrite OUT')
     args = parser.parse_args()
     try:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Train a small 2-stage MSPN on synthetic people, measure it on held-out ones and draw what it sees."""
+"""Train a small 2-stage MSPN on synthetic people, evaluate it on held-out images and draw its predictions."""
 import argparse
 import os.path as osp
 
@@ -11,7 +11,7 @@ CONFIG = 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18-small_1xb
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--config', default=CONFIG, help='config file')
-    parser.add_argument('--work-dir', default='work_dirs/demo', help='where results and pictures go')
+    parser.add_argument('--work-dir', default='work_dirs/demo', help='folder for results and pictures')
     args = parser.parse_args()
     results = run_demo(args.config, args.work_dir)
     print(f"COCO AP {results['metrics']['coco/AP']:.3f} on held-out people after {results['seconds']['total']:.0f} s; "

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Train on several GPUs, or on the CPU in several processes where there is no GPU.
+# Train on several GPUs, or in several processes on the CPU if there is no GPU.
 #
 #   tools/dist_train.sh CONFIG PROCESSES [arguments of tools/train.py]
 #
-# Several machines: run it on each with NNODES, NODE_RANK, MASTER_ADDR and PORT set.
+# For several machines, run it on each of them with NNODES, NODE_RANK, MASTER_ADDR and PORT set.
 set -euo pipefail
 if [ $# -lt 2 ]; then
     sed -n '2,6s/^# \{0,1\}//p' "$0" >&2

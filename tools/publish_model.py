@@ -1,26 +1,28 @@
 #!/usr/bin/env python3
-"""Strip a checkpoint of its training's state, average the last ones if asked, and name it by its content."""
+"""Write the weights of a checkpoint, or the average of the last ones, to a file named by its hash."""
 import argparse
 import sys
 
-import mmpose_mspn  # noqa: F401  mends the stack
+import mmpose_mspn  # noqa: F401  applies compatibility fixes
 from mmpose_mspn.apis.config import load_config
 from mmpose_mspn.checkpoints.publish import publish
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('source', metavar='IN', help='checkpoint file; with --average the work dir of a run')
-    parser.add_argument('prefix', metavar='OUT_PREFIX', help='written is OUT_PREFIX-<8 hex digits of the sha256>.pth')
-    parser.add_argument('--average', type=int, default=0, metavar='N', help='mean of the last N checkpoints, N >= 2')
-    parser.add_argument('--recompute-bn', metavar='CONFIG', help="measure the batch norms' statistics on the training "
-                        'data of this config')
-    parser.add_argument('--batches', type=int, default=100, metavar='M', help='of these data (default: %(default)s)')
-    parser.add_argument('--data-root', help="folder of the data, in place of the config's data_root")
-    parser.add_argument('--force', action='store_true', help='overwrite the file if there is one')
+    parser.add_argument('source', metavar='IN', help='checkpoint file, or with --average the work directory of a run')
+    parser.add_argument('prefix', metavar='OUT_PREFIX', help='the file is OUT_PREFIX-<8 hex digits of its sha256>.pth')
+    parser.add_argument('--average', type=int, default=0, metavar='N',
+                        help='publish the mean of the last N checkpoints, N >= 2')
+    parser.add_argument('--recompute-bn', metavar='CONFIG', help="measure the batch norms' statistics again on the "
+                        'training data of this config')
+    parser.add_argument('--batches', type=int, default=100, metavar='M',
+                        help='number of batches for this (default: %(default)s)')
+    parser.add_argument('--data-root', help="folder of the data, replaces the config's data_root")
+    parser.add_argument('--force', action='store_true', help='overwrite an existing file')
     args = parser.parse_args()
     if args.data_root and not args.recompute_bn:
-        parser.error('--data-root goes with --recompute-bn, which reads data')
+        parser.error('--data-root needs --recompute-bn: without it no data are read')
     try:
         config = load_config(args.recompute_bn, data_root=args.data_root) if args.recompute_bn else None
         print(publish(args.source, args.prefix, args.average, config, args.batches, args.force))

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Makes the virtual environment that `make demo` and `make test` run in.
+# Creates the virtual environment for `make demo` and `make test`.
 #
-#   tools/setup_env.sh [DIR]     DIR defaults to .venv; PYTHON=python3.11 chooses the interpreter
+#   tools/setup_env.sh [DIR]     DIR defaults to .venv; PYTHON=python3.11 selects the interpreter
 #
-# Once it has succeeded, later calls return at once; a changed requirements file makes it run again.
+# Calls after a successful one return immediately, unless setup.py, this file or a requirements file has changed.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 venv=${1:-$root/.venv}
 python=${PYTHON:-python3}
-needed_gb=8   # torch's CUDA build with its libraries; the CPU build takes about 2
+needed_gb=8   # for the CUDA build of torch with its libraries; the CPU build takes about 2
 
 say() { printf '[setup] %s\n' "$*"; }
 fail() { printf '[setup] %s\n' "$*" >&2; exit 1; }
@@ -36,18 +36,18 @@ check_machine() {
     local free_gb
     free_gb=$(df -Pk "$(dirname "$venv")" | awk 'NR == 2 { print int($4 / 1048576) }')
     [ "$free_gb" -ge "$needed_gb" ] ||
-        fail "$free_gb GB are free for $venv and $needed_gb are needed: free some, or put it elsewhere with VENV=/other/disk/venv."
+        fail "$free_gb GB are free for $venv and $needed_gb GB are needed: free disk space, or use another disk with VENV=/other/disk/venv."
 }
 
 pip() { "$venv/bin/python" -m pip --disable-pip-version-check "$@"; }
 
-# mmcv's registry entry is source only. -O1 without debug symbols compiles three times faster
-# than its default, and nothing on MSPN's path is bound by its ops; they are built for the CPU, because a
-# CUDA build wants an nvcc that matches torch. MMCV_FLAGS/MMCV_CUDA=1 choose otherwise.
+# PyPI has mmcv as source only. Compiling with -O1 and without debug symbols is three times faster than its default, and
+# MSPN does not depend on the speed of mmcv's ops. They are built for the CPU, because a CUDA build needs an nvcc that
+# matches torch. MMCV_FLAGS sets other flags, MMCV_CUDA=1 builds for CUDA.
 install_mmcv() {
     local gpus=
     [ "${MMCV_CUDA:-0}" = 1 ] && gpus=${CUDA_VISIBLE_DEVICES-all}
-    say "mmcv: compiling its ops unless pip has built them before (about 8 minutes on two cores)"
+    say "mmcv: compiling its ops, unless pip has cached them (about 8 minutes on two cores)"
     local log=$venv/mmcv-build.log
     set +e
     (
@@ -58,7 +58,7 @@ install_mmcv() {
     ) 2>&1 | tee "$log" | grep --line-buffered -oE '\[[0-9]+/[0-9]+\] ' | sed -u 's/^/[setup] mmcv: file /'
     local status=${PIPESTATUS[0]}
     set -e
-    [ "$status" = 0 ] || { tail -n 20 "$log" >&2; fail "mmcv did not compile; the whole log is $log"; }
+    [ "$status" = 0 ] || { tail -n 20 "$log" >&2; fail "mmcv did not compile: see the log in $log"; }
 }
 
 check_machine
@@ -66,19 +66,20 @@ start=$SECONDS
 say "virtual environment in $venv"
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
 say "1/5 torch and build tools"
-pip install -q -r "$root/requirements/build.txt" torch==2.13.0
+pip install -q -r "$root/requirements/build.txt" "$(grep '^numpy==' "$root/requirements/pinned.txt")" torch==2.13.0
 say "2/5 libraries"
-pip install -q -r "$root/requirements/pinned.txt"
-# No --deps: its wheel asks for the CUDA build of torch, mmpose_mspn.compat makes it import beside the CPU one.
+# xtcocotools has no wheel for Python 3.12, and its build needs the numpy that it will run with.
+pip install -q --no-build-isolation -r "$root/requirements/pinned.txt"
+# --no-deps: its wheel requires the CUDA build of torch. With the CPU build, mmpose_mspn.compat makes it importable.
 pip install -q --no-deps torchvision==0.28.0
 say "3/5 mmcv"
 if ! "$venv/bin/python" -c 'import mmcv.ops' 2>/dev/null; then
     install_mmcv
-    # A wheel cached from a build against another torch does not import: build it afresh.
+    # A cached wheel that was built with another torch cannot be imported: build it again.
     "$venv/bin/python" -c 'import mmcv.ops' 2>/dev/null || install_mmcv --no-cache-dir --force-reinstall
 fi
 say "4/5 mmpose"
-# No --deps: it lists chumpy, which no 2-D code uses and which does not build on today's pip.
+# --no-deps: it requires chumpy, which 2D code does not use and which does not build with current versions of pip.
 pip install -q --no-deps mmpose==1.3.2
 say "5/5 mmpose_mspn"
 pip install -q --no-deps --no-build-isolation -e "$root"

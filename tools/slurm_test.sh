@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Test on a slurm cluster.
+# Test on a Slurm cluster.
 #
 #   tools/slurm_test.sh PARTITION JOB_NAME CONFIG CHECKPOINT [arguments of tools/test.py]
 #
-# GPUS (8) in all, GPUS_PER_NODE (8), CPUS_PER_TASK (5) and SRUN_ARGS may be set.
+# Variables and their defaults: GPUS=8 (total), GPUS_PER_NODE=8, CPUS_PER_TASK=5, SRUN_ARGS= (arguments of srun).
 set -euo pipefail
 if [ $# -lt 4 ]; then
     sed -n '2,6s/^# \{0,1\}//p' "$0" >&2
@@ -12,7 +12,7 @@ fi
 partition=$1 job=$2 config=$3 checkpoint=$4
 shift 4
 tools=$(cd "$(dirname "$0")" && pwd)
-# SRUN_ARGS holds several words on purpose.
+# SRUN_ARGS may hold several words.
 # shellcheck disable=SC2086
 exec srun --partition="$partition" --job-name="$job" \
     --gres=gpu:"${GPUS_PER_NODE:-8}" --ntasks="${GPUS:-8}" --ntasks-per-node="${GPUS_PER_NODE:-8}" \

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Train a model: mmpose's tools/train.py, for this package's configs."""
+"""Train a model. The arguments are those of mmpose's tools/train.py, --fast and --low-memory."""
 from mmengine.runner import Runner
 
 from mmpose_mspn.apis.options import (
@@ -15,16 +15,16 @@ from mmpose_mspn.engine import end_launch
 
 def main() -> None:
     parser = run_parser(__doc__)
-    parser.add_argument(
-        '--resume', nargs='?', const='auto', help='go on from the latest checkpoint of the work dir, or from this one')
+    parser.add_argument('--resume', nargs='?', const='auto', metavar='CHECKPOINT',
+                        help='resume from this checkpoint, or without a value from the latest in the work directory')
     parser.add_argument('--amp', action='store_true', help='automatic mixed precision (bf16 on a CPU)')
-    parser.add_argument('--fast', action='store_true', help='channels last, fused optimizer, static graph, memory '
-                        'kept from step to step: the same training, to rounding, in less time')
-    parser.add_argument('--low-memory', action='store_true', help='recompute activations in the backward pass and give '
-                        'freed memory back: the same training, in more time')
-    parser.add_argument('--no-validate', action='store_true', help='do not evaluate while training')
+    parser.add_argument('--fast', action='store_true', help='train faster with the same results up to rounding: '
+                        'channels last, fused optimizer, static graph, freed memory kept for the next step')
+    parser.add_argument('--low-memory', action='store_true', help='train with less memory in more time: recompute '
+                        'activations in the backward pass and return freed memory to the system')
+    parser.add_argument('--no-validate', action='store_true', help='do not evaluate during training')
     parser.add_argument(
-        '--auto-scale-lr', action='store_true', help='scale the learning rate by the actual batch size')
+        '--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size')
     args = parser.parse_args()
     cfg = run_config(args)
     if args.resume:

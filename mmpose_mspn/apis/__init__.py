@@ -1,1 +1,1 @@
-"""What the tools do, as functions; import the module that is meant, such as ``mmpose_mspn.apis.inference``."""
+"""The functions behind the tools, to be imported from their modules, such as ``mmpose_mspn.apis.inference``."""

@@ -1,4 +1,4 @@
-"""Where the person boxes come from: a COCO file, a detector of mmdet, or the whole image.
+"""Sources of person boxes: a COCO file, a detector of mmdet, or the whole image.
 
 Each source is called with a :class:`~mmpose_mspn.apis.inputs.Frame` and returns boxes (N, 4), x, y, width, height in
 image px, and scores (N,), both float64.
@@ -20,10 +20,10 @@ Boxes = Tuple[np.ndarray, np.ndarray]
 
 PERSON = 'person'
 COCO_PERSON_ID = 1
-"""Category of a person where a file does not name its categories."""
+"""Category id of persons in a file that does not name its categories."""
 
 SHOWN = 5
-"""Offenders that an error message names."""
+"""Number of entries that an error message names."""
 
 
 def whole_image(frame: Frame) -> Boxes:
@@ -33,19 +33,20 @@ def whole_image(frame: Frame) -> Boxes:
 
 
 class FileBoxes:
-    """Person boxes of a COCO file, by the name of the image file; folders in the file's names do not count.
+    """Person boxes from a COCO file, found by the name of the image file without its folder.
 
-    Boxes of other categories and of crowds are left out, counted and logged.
+    Boxes of other categories and of crowds are ignored; their number is logged.
 
     Args:
         path: An annotation file (``images`` and ``annotations``), or a list of detections, each with ``bbox`` (x, y,
-            width, height in px), ``file_name`` or ``image_id``, and where known ``score`` (else 1) and ``category_id``.
-        ann_file: Annotation file whose ``images`` say which file an ``image_id`` of a list is.
-        images: The images that may be named.
+            width, height in px), ``file_name`` or ``image_id``, and optionally ``score`` (default 1) and
+            ``category_id`` (default 1).
+        ann_file: Annotation file whose ``images`` map the ``image_id`` of a list's entries to file names.
+        images: The images that the entries may name.
 
     Raises:
         FileNotFoundError: A file is missing.
-        ValueError: A file is not of this form, or names images that are not there.
+        ValueError: A file has another format, or names images that do not exist.
     """
 
     def __init__(self, path: Union[str, Path], ann_file: Optional[Union[str, Path]], images: Images) -> None:
@@ -55,7 +56,7 @@ class FileBoxes:
         try:
             self._names = {image['id']: Path(image['file_name']).name for image in catalog.get('images', [])}
         except (KeyError, TypeError) as error:
-            raise ValueError(f'images of {ann_file or path} must have id and file_name each, got one with no such key: '
+            raise ValueError(f'each of the images of {ann_file or path} must have id and file_name, got one without: '
                              f'{error}') from error
         persons = {item['id'] for item in catalog.get('categories', []) if item.get('name') == PERSON}
         persons = persons or {COCO_PERSON_ID}
@@ -70,11 +71,11 @@ class FileBoxes:
                 continue
             self._boxes.setdefault(name, []).append(box)
         if others:
-            print_log(f'{others} boxes of {path} are of crowds or of no person and are left out', 'current')
+            print_log(f'{others} boxes of {path} are of crowds or of other categories and are ignored', 'current')
         unknown = named - images.names_in_folder
         if unknown:
             raise ValueError(f'boxes {path} name {len(unknown)} images that are not in {images.folder}, such as '
-                             f'{_some(unknown)}: put them there, or take the boxes of these images')
+                             f'{_first_few(unknown)}: put them there, or take the boxes of these images')
 
     def __call__(self, frame: Frame) -> Boxes:
         found = self._boxes.get(frame.name, [])
@@ -82,11 +83,11 @@ class FileBoxes:
         return boxes, np.array([score for _, score in found], np.float64)
 
     def _split(self, content: Union[dict, list]) -> Tuple[dict, List[dict]]:
-        """The annotation file's content that says what ids mean, and the entries with boxes."""
+        """Return the annotation file's content that maps ids to names, and the entries with boxes."""
         if isinstance(content, dict) and 'images' in content and 'annotations' in content:
             if self.ann_file is not None:
                 raise ValueError(f'ann_file {self.ann_file} is for a list of detections, but boxes {self.path} is an '
-                                 'annotation file, which names its images itself: leave ann_file away')
+                                 'annotation file, which names its images itself: omit ann_file')
             return content, content['annotations']
         if not isinstance(content, list) or not all(isinstance(entry, dict) for entry in content):
             raise ValueError(f'boxes {self.path} must be a COCO annotation file (images and annotations) or a list of '
@@ -99,18 +100,18 @@ class FileBoxes:
         return catalog, content
 
     def _names_of(self, entries: List[dict]) -> List[str]:
-        """File name of each entry's image."""
+        """Return the file name of each entry's image."""
         unnamed = [index for index, entry in enumerate(entries) if not {'file_name', 'image_id'} & set(entry)]
         if unnamed:
             raise ValueError(f'entry {unnamed[0]} of boxes {self.path} has neither file_name nor image_id')
         ids = {entry['image_id'] for entry in entries if 'file_name' not in entry}
         if ids and not self._names:
-            raise ValueError(f'boxes {self.path} name images by id only: give ann_file (--ann-file), the annotation '
-                             'file whose images say which file an id is')
+            raise ValueError(f'boxes {self.path} name images by id only: set ann_file (--ann-file) to the annotation '
+                             'file with these images')
         unknown = ids - set(self._names)
         if unknown:
             raise ValueError(f'boxes {self.path} have {len(unknown)} image ids that {self.ann_file or "their images"} '
-                             f'does not list, such as {_some(unknown)}: take the annotation file they were made for')
+                             f'does not list, such as {_first_few(unknown)}: take the annotation file that lists them')
         return [Path(entry['file_name']).name if 'file_name' in entry else self._names[entry['image_id']]
                 for entry in entries]
 
@@ -124,17 +125,17 @@ class FileBoxes:
 
 
 class DetectorBoxes:
-    """Persons that a detector of mmdet finds.
+    """Person boxes found by a detector of mmdet.
 
     Args:
         config: The detector's config file.
-        checkpoint: Its weights.
-        device: Where it runs.
+        checkpoint: The detector's weights.
+        device: Device on which the detector runs.
 
     Raises:
         ImportError: mmdet is not installed.
         FileNotFoundError: A file is missing.
-        ValueError: The checkpoint is not of this config, or the detector knows no persons.
+        ValueError: The checkpoint belongs to another config, or the detector has several classes without ``person``.
     """
 
     def __init__(self, config: Union[str, Path], checkpoint: Union[str, Path], device: str) -> None:
@@ -150,12 +151,12 @@ class DetectorBoxes:
         self._scope = self._model.cfg.get('default_scope', 'mmdet')
         classes = list(self._model.dataset_meta['classes'])
         if PERSON not in classes and len(classes) > 1:
-            raise ValueError(f'the detector of {config} knows no class {PERSON!r}, only {_some(classes)}: take one '
-                             'that does, or that has one class')
+            raise ValueError(f'the detector of {config} has no class {PERSON!r}, only {_first_few(classes)}: take one '
+                             'that has it, or that has a single class')
         self._label = classes.index(PERSON) if PERSON in classes else 0
 
     def __call__(self, frame: Frame) -> Boxes:
-        # Its pipeline is built at each call, from mmdet's parts; mmpose has others of the same names.
+        # mmdet builds the pipeline at each call, and mmpose has other classes of the same names.
         with DefaultScope.overwrite_default_scope(self._scope):
             found = self._infer(self._model, frame.image).pred_instances
         found = found[found.labels == self._label]
@@ -164,14 +165,23 @@ class DetectorBoxes:
         return boxes, found.scores.cpu().numpy().astype(np.float64)
 
 
-def usable(boxes: np.ndarray, scores: np.ndarray, bbox_thr: float) -> Tuple[np.ndarray, np.ndarray, int]:
-    """Boxes and scores of at least ``bbox_thr`` that have a size, and how many had none."""
-    sized = (boxes[:, 2:] > 0).all(1)
-    kept = sized & (scores >= bbox_thr)
-    return boxes[kept], scores[kept], int((~sized).sum())
+def select_boxes(boxes: np.ndarray, scores: np.ndarray, min_score: float) -> Tuple[np.ndarray, np.ndarray, int]:
+    """Keep the boxes with a positive size and a score of at least ``min_score``.
+
+    Args:
+        boxes: (N, 4), x, y, width, height in image px.
+        scores: (N,).
+        min_score: Lowest score of a box that is kept.
+
+    Returns:
+        The kept boxes (M, 4), their scores (M,), and the number of boxes without a positive size.
+    """
+    has_size = (boxes[:, 2:] > 0).all(1)
+    kept = has_size & (scores >= min_score)
+    return boxes[kept], scores[kept], int((~has_size).sum())
 
 
-def _some(items: Iterable) -> str:
-    """The first few of the items in order, and whether there are more."""
+def _first_few(items: Iterable) -> str:
+    """The first :data:`SHOWN` items in sorted order, followed by "…" if there are more."""
     items = sorted(items)
     return ', '.join(map(str, items[:SHOWN])) + (', …' if len(items) > SHOWN else '')

@@ -1,5 +1,4 @@
-"""The demo: train a small MSPN on synthetic people, measure it, show what it sees."""
-import json
+"""The demo: train a small MSPN on synthetic people, evaluate it and draw its predictions."""
 import os.path as osp
 import time
 from contextlib import contextmanager
@@ -10,11 +9,14 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from mmpose_mspn.apis.config import ensure_synthetic, load_config
+from mmpose_mspn.apis.diagnosis import explain
 from mmpose_mspn.apis.pictures import draw_demo
+from mmpose_mspn.diagnosis.curves import find_logs
+from mmpose_mspn.utils.files import write_json
 
 
 class Stopwatch:
-    """Seconds of each named part."""
+    """Measures the wall-clock seconds of named parts of a program, in ``seconds``."""
 
     def __init__(self) -> None:
         self.seconds: Dict[str, float] = {}
@@ -28,19 +30,20 @@ class Stopwatch:
 
 
 def run_demo(config: str, work_dir: str) -> dict:
-    """Make the data, train, evaluate on the held-out images, draw.
+    """Generate the data, train, evaluate on the held-out images and draw predictions.
 
     Args:
-        config: A config whose data may be the synthetic people.
-        work_dir: Gets ``results.json``, ``predictions.png``, the log and the checkpoint.
+        config: Config file. Its data are generated if they are the synthetic people.
+        work_dir: Folder for ``results.json``, ``predictions.png``, ``report/index.html``, the log and the checkpoint.
 
     Returns:
-        What ``results.json`` holds: the ``metrics``, the ``seconds`` of each part, and what they were taken on.
+        The content of ``results.json``: the ``metrics``, the ``seconds`` of each part, and the config, data, torch
+        version and number of threads that they belong to.
     """
     watch = Stopwatch()
     cfg = load_config(config)
     cfg.work_dir = work_dir
-    cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None  # measured once, at the end
+    cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None  # evaluated once, after the training
     with watch('data'):
         ensure_synthetic(cfg)
     with watch('training'):
@@ -50,6 +53,8 @@ def run_demo(config: str, work_dir: str) -> dict:
         metrics = runner.test()
     with watch('picture'):
         draw_demo(runner.model, cfg, osp.join(work_dir, 'predictions.png'))
+        explain(cfg, osp.join(work_dir, 'report'), runner.model.eval(), names=dict(config=config),
+                logs=find_logs(work_dir))
     results = dict(
         metrics={name: float(value) for name, value in metrics.items()},
         seconds=dict(watch.seconds, total=round(sum(watch.seconds.values()), 1)),
@@ -58,6 +63,5 @@ def run_demo(config: str, work_dir: str) -> dict:
         measured_on=cfg.test_dataloader.dataset.ann_file,
         torch=torch.__version__,
         threads=torch.get_num_threads())
-    with open(osp.join(work_dir, 'results.json'), 'w', encoding='utf-8') as file:
-        json.dump(results, file, indent=2)
+    write_json(osp.join(work_dir, 'results.json'), results, indent=2)
     return results

@@ -1,4 +1,4 @@
-"""Keypoints of the people in images, folders and videos: drawn, and as JSON."""
+"""Prediction of keypoints in images, folders and videos, as drawings and as JSON."""
 import logging
 import time
 from pathlib import Path
@@ -14,17 +14,22 @@ from mmpose.structures import PoseDataSample, merge_data_samples
 from torch import nn
 
 from mmpose_mspn.deploy.accelerate import accelerate, named_dtype
+from mmpose_mspn.diagnosis.report import check_page_packages
 
-from .boxes import Boxes, DetectorBoxes, FileBoxes, usable, whole_image
+from .boxes import Boxes, DetectorBoxes, FileBoxes, select_boxes, whole_image
+from .diagnosis import report_pictures
 from .inputs import Frame, Images, Video, open_source
 from .loading import check_file, choose_device, load_pose_model
 from .outputs import open_writer, prepare_folder, write_predictions
 
 PathLike = Union[str, Path]
 
+REPORT = 'report'
+"""Folder of the report in the output folder."""
 KEYPOINT_THRESHOLD = 0.7
-"""Score from which a joint is drawn. Our codec scores 0.5 + heatmap / 255: 0.5 is no evidence, 1.5 a full peak, so this
-is a fifth of a peak. mmpose's own codecs score 0 to 1: 0.3 is usual there."""
+"""Default lowest score of a keypoint that is drawn: a fifth of a full peak. The scores of this package's codec are
+0.5 + heatmap / 255, from 0.5 without a response to 1.5 at a full peak. Those of mmpose's own codecs are 0 to 1, and 0.3
+is a common threshold for them."""
 
 
 def infer(source: PathLike,
@@ -38,50 +43,66 @@ def infer(source: PathLike,
           bbox_thr: float = 0.3,
           kpt_thr: float = KEYPOINT_THRESHOLD,
           device: Optional[str] = None,
-          fast: Optional[str] = None) -> Dict[str, int]:
-    """Find the keypoints of people, draw them and write them down.
+          fast: Optional[str] = None,
+          report: bool = False) -> Dict[str, int]:
+    """Predict the keypoints of people, draw them and write them to a JSON file.
 
-    ``out_dir`` gets each picture under its own name with the skeletons drawn (of a video, ``<name>.mp4``), and
-    ``predictions.json``: ``keypoint_names``, ``skeleton`` (pairs of keypoint indices) and ``images``, each with
-    ``image``, ``width``, ``height``, of a video ``frame`` (from 0), and ``instances``: ``bbox`` (x, y, width, height),
-    ``bbox_score``, ``keypoints`` (K × [x, y, score]), all in image px, and ``score``, the box's score × the mean of the
-    keypoints' (PROTOCOL, "Instance score"). Predictions are written at the end, so that they are whole or not there.
+    The drawings are written to ``out_dir`` under the names of the images, or as ``<name>.mp4`` for a video. The file
+    ``predictions.json`` in that folder holds
 
-    People come from ``boxes``, or from a detector, or the whole image counts as one box.
+    - ``keypoint_names``,
+    - ``skeleton``: pairs of keypoint indices,
+    - ``images``: for each image ``image`` (the file name), ``width``, ``height``, for a video ``frame`` (from 0), and
+      ``instances`` with ``bbox`` (x, y, width, height in image px), ``bbox_score``, ``keypoints`` (K × [x, y, score],
+      x and y in image px) and ``score``, the product of the box's score and the mean score of the keypoints
+      (docs/protocol.md, "Test protocol").
+
+    The file is written atomically after the last image.
 
     Args:
-        source: An image, a folder of images (not its subfolders) or a video.
-        config: Config of the pose estimator, with the ``test_dataloader`` whose pipeline makes the crops.
-        checkpoint: Its weights.
-        out_dir: Folder of the results, made if missing; not the folder of the source.
-        boxes: COCO file with person boxes: see :class:`~mmpose_mspn.apis.boxes.FileBoxes`. Not for videos.
-        ann_file: Annotation file that says which file an ``image_id`` of ``boxes`` is.
-        det_config: Config of a detector of mmdet; with ``det_checkpoint``.
-        det_checkpoint: The detector's weights.
-        bbox_thr: Boxes with a lower score are left out, 0 … 1.
-        kpt_thr: Joints with a lower score are not drawn, >= 0; all are written. See :data:`KEYPOINT_THRESHOLD`.
-        device: Of torch; default: the first GPU where there is one, else the CPU.
-        fast: ``'float32'``, ``'bfloat16'`` or ``'float16'``: predict with :func:`mmpose_mspn.accelerate`'s copy.
+        source: An image, a folder of images (without its subfolders) or a video.
+        config: Config of the pose estimator. The pipeline of its ``test_dataloader`` makes the crops.
+        checkpoint: Weights of the pose estimator.
+        out_dir: Folder for the results, created if it is missing. It must not be the folder of the source.
+        boxes: COCO file with person boxes, see :class:`~mmpose_mspn.apis.boxes.FileBoxes`. Not for videos.
+        ann_file: Annotation file that maps the ``image_id`` of ``boxes`` to file names.
+        det_config: Config of a detector of mmdet that finds the person boxes. Without ``boxes`` and ``det_config``, the
+            whole image is one box.
+        det_checkpoint: Weights of the detector.
+        bbox_thr: Lowest score of a box that is used, 0 to 1.
+        kpt_thr: Lowest score of a keypoint that is drawn, >= 0, see :data:`KEYPOINT_THRESHOLD`. All keypoints are
+            written to the JSON file.
+        device: Device of torch. The default is the first GPU if there is one and the CPU otherwise.
+        fast: Data type of an accelerated copy of the model, see :func:`mmpose_mspn.accelerate`: ``'float32'``,
+            ``'bfloat16'`` or ``'float16'``. The default is the model itself.
+        report: Whether to write ``report/index.html`` to ``out_dir`` as well: a page that shows the people with the
+            lowest scores and the heatmaps of every stage. Not for videos.
 
     Returns:
-        Counts: ``images`` predicted on (of a video, frames), ``instances`` found in them, images ``skipped`` because
-        they do not decode, ``skipped_boxes`` of no size, ``other_files`` of the folder that are no images.
+        Counts: ``images`` (or frames of a video) that were predicted on, ``instances`` in them, ``skipped`` images that
+        cannot be decoded, ``skipped_boxes`` without a positive size, and ``other_files`` of the folder that are not
+        images.
 
     Raises:
         FileNotFoundError: A file is missing.
         OSError: ``out_dir`` cannot be written to.
-        ImportError: A detector is asked for and mmdet is not installed.
-        ValueError: An argument, or what is in a file, is wrong; nothing decodes.
+        ImportError: ``det_config`` is given and mmdet is not installed, or ``report`` and its packages are not.
+        ValueError: An argument or the content of a file is wrong, or no image can be decoded.
     """
     _check_options(boxes, ann_file, det_config, det_checkpoint, bbox_thr, kpt_thr, fast)
     check_file('config', config)
     check_file('checkpoint', checkpoint)
     device = choose_device(device)
     frames = open_source(source)
+    if report:
+        check_page_packages()
+        if isinstance(frames, Video):
+            raise ValueError(f'report is for images, but the source {frames.path} is a video: leave report away')
     out_dir = prepare_folder(out_dir, frames)
-    # Before the pose estimator: the scope of the model built last stays the default.
+    # Built before the pose estimator, because the scope of the model that is built last remains the default scope.
     find_boxes = _box_source(frames, boxes, ann_file, det_config, det_checkpoint, device)
     model = load_pose_model(config, checkpoint, device)
+    whole_model = model
     if fast is not None:
         model = accelerate(model, named_dtype(fast))
     visualizer = _build_visualizer(model)
@@ -90,7 +111,7 @@ def infer(source: PathLike,
     skipped_boxes = 0
     with open_writer(out_dir, frames) as writer:
         for frame in frames:
-            found, scores, empty = usable(*find_boxes(frame), bbox_thr)
+            found, scores, empty = select_boxes(*find_boxes(frame), bbox_thr)
             if empty:
                 skipped_boxes += empty
                 print_log(f'{_describe(frame)}: {empty} boxes of zero size are skipped', 'current', logging.WARNING)
@@ -98,12 +119,14 @@ def infer(source: PathLike,
             images.append(_image_record(frame, found, scores, samples))
             writer.write(frame, _draw(visualizer, frame, samples, kpt_thr))
     if not images:
-        raise ValueError(f'nothing of source {source} decodes: see the log, and name pictures or a video that do')
+        raise ValueError(f'no image of source {source} can be decoded: see the log, and name a source that can')
     meta = model.dataset_meta
     write_predictions(out_dir, dict(
         keypoint_names=_keypoint_names(meta),
         skeleton=[[int(start), int(end)] for start, end in meta['skeleton_links']],
         images=images))
+    if report:
+        report_pictures(whole_model, out_dir / REPORT, images, frames.folder)
     return dict(
         images=len(images),
         instances=sum(len(image['instances']) for image in images),
@@ -113,12 +136,20 @@ def infer(source: PathLike,
 
 
 def predict(model: nn.Module, frame: Frame, boxes: np.ndarray) -> List[PoseDataSample]:
-    """A sample for each of the boxes (N, 4), x, y, width, height in image px, in their order.
+    """Predict the keypoints in each box of an image.
+
+    Args:
+        model: Pose estimator of :func:`~mmpose_mspn.apis.loading.load_pose_model`.
+        frame: The image.
+        boxes: (N, 4), x, y, width, height in image px.
+
+    Returns:
+        N samples with ``pred_instances`` in image px, in the order of the boxes.
 
     Raises:
-        ValueError: The model's keypoints are not those of its ``dataset_meta``, or are not finite.
+        ValueError: The number of keypoints is not that of the model's ``dataset_meta``, or keypoints are not finite.
     """
-    if not len(boxes):  # which mmpose would take for the whole image
+    if not len(boxes):  # mmpose would predict on the whole image
         return []
     samples = inference_topdown(model, frame.image, boxes.astype(np.float32), bbox_format='xywh')
     names = len(_keypoint_names(model.dataset_meta))
@@ -128,8 +159,8 @@ def predict(model: nn.Module, frame: Frame, boxes: np.ndarray) -> List[PoseDataS
             raise ValueError(f'the model predicts {found.keypoints.shape[1]} keypoints, but its dataset_meta names '
                              f'{names}: set the dataset\'s metainfo in the config')
         if not (np.isfinite(found.keypoints).all() and np.isfinite(found.keypoint_scores).all()):
-            raise ValueError(f'{_describe(frame)}: the model\'s keypoints are not finite: its checkpoint is broken, '
-                             'take another')
+            raise ValueError(f'{_describe(frame)}: the model\'s keypoints are not finite: its checkpoint holds weights '
+                             'that are not, take another')
     return samples
 
 
@@ -143,9 +174,10 @@ def _check_options(boxes: Optional[PathLike], ann_file: Optional[PathLike], det_
         raise ValueError('det_config and det_checkpoint belong together, got '
                          f'det_config={det_config} and det_checkpoint={det_checkpoint}')
     if ann_file is not None and boxes is None:
-        raise ValueError(f'ann_file says which images the ids in boxes are, but there are no boxes, got {ann_file}')
+        raise ValueError(f'ann_file {ann_file} names the images of boxes, but there are no boxes: give boxes or omit '
+                         'ann_file')
     if not 0 <= bbox_thr <= 1:
-        raise ValueError(f'bbox_thr must be 0 ... 1, got {bbox_thr}')
+        raise ValueError(f'bbox_thr must be 0 to 1, got {bbox_thr}')
     if not kpt_thr >= 0:
         raise ValueError(f'kpt_thr must be >= 0, got {kpt_thr}')
 
@@ -156,7 +188,7 @@ def _box_source(frames: Union[Images, Video], boxes: Optional[PathLike], ann_fil
     if boxes is not None:
         if isinstance(frames, Video):
             raise ValueError(f'boxes are for images, but the source {frames.path} is a video: give det_config and '
-                             'det_checkpoint, or neither for the whole frame')
+                             'det_checkpoint, or none of them to use the whole frame')
         return FileBoxes(boxes, ann_file, frames)
     if det_config is not None:
         return DetectorBoxes(det_config, det_checkpoint, device)
@@ -164,9 +196,9 @@ def _box_source(frames: Union[Images, Video], boxes: Optional[PathLike], ann_fil
 
 
 def _build_visualizer(model: nn.Module) -> Visualizer:
-    """The config's visualizer, or mmpose's, without backends: the pictures are written here.
+    """Build the config's visualizer, by default mmpose's, without backends, because this module writes the drawings.
 
-    mmengine keeps visualizers by name and would hand out an earlier one with an earlier model's settings.
+    Its name is unique, because mmengine returns an earlier visualizer of the same name with its earlier settings.
     """
     settings = dict(model.cfg.get('visualizer') or dict(type='PoseLocalVisualizer'))
     settings.update(name=f'infer-{time.time_ns()}', vis_backends=None, save_dir=None)
@@ -176,7 +208,7 @@ def _build_visualizer(model: nn.Module) -> Visualizer:
 
 
 def _draw(visualizer: Visualizer, frame: Frame, samples: List[PoseDataSample], kpt_thr: float) -> np.ndarray:
-    """The frame's picture (H, W, 3) BGR uint8 with the skeletons."""
+    """Draw the skeletons on a copy (H, W, 3) BGR uint8 of the frame's image."""
     sample = merge_data_samples(samples) if samples else PoseDataSample()
     # The visualizer draws in RGB.
     drawn = visualizer.add_datasample(frame.name, frame.image[..., ::-1], sample, draw_gt=False, kpt_thr=kpt_thr)

@@ -19,7 +19,10 @@ FALLBACK_FPS = 25.
 class Frame(NamedTuple):
     """A picture to predict on.
 
-    ``name`` is the file's name, ``image`` (H, W, 3) BGR uint8, ``number`` the frame of a video, from 0.
+    Attributes:
+        name: Name of the image or video file.
+        image: (H, W, 3) BGR uint8.
+        number: Index of the frame in its video, from 0; ``None`` for an image.
     """
     name: str
     image: np.ndarray
@@ -27,10 +30,13 @@ class Frame(NamedTuple):
 
 
 class Images:
-    """An image file, or those of a folder in the order of their names, with a progress bar.
+    """An image file, or the images of a folder in the order of their names.
 
-    Iterating gives the frames. A file that does not decode is logged and counted in ``skipped``; files of a
-    folder that are no images by their suffix are logged and counted in ``other_files``.
+    Iterating gives the frames and shows a progress bar. A file that cannot be decoded is logged and counted in
+    ``skipped``. Files of a folder whose suffix is not an image's are logged and counted in ``other_files``.
+
+    Args:
+        source: The image file or the folder.
 
     Raises:
         ValueError: The folder holds no image.
@@ -47,7 +53,7 @@ class Images:
         if not self.paths:
             raise ValueError(f'{source} holds no image ({", ".join(IMAGE_SUFFIXES)}): name a folder that does')
         if self.other_files:
-            print_log(f'{self.other_files} files of {source} are no images and are left out', 'current')
+            print_log(f'{self.other_files} files of {source} are not images and are ignored', 'current')
 
     def __iter__(self) -> Iterator[Frame]:
         self.skipped = 0
@@ -55,60 +61,56 @@ class Images:
             image = read_image(path)
             if image is None:
                 self.skipped += 1
-                print_log(f'{path} does not decode as an image and is skipped', 'current', logging.WARNING)
+                print_log(f'{path} cannot be decoded as an image and is skipped', 'current', logging.WARNING)
                 continue
             yield Frame(path.name, image)
 
 
 class Video:
-    """The frames of a video file, with a progress bar.
+    """The frames of a video file, read by :class:`mmcv.VideoReader`.
+
+    Iterating gives the frames and shows a progress bar. The file is open only during the iteration.
+
+    Args:
+        source: The video file.
 
     Raises:
-        ValueError: OpenCV cannot open the file, or no frame of it decodes.
+        ValueError: OpenCV cannot open the file.
     """
 
     def __init__(self, source: Path) -> None:
         self.path = source
         self.folder = source.parent
         self.other_files = self.skipped = 0
-        capture = self._open()
-        fps = capture.get(cv2.CAP_PROP_FPS)
-        self.fps = fps if np.isfinite(fps) and fps > 0 else FALLBACK_FPS
-        self.announced = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
-        capture.release()
+        with self._open() as reader:
+            self.fps = reader.fps if np.isfinite(reader.fps) and reader.fps > 0 else FALLBACK_FPS
+            self.announced = max(0, reader.frame_cnt)
 
-    def _open(self) -> cv2.VideoCapture:
-        capture = cv2.VideoCapture(str(self.path))
-        if not capture.isOpened():
+    def _open(self) -> mmcv.VideoReader:
+        reader = mmcv.VideoReader(str(self.path))
+        if not reader.opened:
             raise ValueError(f'OpenCV cannot open {self.path} as a video: convert it, for example to mp4 with H.264')
-        return capture
+        return reader
 
     def __iter__(self) -> Iterator[Frame]:
-        capture, number = self._open(), 0
-        try:
-            with tqdm(total=self.announced or None, unit='frame') as bar:
-                while True:
-                    decoded, image = capture.read()
-                    if not decoded:
-                        break
-                    yield Frame(self.path.name, image, number)
-                    number += 1
-                    bar.update()
-        finally:
-            capture.release()
-        # Containers may announce a frame or so that is not there; only the count of what came is certain.
+        number = 0
+        with self._open() as reader, tqdm(total=self.announced or None, unit='frame') as bar:
+            for number, image in enumerate(reader, 1):
+                yield Frame(self.path.name, image, number - 1)
+                bar.update()
+        # The number of frames in a container's header may be wrong.
         if number < self.announced:
             print_log(f'{self.path} announces {self.announced} frames, of which {number} could be read', 'current',
                       logging.WARNING)
 
 
 def open_source(source: Union[str, Path]) -> Union[Images, Video]:
-    """What to predict on: an image, a folder of images or a video, by the suffix.
+    """Open an image, a folder of images or a video, which the suffix tells apart.
 
     Raises:
         FileNotFoundError: There is no such file or folder.
         ValueError: The suffix is none of :data:`IMAGE_SUFFIXES` and :data:`VIDEO_SUFFIXES`, the folder holds no image,
-            or the video does not open.
+            or the video cannot be opened.
     """
     source = Path(source)
     if not source.exists():
@@ -123,8 +125,8 @@ def open_source(source: Union[str, Path]) -> Union[Images, Video]:
 
 
 def read_image(path: Path) -> Optional[np.ndarray]:
-    """(H, W, 3) BGR uint8 as mmpose's ``LoadImage`` reads it, or ``None`` where the file does not decode."""
+    """Read an image (H, W, 3) BGR uint8 as mmpose's ``LoadImage`` does, or return ``None`` if it cannot be decoded."""
     try:
         return mmcv.imread(path)
-    except cv2.error:  # of an empty file
+    except cv2.error:  # raised for an empty file
         return None

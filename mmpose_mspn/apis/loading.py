@@ -1,4 +1,4 @@
-"""Devices, files and weights, checked before and after mmpose and mmdet load a model."""
+"""Devices, files and weights of the models that the tools load."""
 from pathlib import Path
 from typing import Optional, Union
 
@@ -8,15 +8,14 @@ from mmengine.runner import CheckpointLoader
 from mmpose.apis import init_model
 from torch import nn
 
-from mmpose_mspn.checkpoints import unpack
-from mmpose_mspn.models.pose_estimators.topdown import TopdownPoseEstimator, in_our_layout
+from mmpose_mspn.checkpoints.fit import compare_with_model
 
 SHOWN = 3
-"""Weights that an error message names."""
+"""Number of weights that an error message names."""
 
 
 def choose_device(device: Optional[str]) -> str:
-    """``device``, or the first GPU where there is one, else the CPU.
+    """Return ``device``, by default the first GPU if there is one and the CPU otherwise.
 
     Raises:
         ValueError: torch cannot compute on the device.
@@ -32,20 +31,28 @@ def choose_device(device: Optional[str]) -> str:
 
 
 def check_file(name: str, path: Union[str, Path]) -> None:
-    """Raise FileNotFoundError, naming the argument, unless there is such a file."""
+    """Check that a file exists.
+
+    Args:
+        name: Argument that gave the path, for the message.
+        path: The file.
+
+    Raises:
+        FileNotFoundError: It does not exist.
+    """
     if not Path(path).is_file():
         raise FileNotFoundError(f'{name} {path} does not exist: name a file that does')
 
 
 def load_pose_model(config: Union[str, Path], checkpoint: Union[str, Path], device: str) -> nn.Module:
-    """mmpose's ``init_model``, and a check that every weight came from the checkpoint.
+    """Load a pose estimator with mmpose's ``init_model`` and check that every weight came from the checkpoint.
 
-    The keypoints' names and skeleton (``model.dataset_meta``) are the checkpoint's, else those of the config's
-    training data, else of its test data.
+    The names and the skeleton of the keypoints (``model.dataset_meta``) come from the checkpoint, or else from the
+    config's training data, or else from its test data.
 
     Raises:
         FileNotFoundError: A file is missing.
-        ValueError: The config says no test pipeline, or the checkpoint is not of this config.
+        ValueError: The config has no test pipeline, or the checkpoint belongs to another config.
     """
     cfg = Config.fromfile(config)
     if 'test_dataloader' not in cfg:
@@ -58,20 +65,18 @@ def load_pose_model(config: Union[str, Path], checkpoint: Union[str, Path], devi
 
 
 def check_weights(model: nn.Module, checkpoint: Union[str, Path]) -> None:
-    """Raise ValueError unless the checkpoint has all weights of the model, in its shapes.
+    """Check that a checkpoint has all weights of a model. It may have more.
 
-    ``init_model`` and ``init_detector`` load what fits and leave the rest random, with no more than a line in the log.
+    ``init_model`` and ``init_detector`` load the weights that fit, leave the others at random values and only log this.
+
+    Raises:
+        ValueError: Weights are missing, or their shapes are not the model's.
     """
     loaded = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu', logger='silent')
-    any_layout = isinstance(model, TopdownPoseEstimator) and model.reads_layouts
-    loaded = in_our_layout(loaded) if any_layout else unpack(loaded)
-    shapes = {key: value.shape for key, value in loaded.items() if isinstance(value, torch.Tensor)}
-    # A counter that prediction does not read, and that old checkpoints lack.
-    wanted = {key: value.shape for key, value in model.state_dict().items()
-              if not key.endswith('num_batches_tracked')}
-    wrong = [key for key, shape in wanted.items() if shapes.get(key) != shape]
+    mismatches = compare_with_model(loaded, model)
+    wrong = [*mismatches.missing, *mismatches.shapes]
     if wrong:
         raise ValueError(
-            f'checkpoint {checkpoint} lacks {len(wrong)} of the model\'s {len(wanted)} weights, or has them in another '
-            f'shape ({", ".join(wrong[:SHOWN])}{", …" if len(wrong) > SHOWN else ""}): take the config it was trained '
-            'with, or bring it into this layout with tools/convert_checkpoint.py')
+            f'checkpoint {checkpoint} does not fill the model: {len(wrong)} weights are missing or have another shape '
+            f'({", ".join(wrong[:SHOWN])}{", …" if len(wrong) > SHOWN else ""}): take the config it was trained with, '
+            'or convert it with tools/convert_checkpoint.py')

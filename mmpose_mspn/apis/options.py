@@ -1,4 +1,4 @@
-"""What tools/train.py and tools/test.py share: mmpose's command line, turned into a config."""
+"""The command line of tools/train.py and tools/test.py, which is mmpose's, and its effects on a config."""
 import argparse
 import os
 import os.path as osp
@@ -13,30 +13,30 @@ from mmpose_mspn.apis.config import ensure_synthetic, load_config
 from mmpose_mspn.engine import prepare_launch
 
 FUSED_OPTIMIZERS = ('Adam', 'AdamW', 'SGD')
-"""Optimizers of torch whose ``fused`` form every device of ours has."""
+"""Optimizers of torch with a ``fused`` form on CPUs and on GPUs."""
 
 
 def run_parser(description: str) -> argparse.ArgumentParser:
-    """Arguments that training and testing have in common."""
+    """Return a parser with the arguments that training and testing share."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument('config', help='config file')
-    parser.add_argument('--work-dir', help='where logs and results go; default work_dirs/CONFIG')
-    parser.add_argument('--data-root', help="folder of the data, in place of the config's data_root")
-    parser.add_argument('--show-dir', help='where pictures of predictions go')
+    parser.add_argument('--work-dir', help='folder for logs and results; default work_dirs/CONFIG')
+    parser.add_argument('--data-root', help="folder of the data, replaces the config's data_root")
+    parser.add_argument('--show-dir', help='folder for drawings of predictions')
     parser.add_argument('--show', action='store_true', help='show predictions in a window')
-    parser.add_argument('--interval', type=int, default=1, help='draw every so many samples, >= 1')
-    parser.add_argument('--wait-time', type=float, default=1, help='seconds that each window stays')
+    parser.add_argument('--interval', type=int, default=1, help='draw every N-th sample, >= 1')
+    parser.add_argument('--wait-time', type=float, default=1, help='seconds for which each window is shown')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, help='key=value pairs merged into the config: '
-        'key="[a,b]" or key=a,b for a list, no white space')
+        '--cfg-options', nargs='+', action=DictAction, help='key=value pairs to merge into the config; '
+        'lists are written key="[a,b]" or key=a,b without spaces')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
-    # The spelling depends on the launcher's version.
+    # Launchers write it with an underscore or a hyphen, depending on their version.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
     return parser
 
 
 def run_config(args: argparse.Namespace) -> Config:
-    """The config of a run, with its data and its processes ready."""
+    """Load the config of a run, apply the shared arguments, and prepare its data and processes."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = load_config(args.config, args.cfg_options, args.data_root)
     name = osp.splitext(osp.basename(args.config))[0]
@@ -48,7 +48,7 @@ def run_config(args: argparse.Namespace) -> Config:
         cfg.default_hooks.visualization.update(
             enable=True, show=args.show, wait_time=args.wait_time, out_dir=args.show_dir, interval=args.interval)
     if (cfg.get('randomness') or {}).get('deterministic'):
-        # cuBLAS reads it when it starts, and torch refuses its operators without.
+        # torch refuses cuBLAS's operators without this variable, which cuBLAS reads when it starts.
         os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
     ensure_synthetic(cfg)
     prepare_launch(cfg)
@@ -56,17 +56,17 @@ def run_config(args: argparse.Namespace) -> Config:
 
 
 def evaluators(cfg: Config, split: str) -> List[dict]:
-    """The metrics of ``'val'`` or ``'test'``, of which a config may give none, one or a list."""
+    """Return the list of metrics of ``'val'`` or ``'test'``, which a config may give as none, one or a list."""
     given = cfg.get(f'{split}_evaluator') or []
     return given if isinstance(given, list) else [given]
 
 
 def check_head_boxes(cfg: Config, split: str) -> None:
-    """Refuse, before the run, to measure PCKh on people of MPII whose head boxes the config does not name.
+    """Check before a run that the dataset of a PCKh metric has the head boxes that this metric needs.
 
     Args:
-        cfg: The config.
-        split: ``'val'`` or ``'test'``; one that the config does not have passes.
+        cfg: The config. It need not have the split.
+        split: ``'val'`` or ``'test'``.
 
     Raises:
         ValueError: The metric divides by head sizes, and the dataset has none.
@@ -79,14 +79,14 @@ def check_head_boxes(cfg: Config, split: str) -> None:
 
 
 def use_amp(cfg: Config) -> None:
-    """Switch the config to automatic mixed precision: dynamic loss scaling on a GPU, bf16 on a CPU.
+    """Switch a config to automatic mixed precision: float16 with dynamic loss scaling on a GPU, bf16 on a CPU.
 
     Raises:
         ValueError: The config has an optimizer wrapper of another type.
     """
     kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
     if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
-        raise ValueError(f'--amp takes the place of optim_wrapper.type OptimWrapper, got {kind}')
+        raise ValueError(f'--amp replaces optim_wrapper.type OptimWrapper, got {kind}')
     if torch.cuda.is_available():
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
@@ -95,10 +95,10 @@ def use_amp(cfg: Config) -> None:
 
 
 def use_fast_training(cfg: Config) -> None:
-    """Switch the config to what trains the same, to rounding, in less time.
+    """Change the config to train in less time; results differ by rounding only.
 
-    Weights lie channels last, the optimizer updates all of them in one kernel, several processes take the graph for
-    the same at every step, and a CPU keeps the memory of a step for the next.
+    The weights are laid out channels last, the optimizer is fused into one kernel, DistributedDataParallel uses a
+    static graph, and on a CPU the process keeps freed memory for the next step.
 
     Raises:
         ValueError: The optimizer has no fused form.
@@ -117,12 +117,12 @@ def use_fast_training(cfg: Config) -> None:
 
 
 def use_low_memory(cfg: Config) -> None:
-    """Let the config train in less memory, and more time: activations are computed twice, freed tensors given back.
+    """Change the config to train in less memory and more time: activations are recomputed, freed memory is returned.
 
-    It goes before what :func:`use_fast_training` does with freed memory.
+    For freed memory, this option takes precedence over :func:`use_fast_training`.
 
     Raises:
-        ValueError: Neither backbone nor head can recompute its activations.
+        ValueError: Neither the backbone nor the head has the option ``with_cp``.
     """
     parts = [part for part in (cfg.model.backbone, cfg.model.head)
              if 'with_cp' in signature(MODELS.get(part.type)).parameters]
@@ -136,8 +136,23 @@ def use_low_memory(cfg: Config) -> None:
 
 
 def use_fast_test(cfg: Config, dtype: str) -> None:
-    """Let the config test an accelerated copy of the model, in one of ``DTYPES``."""
+    """Change the config to test an accelerated copy of the model.
+
+    Args:
+        cfg: The config; changed in place.
+        dtype: Type in which the copy predicts, a name of :data:`mmpose_mspn.deploy.accelerate.DTYPES`.
+    """
     _add_hook(cfg, dict(type='mmpose_mspn.AcceleratedTestHook', dtype=dtype))
+
+
+def use_stages(cfg: Config, stages: int) -> None:
+    """Make a config test the first stages of its network alone.
+
+    Args:
+        cfg: The config, which is changed.
+        stages: 1 ... S; the model refuses others.
+    """
+    cfg.model.test_cfg = dict(cfg.model.get('test_cfg') or {}, stages=stages)
 
 
 def _add_hook(cfg: Config, hook: dict) -> None:

@@ -1,4 +1,4 @@
-"""Drawn pictures, drawn videos and predictions in the output folder."""
+"""Writing of drawings and predictions to the output folder."""
 import os
 import tempfile
 from pathlib import Path
@@ -17,11 +17,11 @@ PREDICTIONS = 'predictions.json'
 
 
 def prepare_folder(out_dir: Union[str, Path], frames: Union[Images, Video]) -> Path:
-    """The output folder, made where it is missing.
+    """Return the output folder, created if it is missing.
 
     Raises:
-        ValueError: It is the source's folder, whose files would be overwritten.
-        OSError: It cannot be made or written to.
+        ValueError: It is the folder of the source, whose files would be overwritten.
+        OSError: It cannot be created or written to.
     """
     out_dir = Path(out_dir)
     if out_dir.resolve() == frames.folder.resolve():
@@ -32,13 +32,13 @@ def prepare_folder(out_dir: Union[str, Path], frames: Union[Images, Video]) -> P
         with tempfile.TemporaryFile(dir=out_dir):
             pass
     except OSError as error:
-        raise OSError(f'out_dir {out_dir} cannot be written to ({error}): choose another, or change its rights'
+        raise OSError(f'out_dir {out_dir} cannot be written to ({error}): choose another, or change its permissions'
                       ) from error
     return out_dir
 
 
 class PictureWriter:
-    """Writes each picture under the name of its source."""
+    """Writes each drawing to ``out_dir`` under the name of its source."""
 
     def __init__(self, out_dir: Path) -> None:
         self.out_dir = out_dir
@@ -47,29 +47,29 @@ class PictureWriter:
         return self
 
     def __exit__(self, *raised: object) -> None:
-        """Nothing is held open."""
+        """Do nothing: no file is open."""
 
     def write(self, frame: Frame, drawn: np.ndarray) -> None:
         """Write ``drawn`` (H, W, 3) BGR uint8."""
         path = self.out_dir / frame.name
         if not mmcv.imwrite(drawn, str(path)):
-            raise OSError(f'{path} could not be written: OpenCV refuses the picture')
+            raise OSError(f'{path} could not be written by OpenCV: check the folder and the free space')
 
 
 class VideoWriter:
-    """Writes pictures of one size as ``<name>.mp4``, which appears once it is complete.
+    """Writes drawings of one size to the video ``<name>.mp4``, which gets its name when it is complete.
 
-    OpenCV leaves out the last column of an odd width and the last row of an odd height, which the codec cannot hold.
+    The codec needs even sizes: OpenCV drops the last column of an odd width and the last row of an odd height.
 
     Args:
         out_dir: Folder of the video.
-        name: Its file name without the suffix.
+        name: File name of the video without the suffix.
         fps: Frames per second, > 0.
     """
 
     def __init__(self, out_dir: Path, name: str, fps: float) -> None:
         self.path = out_dir / f'{name}.mp4'
-        self.temporary = out_dir / f'.{name}.{os.getpid()}.tmp.mp4'  # OpenCV chooses the container by the suffix
+        self.temporary = out_dir / f'.{name}.{os.getpid()}.tmp.mp4'  # OpenCV takes the container from the suffix
         self.fps = fps
         self.writer: Optional[cv2.VideoWriter] = None
 
@@ -99,14 +99,14 @@ class VideoWriter:
 
 
 def open_writer(out_dir: Path, frames: Union[Images, Video]) -> Union[PictureWriter, VideoWriter]:
-    """The writer that fits the source."""
+    """Return a writer for the drawings of a source: of a video for a video, of pictures for images."""
     if isinstance(frames, Video):
         return VideoWriter(out_dir, frames.path.stem, frames.fps)
     return PictureWriter(out_dir)
 
 
 def write_predictions(out_dir: Path, content: dict) -> Path:
-    """Write :data:`PREDICTIONS` so that its name never stands for half of it."""
+    """Write :data:`PREDICTIONS` atomically and return its path."""
     path = out_dir / PREDICTIONS
     write_json(path, content)
     return path

@@ -1,4 +1,4 @@
-"""The demo's picture: predicted and true skeletons side by side, and one person's heatmaps unit by unit."""
+"""The demo's picture: true and predicted skeletons, and the heatmaps of one person unit by unit."""
 import os.path as osp
 from typing import List, Tuple
 
@@ -17,19 +17,19 @@ from torch import nn
 
 from mmpose_mspn.apis.inference import KEYPOINT_THRESHOLD
 
-matplotlib.use('Agg')  # no screen is needed
+matplotlib.use('Agg')  # works without a screen
 
 IMAGES = 4
-"""Images shown, each with all its people."""
+"""Number of images in the picture, each with all its people."""
 
 
 def draw_demo(model: nn.Module, cfg: Config, path: str) -> None:
     """Write the picture.
 
     Args:
-        model: A trained pose estimator with :class:`MSPNHead`.
-        cfg: Its config; the people come from the annotations of ``test_dataloader``.
-        path: PNG file.
+        model: A trained pose estimator with :class:`~mmpose_mspn.models.MSPNHead`.
+        cfg: Its config. The people are those of the annotations of ``test_dataloader``.
+        path: PNG file to write.
     """
     people = _people(cfg)
     by_image: dict = {}
@@ -50,7 +50,7 @@ def draw_demo(model: nn.Module, cfg: Config, path: str) -> None:
             axis[row].axis('off')
 
     largest = max(range(len(people)), key=lambda index: float(people.get_data_info(index)['area']))
-    below.suptitle('one person: the highest of all joints\' heatmaps, stage by stage, unit by unit, and its targets')
+    below.suptitle('one person: maximum over the joints of the heatmaps of each stage and unit, and of their targets')
     axes = below.subplots(stages, 2 * units + 1, squeeze=False)
     crop, heatmaps, targets = _heatmaps(model, people[largest])
     for stage in range(stages):
@@ -69,7 +69,7 @@ def draw_demo(model: nn.Module, cfg: Config, path: str) -> None:
 
 
 def _people(cfg: Config):
-    """The test data with true boxes and labels, cropped by the test protocol."""
+    """Build the test dataset with annotated boxes and labels, and with the crops of the test protocol."""
     settings = cfg.test_dataloader.dataset.copy()
     settings.update(bbox_file=None, test_mode=False)
     pipeline = list(settings.pipeline)
@@ -90,7 +90,7 @@ def _skeletons(people, image_path: str, samples: List[PoseDataSample], truth: bo
     drawn = PoseDataSample()
     source = [sample.gt_instances if truth else sample.pred_instances for sample in samples]
     keypoints = np.concatenate([instances.keypoints for instances in source])
-    # A joint without a label is not drawn; neither is a prediction without evidence.
+    # Unlabeled joints and predictions with low scores are not drawn.
     if truth:
         visible = np.concatenate([instances.keypoints_visible for instances in source]) > 0
     else:
@@ -101,7 +101,7 @@ def _skeletons(people, image_path: str, samples: List[PoseDataSample], truth: bo
 
 
 def _heatmaps(model: nn.Module, item: dict) -> Tuple[np.ndarray, list, torch.Tensor]:
-    """The crop (h, w, 3) RGB, heatmaps [stage][unit] (K, H, W) and targets (L, K, H, W) of a person."""
+    """Return the crop (h, w, 3) RGB, heatmaps [stage][unit] (K, H, W) and targets (L, K, H, W) of a person."""
     labels = item['data_samples'].gt_instance_labels
     with torch.no_grad():
         data = model.data_preprocessor(pseudo_collate([item]), False)

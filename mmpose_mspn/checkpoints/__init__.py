@@ -1,4 +1,4 @@
-"""Checkpoints: key maps between the official code's, mmpose's and our layout (dict in, dict out), and their files."""
+"""Checkpoints: conversion between the layouts of the official code, of mmpose and of this package, and files."""
 from .convert import LAYOUTS, convert, recognize, unpack
 from .files import CheckpointError, convert_file, read_checkpoint, save_checkpoint
 
@@ -7,4 +7,4 @@ __all__ = [
 ]
 
 recognise = recognize
-"""The function's earlier name."""
+"""Earlier name of :func:`recognize`."""

@@ -1,4 +1,4 @@
-"""Checkpoints of MSPN from one layout to another."""
+"""Conversion of MSPN's weights from one layout to another."""
 import re
 from typing import Dict, Mapping
 
@@ -17,55 +17,56 @@ _RSN = 'backbone.multi_stage_rsn.'
 
 
 def convert(state_dict: Mapping, to: str = 'mmpose_mspn') -> Dict[str, Tensor]:
-    """Bring the weights of a whole pose estimator into another layout.
+    """Convert the weights of a whole pose estimator to another layout.
 
-    With mmpose's RSN as the backbone the head's keys alone change: the backbone is mmpose's under either head.
+    The source layout is recognized by its keys. ``{'model': …}``, ``{'state_dict': …}`` and DDP's prefix ``module.``
+    are unpacked. With mmpose's RSN as the backbone, only the keys of the head change, because the backbone is mmpose's
+    under both heads.
 
-    The source layout is recognized from the keys; ``{'model': …}``, ``{'state_dict': …}`` and DDP's ``module.`` prefix
-    are unpacked. From the official layout, conv biases are folded into the running means of the norms behind them,
-    exact in eval mode, and the stem's input channels are permuted from BGR to RGB; going to it, biases of zero are
-    written and the stem is permuted back.
+    From the official layout, the biases of convolutions are folded into the running means of the norms that follow
+    them, which is exact in eval mode, and the input channels of the stem change from BGR to RGB. To the official
+    layout, the biases are zeros and the stem changes back to BGR.
 
     Args:
         state_dict: Weights, or a checkpoint that holds them.
         to: ``'mmpose_mspn'``, ``'official'`` or ``'mmpose'``.
 
     Returns:
-        Weights with keys ``backbone.…`` and ``head.…`` (in the official layout, its own). Tensors that need no change
-        are shared with the input.
+        Weights with the keys ``backbone.…`` and ``head.…``, or those of the official layout. Tensors that do not
+        change are shared with the input.
 
     Raises:
-        ValueError: ``to`` is unknown, or official for an RSN; the layout is not recognized, or keys do not belong to
+        ValueError: ``to`` is unknown, or official for an RSN; the layout is not recognized; or keys do not belong to
             it.
     """
     if to not in LAYOUTS:
         raise ValueError(f'to must be one of {", ".join(LAYOUTS)}, got {to!r}')
     weights = unpack(state_dict)
     source = recognize(weights)
-    stays = 'backbone.' if is_rsn(weights) else ()
-    if stays and to == 'official':
-        raise ValueError("to='official' is a layout of MSPN, which has no names for RSN's backbone: take mmpose's")
+    unchanged = 'backbone.' if is_rsn(weights) else ()
+    if unchanged and to == 'official':
+        raise ValueError("to='official' is a layout of MSPN, which has no names for RSN's backbone: use to='mmpose'")
     units = count_units(list(weights), source)
     if source == 'official' != to:
         weights = _without_biases(weights)
     converted, unknown = {}, []
     for key, value in weights.items():
         try:
-            converted[key if key.startswith(stays) else translate(key, source, to, units)] = value
+            converted[key if key.startswith(unchanged) else translate(key, source, to, units)] = value
         except KeyError:
             unknown.append(key)
     if unknown:
-        raise ValueError(f'keys that no {source} MSPN has: {", ".join(sorted(unknown))}')
+        raise ValueError(f'these keys belong to no MSPN in the {source} layout: {", ".join(sorted(unknown))}')
     if source != 'official' == to:
         converted = _with_biases(converted)
     return converted
 
 
 def recognize(state_dict: Mapping) -> str:
-    """Layout of the weights of a pose estimator.
+    """Return the layout of a pose estimator's weights.
 
     Raises:
-        ValueError: No layout, or several, have such keys.
+        ValueError: The keys fit no layout, or several.
     """
     rsn = is_rsn(state_dict)
     keys = [key for key in state_dict if not (rsn and key.startswith('backbone.'))]
@@ -77,17 +78,22 @@ def recognize(state_dict: Mapping) -> str:
 
 
 def is_rsn(state_dict: Mapping) -> bool:
-    """Whether the backbone is mmpose's RSN, whose keys no layout changes."""
+    """Whether the backbone is mmpose's RSN, whose keys are the same in all layouts."""
     return any(key.startswith(_RSN) for key in state_dict)
 
 
-def unpack(checkpoint: Mapping) -> Dict[str, Tensor]:
-    """Weights of a checkpoint, whatever wraps them, without DDP's prefix."""
+def find_state_dict(checkpoint: Mapping) -> Mapping:
+    """Return the state dict of a checkpoint, which may be the value of ``state_dict`` or ``model``."""
     for name in ('state_dict', 'model'):
         if isinstance(checkpoint.get(name), Mapping):
             checkpoint = checkpoint[name]
-    weights = {re.sub(r'^module\.', '', key): value for key, value in checkpoint.items()}
-    # Buffers of older data preprocessors: settings of the config, not weights.
+    return checkpoint
+
+
+def unpack(checkpoint: Mapping) -> Dict[str, Tensor]:
+    """Return a copy of a checkpoint's state dict without the prefix ``module.``, which DDP adds."""
+    weights = {re.sub(r'^module\.', '', key): value for key, value in find_state_dict(checkpoint).items()}
+    # Older data preprocessors saved their mean and std, which are settings of the config.
     return {key: value for key, value in weights.items() if not key.startswith('data_preprocessor.')}
 
 
@@ -97,7 +103,7 @@ def _swap_stem(weights: Dict[str, Tensor]) -> None:
 
 
 def _norm_of(bias: str) -> str:
-    """Prefix of the norm behind the conv whose bias this is."""
+    """Prefix of the norm that follows the convolution with this bias."""
     return re.sub(r'conv\.bias$', 'bn.', bias)
 
 

@@ -1,4 +1,4 @@
-"""The model that a checkpoint's keys and shapes imply, to find what the checkpoint lacks."""
+"""Inference of a model from the keys and shapes of its weights, to find weights that a checkpoint lacks."""
 import re
 from pathlib import Path
 from typing import Dict, List, Mapping, Optional, Tuple, Union
@@ -10,31 +10,32 @@ from mmpose.registry import MODELS as MMPOSE_MODELS
 from torch import Tensor, nn
 
 from .convert import convert, is_rsn, recognize
-from .fit import misfits
+from .fit import compare_state_dicts
 from .keys import count_units
 
 CODEC = dict(type='mmpose_mspn.CoarseToFineHeatmap', input_size=(192, 256), heatmap_size=(48, 64))
-"""Any will do: a codec has no weights."""
+"""Codec of the built head. Any codec serves, because none has weights."""
 
 
 def check_complete(weights: Mapping[str, Tensor], config: Union[str, Path, None] = None) -> None:
-    """Hold a pose estimator's weights, in any layout, against their model.
+    """Check that a pose estimator's weights fill their model.
 
     Args:
-        weights: See :func:`mmpose_mspn.checkpoints.convert`.
-        config: File whose ``model`` they must fill. Without it: an MSPN of a plain ResNet, or an RSN, of the size that
-            the keys imply.
+        weights: Weights in any layout that :func:`mmpose_mspn.checkpoints.convert` recognizes.
+        config: File whose ``model`` the weights must fill. The default is an MSPN of a plain ResNet, or an RSN, of the
+            size that the keys imply.
 
     Raises:
-        FileNotFoundError: There is no such config.
-        ValueError: Names every key that is missing, unexpected or of another shape; or the keys imply no model.
+        FileNotFoundError: ``config`` does not exist.
+        ValueError: Keys are missing, unexpected or of another shape, and the message names them all; or the keys imply
+            no model.
     """
     own = _configured(config) if config else _implied(convert(weights))
-    # RSN's backbone under mmpose's head: the layout of the head is what differs.
-    problems = misfits(convert(weights, recognize(own)), own)
-    if problems:
-        whose = str(config) if config else 'the model that the keys imply (a config, --config, would say it for sure)'
-        raise ValueError(f'the weights do not fit {whose}: {"; ".join(problems)}')
+    # The model of a config may be in mmpose's layout, such as RSN with mmpose's own head.
+    mismatches = compare_state_dicts(convert(weights, recognize(own)), own)
+    if mismatches:
+        whose = str(config) if config else 'the model that the keys imply (name the config with --config to be sure)'
+        raise ValueError(f'the weights do not fit {whose}: {mismatches}')
 
 
 def _configured(config: Union[str, Path]) -> Dict[str, Tensor]:
@@ -45,20 +46,29 @@ def _configured(config: Union[str, Path]) -> Dict[str, Tensor]:
 
 
 def _state(registry, cfg: dict, scope: str = 'mmpose') -> Dict[str, Tensor]:
-    """Keys and shapes of a model, without memory or time for its weights."""
+    """State dict of a model on the meta device, where weights take neither memory nor time."""
     init_default_scope(scope)
     with torch.device('meta'):
         return registry.build(cfg).state_dict()
 
 
-def _implied(weights: Mapping[str, Tensor]) -> Dict[str, Tensor]:
-    """``state_dict`` of the model, from weights in our layout."""
+def implied_backbone(weights: Mapping[str, Tensor]) -> dict:
+    """Config of the backbone that weights in the layout of this package imply: MSPN of a plain ResNet, or RSN.
+
+    Raises:
+        ValueError: The weights are those of no plain ResNet.
+    """
     units = count_units(list(weights), 'mmpose_mspn')
-    parts = dict(backbone=_rsn(weights, units) if is_rsn(weights) else _mspn(weights, units))
+    return _rsn(weights, units) if is_rsn(weights) else _mspn(weights, units)
+
+
+def _implied(weights: Mapping[str, Tensor]) -> Dict[str, Tensor]:
+    """State dict of the model that weights in the layout of this package imply."""
+    parts = dict(backbone=implied_backbone(weights))
     stages = parts['backbone']['num_stages']
     parts['head'] = dict(
-        type='mmpose_mspn.MSPNHead', num_stages=stages, num_units=units, decoder=CODEC,
-        out_channels=_size(weights, r'head\.predictors\.\d+\.\d+\.1\.conv\.weight', 17),
+        type='mmpose_mspn.MSPNHead', num_stages=stages, num_units=count_units(list(weights), 'mmpose_mspn'),
+        decoder=CODEC, out_channels=_size(weights, r'head\.predictors\.\d+\.\d+\.1\.conv\.weight', 17),
         unit_channels=parts['backbone']['unit_channels'])
     return {f'{name}.{key}': value for name, cfg in parts.items() for key, value in _state(MMPOSE_MODELS, cfg).items()}
 
@@ -89,21 +99,22 @@ def _rsn(weights: Mapping[str, Tensor], units: int) -> dict:
 
 
 def _depth(blocks: List[int], deep: bool) -> int:
-    """Depth of the ResNet with so many blocks a layer, of three convs if ``deep``, else of two."""
+    """Depth of the ResNet with ``blocks`` blocks in its layers: bottlenecks of three convolutions if ``deep``."""
     settings: Dict[int, Tuple[nn.Module, Tuple[int, ...]]] = MMPOSE_MODELS.get('mmpose.ResNet').arch_settings
     for depth, (_, of_layers) in settings.items():
         if list(of_layers[:len(blocks)]) == blocks and deep == (depth >= 50):
             return depth
     raise ValueError(f'no ResNet has layers of {blocks} blocks, as the keys imply: blocks are missing, or the encoder '
-                     'is another one; name its config with --config')
+                     'is not a plain ResNet, and then its config must be named with --config')
 
 
 def _highest(weights: Mapping[str, Tensor], *patterns: str) -> int:
+    """Highest number that the first group of a pattern matches in a key; 0 if none matches."""
     found = [int(match[1]) for pattern in patterns for key in weights for match in [re.match(pattern, key)] if match]
     return max(found, default=0)
 
 
 def _size(weights: Mapping[str, Tensor], pattern: str, default: int) -> int:
-    """Output channels of the first weight that matches."""
+    """Number of output channels of the first weight whose key matches, or ``default``."""
     found: Optional[str] = next((key for key in weights if re.match(pattern, key)), None)
     return default if found is None else len(weights[found])

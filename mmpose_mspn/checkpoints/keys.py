@@ -1,14 +1,14 @@
-"""Names of MSPN's parameters in the three layouts, side by side: the one table behind all conversions.
+"""Names of MSPN's parameters in the three layouts: the table that all conversions use.
 
 In a template ``{s}`` is the stage, ``{u}`` the unit from 0, ``{U}`` the unit from 1, ``{f}`` the flat index
-stage × units + unit, ``{n}`` any number and ``{rest}`` the remaining path.
+stage × units + unit, ``{units}`` U, ``{l}``, ``{b}`` and ``{n}`` any number and ``{rest}`` the remaining path.
 """
 import re
 from typing import Dict, List, Tuple
 
 LAYOUTS = ('mmpose_mspn', 'official', 'mmpose')
 
-# (ours, official, mmpose), most specific first
+# (mmpose_mspn, official, mmpose); the first row that matches is taken
 TABLE: List[Tuple[str, str, str]] = [
     ('backbone.stem.conv1.{rest}', 'top.conv.conv.{rest}', 'backbone.top.top.0.conv.{rest}'),
     ('backbone.stem.bn1.{rest}', 'top.conv.bn.{rest}', 'backbone.top.top.0.bn.{rest}'),
@@ -51,10 +51,16 @@ _PATTERNS = {
 
 
 def translate(key: str, source: str, target: str, units: int) -> str:
-    """Name of the parameter ``key`` in another layout; ``units`` is U.
+    """Return the name of a parameter in another layout.
+
+    Args:
+        key: Name in the layout ``source``.
+        source: One of :data:`LAYOUTS`.
+        target: One of :data:`LAYOUTS`.
+        units: U, the number of units per stage.
 
     Raises:
-        KeyError: ``key`` is none of the source layout's names.
+        KeyError: ``key`` is not a name in the source layout.
     """
     for pattern, row in _PATTERNS[source]:
         match = pattern.match(key)
@@ -64,7 +70,7 @@ def translate(key: str, source: str, target: str, units: int) -> str:
 
 
 def _all_indices(found: Dict[str, str], units: int) -> Dict[str, str]:
-    """The indices that one layout's name holds, and those that the others would hold instead."""
+    """The indices found in a name of one layout, completed by those that the other layouts use."""
     indices: Dict[str, object] = dict(found, units=units)
     if 'f' in found:
         stage, unit = divmod(int(found['f']), units)
@@ -76,7 +82,7 @@ def _all_indices(found: Dict[str, str], units: int) -> Dict[str, str]:
 
 
 def count_units(keys: List[str], layout: str) -> int:
-    """U, read from the names of a layout: the highest unit of the way up."""
+    """U, the number of units per stage: the highest number of a unit in the keys of a layout."""
     template = dict(mmpose_mspn=r'(?:backbone\.stages\.\d+\.units|head\.predictors\.\d+)\.(\d+)\.',
                     official=r'stage\d+\.upsample\.up(\d+)\.',
                     mmpose=r'backbone\.multi_stage_(?:mspn|rsn)\.\d+\.upsample\.up(\d+)\.')[layout]

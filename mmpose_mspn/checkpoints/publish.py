@@ -1,4 +1,4 @@
-"""A checkpoint for others: weights alone, perhaps the average of several, named by its content."""
+"""Publishing a checkpoint: only weights, optionally the average of several, in a file named by its hash."""
 import hashlib
 import io
 import re
@@ -19,33 +19,34 @@ from torch.optim.swa_utils import update_bn
 from mmpose_mspn.utils.files import FilePath, write_atomically
 
 from .files import CheckpointError, read_checkpoint, refuse_to_overwrite, weights_of
-from .fit import misfits
+from .fit import compare_state_dicts
 
-STAYS_OUT = ('time', 'seed', 'hook_msgs')
-"""What ``meta`` of a Runner checkpoint says of the run, not of the model."""
+RUN_META = ('time', 'seed', 'hook_msgs')
+"""Entries of a Runner checkpoint's ``meta`` that describe the run, not the model. They are not published."""
 
 
 def publish(source: FilePath, prefix: str, average: int = 0, recompute_bn: Union[FilePath, Config, None] = None,
             batches: int = 100, force: bool = False) -> Path:
-    """Write the weights of a checkpoint, without the state of its training.
+    """Write the weights of a checkpoint without the state of the training.
 
     Args:
-        source: Checkpoint file; with ``average`` the work dir of a run.
-        prefix: The file's path without its end, ``-<first 8 hex digits of its sha256>.pth``, as OpenMMLab and
-            torch.hub name files.
-        average: >= 2: the mean of the last so many ``iter_*.pth`` or ``epoch_*.pth``, norm statistics included.
-            0: no average.
-        recompute_bn: Config, whose training data give the batch norms' statistics anew.
-        batches: Of these data, >= 1.
-        force: Overwrite the file, if there is one.
+        source: Checkpoint file, or with ``average`` the work directory of a run.
+        prefix: Path of the new file without its ending ``-<first 8 hex digits of its sha256>.pth``, which is how
+            OpenMMLab and torch.hub name files.
+        average: Number of checkpoints, >= 2, whose mean is published: the last ``iter_*.pth`` or ``epoch_*.pth``,
+            including the statistics of the norms. 0 publishes a single checkpoint.
+        recompute_bn: Config on whose training data the statistics of the batch norms are measured again.
+        batches: Number of batches for this, >= 1.
+        force: Whether to overwrite an existing file.
 
     Returns:
-        The file written.
+        Path of the new file.
 
     Raises:
-        FileNotFoundError: ``source`` is missing.
-        FileExistsError: See ``force``.
-        CheckpointError: A file is no checkpoint, the files are not of one model or too few, or do not fit the config.
+        FileNotFoundError: ``source`` does not exist.
+        FileExistsError: The file exists and ``force`` is not set.
+        CheckpointError: A file is not a checkpoint, there are too few, they are not of one model, or they do not fit
+            the config.
         ValueError: A number is out of range.
     """
     if average < 0 or average == 1:
@@ -54,10 +55,10 @@ def publish(source: FilePath, prefix: str, average: int = 0, recompute_bn: Union
         raise ValueError(f'batches must be >= 1, got {batches}')
     paths = last_checkpoints(source, average) if average else [Path(source)]
     if not average and Path(source).is_dir():
-        raise CheckpointError(f'{source} is a folder: name a checkpoint in it, or average its last ones')
+        raise CheckpointError(f'{source} is a folder: name a checkpoint in it, or average its last checkpoints')
     weights = averaged(paths)
     checkpoint = read_checkpoint(paths[-1])
-    meta = {key: value for key, value in (checkpoint.get('meta') or {}).items() if key not in STAYS_OUT}
+    meta = {key: value for key, value in (checkpoint.get('meta') or {}).items() if key not in RUN_META}
     if average:
         meta['averaged'] = [path.name for path in paths]
     if recompute_bn is not None:
@@ -77,38 +78,41 @@ def _write(checkpoint: dict, prefix: str, force: bool) -> Path:
 
 
 def last_checkpoints(folder: FilePath, count: int) -> List[Path]:
-    """The last ``count`` checkpoints of a run, oldest first.
+    """Return the last ``count`` checkpoints of a run, oldest first.
 
     Raises:
         FileNotFoundError: There is no such folder.
-        CheckpointError: It holds too few, or both iterations' and epochs', which have no order.
+        CheckpointError: It holds too few checkpoints, or both ``iter_*.pth`` and ``epoch_*.pth``, whose order is
+            unknown.
     """
     if not Path(folder).is_dir():
-        raise FileNotFoundError(f'{folder} is no folder: an average needs the work dir of a run')
+        raise FileNotFoundError(f'{folder} is not a folder: an average needs the work directory of a run')
     found = {kind: sorted(Path(folder).glob(f'{kind}_*.pth'), key=lambda path: int(re.sub(r'\D', '', path.stem) or -1))
              for kind in ('iter', 'epoch')}
     if found['iter'] and found['epoch']:
-        raise CheckpointError(f'{folder} holds both iter_*.pth and epoch_*.pth: leave one kind there')
+        raise CheckpointError(f'{folder} holds both iter_*.pth and epoch_*.pth: move one kind elsewhere')
     paths = found['iter'] or found['epoch']
     if len(paths) < count:
-        raise CheckpointError(f'{folder} holds {len(paths)} checkpoints, {count} are to be averaged: set '
-                              'max_keep_ckpts of the checkpoint hook higher when you train')
+        raise CheckpointError(f'{folder} holds {len(paths)} checkpoints, but average is {count}: train with a higher '
+                              'max_keep_ckpts of the checkpoint hook')
     return paths[-count:]
 
 
 def averaged(paths: Sequence[Path]) -> Dict[str, Tensor]:
-    """Mean of several checkpoints' weights, summed in float64; whole numbers (counters) are the last one's.
+    """Return the mean of several checkpoints' weights, computed in float64.
+
+    Integers, which are counters, are those of the last checkpoint.
 
     Raises:
-        CheckpointError: They are not of one model: names the keys.
+        CheckpointError: The checkpoints are not of one model. The message names the keys.
     """
     sums: Dict[str, Tensor] = {}
     weights: Mapping[str, Tensor] = {}
     for path in track_iter_progress(list(paths), file=sys.stderr) if len(paths) > 1 else paths:
         weights = weights_of(read_checkpoint(path), path)
-        problems = misfits(weights, sums) if sums else []
-        if problems:
-            raise CheckpointError(f'{path} is not of the same model as {paths[0]}: {"; ".join(problems)}')
+        mismatches = compare_state_dicts(weights, sums or weights)
+        if mismatches:
+            raise CheckpointError(f'{path} is not of the same model as {paths[0]}: {mismatches}')
         for key, value in weights.items():
             if value.is_floating_point():
                 sums[key] = sums[key] + value.double() if key in sums else value.double()
@@ -119,29 +123,34 @@ def averaged(paths: Sequence[Path]) -> Dict[str, Tensor]:
 
 
 def with_new_norms(weights: Mapping[str, Tensor], config: Union[FilePath, Config], batches: int) -> Dict[str, Tensor]:
-    """``weights`` with the batch norms' statistics measured on training data (torch's ``update_bn``).
+    """Return ``weights`` with statistics of the batch norms that are measured on training data (torch's ``update_bn``).
+
+    Args:
+        weights: Weights of the config's model, in its layout.
+        config: Config with the model and the training data.
+        batches: Number of batches, >= 1.
 
     Raises:
-        CheckpointError: The weights are not of the config's model.
+        CheckpointError: The weights do not fit the config's model.
     """
     cfg = config if isinstance(config, Config) else Config.fromfile(config)
     init_default_scope(cfg.get('default_scope', 'mmpose'))
     model = revert_sync_batchnorm(MMPOSE_MODELS.build(cfg.model))
-    problems = misfits(weights, model.state_dict())
-    if problems:
-        raise CheckpointError(f'the weights are not of the config\'s model: {"; ".join(problems)}')
+    mismatches = compare_state_dicts(weights, model.state_dict())
+    if mismatches:
+        raise CheckpointError(f'the weights do not fit the config\'s model: {mismatches}')
     model.load_state_dict(weights, strict=False)
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     model.to(device)
     loader = Runner.build_dataloader(cfg.train_dataloader, seed=0)
     count = min(batches, len(loader))
     crops = (model.data_preprocessor(batch, True)['inputs'] for batch, _ in zip(loader, range(count)))
-    update_bn(track_iter_progress((crops, count), file=sys.stderr), _OfCrops(model), device)
+    update_bn(track_iter_progress((crops, count), file=sys.stderr), _CropsToHeatmaps(model), device)
     return {key: value.cpu() for key, value in model.state_dict().items()}
 
 
-class _OfCrops(nn.Module):
-    """A pose estimator as a function of crops (B, 3, h, w) alone, as ``update_bn`` calls it."""
+class _CropsToHeatmaps(nn.Module):
+    """A pose estimator that is called with crops (B, 3, h, w) only, as ``update_bn`` does."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""How distributed runs begin and end, also on machines without a GPU, which mmengine's launcher takes for granted."""
+"""The start and the end of distributed runs, also on machines without a GPU, which mmengine's launcher requires."""
 import gc
 import os
 
@@ -12,20 +12,23 @@ from mmpose_mspn.registry import MODEL_WRAPPERS
 
 @MODEL_WRAPPERS.register_module()
 class CPUDistributedDataParallel(MMDistributedDataParallel):
-    """mmengine's wrapper for a model on the CPU: there is no device to name."""
+    """mmengine's wrapper for a model on the CPU, which has no device ids."""
 
     def __init__(self, module: nn.Module, device_ids: object = None, **kwargs) -> None:
         super().__init__(module, device_ids=None, **kwargs)
 
 
 def prepare_launch(cfg: Config) -> None:
-    """Make a config with ``launcher`` ready for this machine.
+    """Prepare a distributed run on this machine.
 
-    With a GPU nothing is needed. Without one, the process group is opened here with gloo, before mmengine would ask
-    CUDA for a device, and the model is wrapped without device ids.
+    With a GPU nothing has to be done. Without one, the process group is created here with gloo, because mmengine would
+    select a CUDA device first, and the config gets a model wrapper without device ids.
+
+    Args:
+        cfg: The run's config, with ``launcher``; changed in place.
 
     Raises:
-        RuntimeError: A launcher was asked for, but its environment variables are missing.
+        RuntimeError: There is no GPU, and the launcher is not ``'pytorch'`` or its environment variables are missing.
     """
     if cfg.launcher == 'none' or torch.cuda.is_available():
         return
@@ -43,10 +46,10 @@ def prepare_launch(cfg: Config) -> None:
 
 
 def end_launch() -> None:
-    """Leave the process group, after a run to which nothing refers any more.
+    """Destroy the process group after a run, when no references to the run are left.
 
-    torch ends a process with an abort now and then if its model's reducer or its process group lives on until the
-    interpreter is torn down (6 of 25 launches with gloo), and the launcher takes that for a failed run.
+    If the process group or the reducer of the wrapped model exists until the interpreter shuts down, torch sometimes
+    aborts the process (in 6 of 25 launches with gloo), and the launcher reports a failed run.
     """
     if distributed.is_available() and distributed.is_initialized():
         gc.collect()

@@ -1,4 +1,4 @@
-"""Puts several people and objects into one image and records which pixel shows whom."""
+"""Puts several people and objects into one image and records which person each pixel shows."""
 from dataclasses import dataclass
 from typing import List, Sequence, Tuple
 

@@ -1,4 +1,4 @@
-"""The demo, shortened to a few steps: it writes what it promises."""
+"""The demo with few training steps: its results and its picture."""
 import json
 from pathlib import Path
 

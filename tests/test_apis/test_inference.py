@@ -1,4 +1,4 @@
-"""Inference on pictures, folders and videos with a small random model, against mmpose's own call."""
+"""Inference on images, folders and videos with a small random model, compared with mmpose's own inference."""
 import json
 import runpy
 import subprocess
@@ -16,15 +16,16 @@ from mmengine.logging import MMLogger
 from mmpose_mspn.apis.inference import infer
 from mmpose_mspn.apis.inputs import Frame
 from mmpose_mspn.apis.outputs import VideoWriter
+from mmpose_mspn.checkpoints import read_checkpoint
 from mmpose_mspn.synthetic_people import generate
 
 # isort: split
-# After our package, which mends what mmpose.apis imports.
+# After our package, whose compatibility fixes mmpose.apis needs.
 from mmpose.apis import inference_topdown, init_model
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'infer.py'
-SIZE = (96, 80)  # width and height of the pictures
+SIZE = (96, 80)  # width and height of the images
 
 CONFIG = """
 default_scope = 'mmpose'
@@ -48,7 +49,7 @@ visualizer = dict(type='PoseLocalVisualizer', vis_backends=[dict(type='LocalVisB
 
 
 class Setup:
-    """A folder with three pictures, a config and a checkpoint."""
+    """A folder with three images, a config and a checkpoint."""
 
     def __init__(self, root: Path, images: Path) -> None:
         self.root, self.images, self.out = root, images, root / 'out'
@@ -67,7 +68,7 @@ class Setup:
         return json.loads((self.out / 'predictions.json').read_text())
 
     def expected(self, image: np.ndarray, boxes: Optional[List[list]] = None) -> list:
-        """Keypoints and scores that mmpose itself finds in the boxes (x, y, w, h), or in the whole image."""
+        """Keypoints and scores that mmpose itself predicts in the boxes (x, y, w, h), or in the whole image."""
         if self._model is None:
             self._model = init_model(str(self.config), str(self.checkpoint), device='cpu')
         boxes = np.array(boxes, np.float32) if boxes else None
@@ -107,7 +108,7 @@ def setup(setup_once, tmp_path) -> Setup:
 
 @pytest.fixture
 def log(caplog) -> pytest.LogCaptureFixture:
-    """What mmengine's logger says: it does not hand its records on to Python's root logger."""
+    """The records of mmengine's logger, which does not pass them to Python's root logger."""
     logger = MMLogger.get_current_instance()
     logger.addHandler(caplog.handler)
     yield caplog
@@ -140,7 +141,7 @@ class TestSources:
         assert [instance['keypoints']] == setup.expected(read(setup, NAMES[0]))
         assert instance['score'] == pytest.approx(np.mean(instance['keypoints'], 0)[2], abs=1e-6)
 
-    def test_fast_finds_the_same(self, setup):
+    def test_fast_predicts_the_same(self, setup):
         setup.infer(setup.images / NAMES[0])
         expected = joints_of(setup.predictions()['images'][0])
         setup.infer(setup.images / NAMES[0], fast='float32')
@@ -148,7 +149,7 @@ class TestSources:
         assert np.median(np.abs(np.array(found) - np.array(expected))) < 1e-3
 
     def test_only_joints_above_the_threshold_are_drawn(self, setup):
-        source = setup.root / 'plain.png'  # without loss, so that undrawn pixels stay equal
+        source = setup.root / 'plain.png'  # lossless, so that pixels without a drawing are equal
         plain = np.full((80, 96, 3), (0, 90, 200), np.uint8)
         cv2.imwrite(str(source), plain)
         setup.infer(source, kpt_thr=0)
@@ -162,7 +163,7 @@ class TestSources:
         assert (cv2.imread(str(setup.out / 'plain.png')) == plain).all()
         assert len(setup.predictions()['images'][0]['instances']) == 1
 
-    def test_folder_skips_what_is_no_image(self, setup, tmp_path, log):
+    def test_folder_skips_files_that_are_not_images(self, setup, tmp_path, log):
         folder = tmp_path / 'pictures'
         folder.mkdir()
         for name in NAMES[1], NAMES[0]:
@@ -200,10 +201,10 @@ class TestSources:
         for frame in frames:
             decoded, picture = drawn.read()
             assert decoded and picture.shape == frame.shape
-            assert np.abs(picture.astype(int) - frame).max() > 60  # skeletons, not only the codec's loss
+            assert np.abs(picture.astype(int) - frame).max() > 60  # skeletons differ more than compression
         assert not drawn.read()[0]
 
-    def test_video_of_odd_size_and_of_a_failure(self, tmp_path):
+    def test_video_of_odd_size_and_after_an_error(self, tmp_path):
         frame = Frame('odd.avi', np.full((61, 75, 3), 128, np.uint8), 0)
         with VideoWriter(tmp_path, 'odd', 10) as writer:
             writer.write(frame, frame.image)
@@ -236,7 +237,7 @@ class TestBoxes:
         counts = setup.infer(setup.images, boxes=boxes)
         assert (counts['images'], counts['instances']) == (3, 2)
         images = setup.predictions()['images']
-        # No box, and only one below bbox_thr: no person, not the whole image.
+        # Images without a box, or with a box below bbox_thr only, have no person.
         assert [len(image['instances']) for image in images] == [0, 2, 0]
         assert joints_of(images[1]) == setup.expected(read(setup, NAMES[1]), [self.FIRST, self.SECOND])
         first, second = images[1]['instances']
@@ -296,7 +297,7 @@ class TestBoxes:
         ann_file = write_json(tmp_path / 'ann.json', dict(images=[dict(id=5, file_name=NAMES[0])], annotations=[]))
         with pytest.raises(ValueError, match='1 image ids .* such as 6'):
             setup.infer(setup.images, boxes=boxes, ann_file=ann_file)
-        with pytest.raises(ValueError, match='leave ann_file away'):
+        with pytest.raises(ValueError, match='omit ann_file'):
             setup.infer(setup.images, boxes=ann_file, ann_file=ann_file)
 
     @pytest.mark.parametrize('content, message', [
@@ -311,7 +312,7 @@ class TestBoxes:
         with pytest.raises(ValueError, match=message):
             setup.infer(setup.images, boxes=write_json(tmp_path / 'boxes.json', content))
 
-    def test_no_json(self, setup, tmp_path):
+    def test_files_that_are_not_json_are_refused(self, setup, tmp_path):
         (tmp_path / 'boxes.json').write_text('x, y')
         with pytest.raises(ValueError, match='not JSON'):
             setup.infer(setup.images, boxes=tmp_path / 'boxes.json')
@@ -340,7 +341,7 @@ class TestModel:
         with pytest.raises(ValueError, match='18 keypoints.*17'):
             setup.infer(setup.images, config=config, checkpoint=tmp_path / 'model.pth')
 
-    def test_other_checkpoint_is_refused(self, setup, tmp_path):
+    def test_checkpoint_of_another_model_is_refused(self, setup, tmp_path):
         config = write_config(tmp_path / 'config.py', joints=16)
         with pytest.raises(ValueError, match='another shape.*head.predictors'):
             setup.infer(setup.images, config=config)
@@ -349,7 +350,7 @@ class TestModel:
             setup.infer(setup.images, checkpoint=tmp_path / 'other.pth')
 
     def test_nan_is_refused(self, setup, tmp_path):
-        weights = torch.load(setup.checkpoint, weights_only=True)['state_dict']
+        weights = read_checkpoint(setup.checkpoint)['state_dict']
         torch.save(dict(state_dict={key: value * float('nan') if value.is_floating_point() else value
                                     for key, value in weights.items()}), tmp_path / 'nan.pth')
         with pytest.raises(ValueError, match='not finite'):
@@ -364,7 +365,7 @@ class TestRefusals:
         (dict(det_config='b.py'), 'belong together'),
         (dict(det_checkpoint='b.pth'), 'belong together'),
         (dict(ann_file='a.json'), 'there are no boxes'),
-        (dict(bbox_thr=1.5), r'bbox_thr must be 0 \.\.\. 1, got 1.5'),
+        (dict(bbox_thr=1.5), r'bbox_thr must be 0 to 1, got 1.5'),
         (dict(kpt_thr=-1), 'kpt_thr must be >= 0, got -1'),
         (dict(fast='int8'), "fast must be one of float32, bfloat16, float16, got 'int8'"),
         (dict(device='cuda:99'), r"device must be .* got 'cuda:99'"),
@@ -386,7 +387,7 @@ class TestRefusals:
         (tmp_path / 'broken.mp4').write_bytes(b'no video')
         (tmp_path / 'folder').mkdir()
         for name, message in (('notes.txt', r"suffix '\.txt'"), ('folder', 'holds no image'),
-                              ('broken.png', 'nothing of source'), ('broken.mp4', 'cannot open')):
+                              ('broken.png', 'no image of source .* can be decoded'), ('broken.mp4', 'cannot open')):
             with pytest.raises(ValueError, match=message):
                 setup.infer(tmp_path / name)
 
@@ -418,7 +419,7 @@ test_dataloader = dict(dataset=dict(pipeline=[
 """
 
     def test_mmdet(self, setup, tmp_path):
-        """The boxes are the persons that mmdet's own call finds, from x1, y1, x2, y2 to x, y, width, height."""
+        """The boxes are the persons found by mmdet's own inference, as x, y, width, height."""
         pytest.importorskip('mmdet', reason='mmdet is not installed')
         from mmdet.apis import inference_detector, init_detector
         from mmdet.registry import MODELS as MMDET_MODELS
@@ -428,7 +429,7 @@ test_dataloader = dict(dataset=dict(pipeline=[
         torch.manual_seed(0)
         with DefaultScope.overwrite_default_scope('mmdet'):
             weights = MMDET_MODELS.build(Config.fromfile(config).model).state_dict()
-        # Random weights find nothing: let all places see a person, class 0, or a bicycle, class 1.
+        # Random weights detect nothing: raise the scores of a person (class 0) and a bicycle (class 1) everywhere.
         for level, bias in enumerate((1., 2., 3.)):
             weights[f'bbox_head.rtm_cls.{level}.bias'][:2] = torch.tensor([bias, bias - 0.5 + 0.5 * level])
             weights[f'bbox_head.rtm_reg.{level}.bias'][:] = torch.tensor([1., 1.5, 2., 2.5])
@@ -452,7 +453,7 @@ test_dataloader = dict(dataset=dict(pipeline=[
             assert joints_of(image) == setup.expected(read(setup, image['image']), boxes)
 
     def test_mmdet_absent(self, setup, monkeypatch):
-        monkeypatch.setitem(sys.modules, 'mmdet.apis', None)  # how Python marks what cannot be imported
+        monkeypatch.setitem(sys.modules, 'mmdet.apis', None)  # makes the import fail
         with pytest.raises(ImportError, match=r'pip install "mmdet>=3\.0,<3\.4"'):
             setup.infer(setup.images, det_config='a.py', det_checkpoint='a.pth')
 

@@ -1,4 +1,4 @@
-"""mmpose's own interfaces on our configs."""
+"""mmpose's own interfaces with configs of this package."""
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ CONFIG = str(Path(__file__).parents[2] / 'configs/body_2d_keypoint/topdown_heatm
 
 @pytest.fixture(scope='module')
 def files(tmp_path_factory) -> Path:
-    """Two generated images and a checkpoint with random weights."""
+    """A folder with two generated images and a checkpoint of random weights."""
     root = tmp_path_factory.mktemp('apis')
     generate(root, train=1, val=2, workers=1, progress=False)
     model = MODELS.build(load_config(CONFIG).model)

@@ -1,4 +1,4 @@
-"""--fast as a change of the config."""
+"""The changes that --fast and --low-memory make to a config."""
 import pytest
 import torch
 from mmengine.config import Config
@@ -21,7 +21,7 @@ def test_fast_training(launcher, wrapped):
     before = hooks(cfg)
     cfg.launcher = launcher
     use_fast_training(cfg)
-    use_fast_training(cfg)  # asked for twice, there once
+    use_fast_training(cfg)  # a second call adds nothing
     added = ['ChannelsLastHook'] + ([] if torch.cuda.is_available() else ['FreedMemoryHook'])
     assert cfg.optim_wrapper.optimizer.fused and hooks(cfg) == [*before, *(f'mmpose_mspn.{name}' for name in added)]
     assert bool(cfg.get('model_wrapper_cfg', {}).get('static_graph')) == wrapped

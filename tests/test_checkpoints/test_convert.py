@@ -1,4 +1,4 @@
-"""Key maps between the layouts."""
+"""Conversion of weights between the layouts."""
 import pytest
 import torch
 from mmpose.registry import MODELS
@@ -10,14 +10,14 @@ from tests.building import backbone, head
 
 @pytest.fixture
 def ours() -> dict:
-    """Weights of a small network with blocks as in ResNet-18, norms moved off their initial values."""
+    """Random weights of a small network with the blocks of ResNet-18."""
     network = nn.ModuleDict(dict(backbone=backbone(3), head=head(3)))
     weights = network.state_dict()
     return {key: torch.rand_like(value) if value.is_floating_point() else value for key, value in weights.items()}
 
 
 @pytest.mark.parametrize('layout', ('official', 'mmpose'))
-def test_there_and_back_is_exact(ours, layout):
+def test_round_trip_is_exact(ours, layout):
     other = convert(ours, layout)
     assert recognize(other) == layout and recognize(ours) == 'mmpose_mspn'
     back = convert(other)
@@ -25,13 +25,13 @@ def test_there_and_back_is_exact(ours, layout):
     assert all(torch.equal(back[key], ours[key]) for key in ours)
 
 
-def test_between_the_other_two(ours):
+def test_between_mmpose_and_official(ours):
     through = convert(convert(convert(ours, 'mmpose'), 'official'), 'mmpose')
     direct = convert(ours, 'mmpose')
     assert all(torch.equal(through[key], direct[key]) for key in direct)
 
 
-def test_the_layout_is_mmposes_own(ours):
+def test_weights_of_mmposes_own_network_give_its_features(ours):
     network = MODELS.build(dict(type='mmpose.MSPN', num_stages=2, num_blocks=[3, 4, 6, 3]))
     predictors = MODELS.build(dict(type='mmpose.MSPNHead', num_stages=2, level_indices=[0] * 8))
     theirs = {f'backbone.{k}': v for k, v in network.state_dict().items()}
@@ -46,7 +46,7 @@ def test_the_layout_is_mmposes_own(ours):
 
 
 def test_official_biases_fold_into_the_norm(ours):
-    """conv + bias, then norm in eval mode: the bias moves the mean."""
+    """A bias before a norm in eval mode shifts the norm's running mean."""
     official = convert(ours, 'official')
     official['top.conv.conv.bias'] = torch.full_like(official['top.conv.conv.bias'], 0.25)
     moved = ours['backbone.stem.bn1.running_mean'] - 0.25
@@ -71,8 +71,8 @@ def test_wrappers_and_prefixes(ours, wrap):
         assert convert(wrap(convert(ours, layout))).keys() == ours.keys()
 
 
-def test_what_does_not_belong_is_named(ours):
-    with pytest.raises(ValueError, match='keys that no mmpose_mspn MSPN has: backbone.stem.extra'):
+def test_unknown_keys_are_named(ours):
+    with pytest.raises(ValueError, match='belong to no MSPN in the mmpose_mspn layout: backbone.stem.extra'):
         convert({**ours, 'backbone.stem.extra': torch.zeros(1)}, 'mmpose')
     with pytest.raises(ValueError, match='the layout is not recognized: the keys fit none'):
         convert({'conv1.weight': torch.zeros(1)})

@@ -1,4 +1,4 @@
-"""Checkpoint files: safe to read, complete, written whole, exact there and back."""
+"""Checkpoint files: safe reading, completeness checks, atomic writing, exact round trips."""
 import os
 
 import pytest
@@ -14,15 +14,15 @@ from tests.planted import plant
 CONFIG = 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18_8xb32-96k_coco-256x192.py'
 
 
-def drawn(network: nn.Module) -> dict:
-    """Weights moved off their initial values."""
+def random_weights(network: nn.Module) -> dict:
+    """Random weights, because initial values of norms hide errors."""
     return {key: torch.rand_like(value) if value.is_floating_point() else value
             for key, value in network.state_dict().items()}
 
 
 @pytest.fixture(scope='module')
 def ours() -> dict:
-    return drawn(nn.ModuleDict(dict(backbone=backbone(2), head=head(2, out_channels=16))))
+    return random_weights(nn.ModuleDict(dict(backbone=backbone(2), head=head(2, out_channels=16))))
 
 
 @pytest.fixture(scope='module')
@@ -32,7 +32,7 @@ def rsn() -> dict:
     predictors = MODELS.build(dict(
         type='mmpose.MSPNHead', num_stages=2, unit_channels=16, out_channels=17, out_shape=(64, 48),
         level_indices=[0] * 8))
-    return drawn(nn.ModuleDict(dict(backbone=network, head=predictors)))
+    return random_weights(nn.ModuleDict(dict(backbone=network, head=predictors)))
 
 
 def saved(path, weights, **others):
@@ -45,7 +45,7 @@ def same(left: dict, right: dict) -> bool:
 
 
 @pytest.mark.parametrize('layout, held', [('official', 'model'), ('mmpose', 'state_dict')])
-def test_there_and_back_is_exact(tmp_path, ours, layout, held):
+def test_round_trip_is_exact(tmp_path, ours, layout, held):
     meta = dict(dataset_meta=dict(dataset_name='mpii'), time='now', cfg='/home/someone')
     source = saved(tmp_path / 'ours.pth', ours, meta=meta, optimizer=dict(state={}))
     count = convert_file(source, tmp_path / 'other.pth', layout)
@@ -58,7 +58,7 @@ def test_there_and_back_is_exact(tmp_path, ours, layout, held):
     assert read_checkpoint(tmp_path / 'again.pth')['meta'] == dict(dataset_meta=dict(dataset_name='mpii'))
 
 
-def test_rsns_head_comes_over_and_its_backbone_stays(tmp_path, rsn):
+def test_rsns_head_is_converted_and_its_backbone_kept(tmp_path, rsn):
     convert_file(saved(tmp_path / 'rsn.pth', rsn), tmp_path / 'ours.pth')
     ours = read_checkpoint(tmp_path / 'ours.pth')['state_dict']
     model = nn.ModuleDict(dict(
@@ -86,7 +86,7 @@ def test_rsn_checkpoints_load_into_the_estimator(rsn):
 
 
 @pytest.mark.parametrize('layout', ['mmpose_mspn', 'official', 'mmpose'])
-def test_what_is_missing_unexpected_or_of_another_shape_is_named(tmp_path, ours, layout):
+def test_missing_unexpected_and_misshapen_weights_are_named(tmp_path, ours, layout):
     gone = ['backbone.stages.1.units.2.up.conv.weight', 'head.predictors.0.3.0.bn.running_var',
             'backbone.stages.0.encoder.layer3.1.conv2.weight']
     odd = 'backbone.stages.1.encoder.layer2.0.bn2.weight'
@@ -100,7 +100,7 @@ def test_what_is_missing_unexpected_or_of_another_shape_is_named(tmp_path, ours,
     convert_file(saved(tmp_path / 'whole.pth', convert(ours, layout)), tmp_path / 'out.pth')
 
 
-def test_a_lost_stage_or_block_is_noticed(tmp_path, ours):
+def test_a_missing_stage_or_block_is_found(tmp_path, ours):
     middle = {key: value for key, value in ours.items() if '.stages.0.' not in key}
     with pytest.raises(CheckpointError, match='missing backbone.stages.0.encoder'):
         convert_file(saved(tmp_path / 'stage.pth', middle), tmp_path / 'out.pth')
@@ -112,8 +112,8 @@ def test_a_lost_stage_or_block_is_noticed(tmp_path, ours):
         convert_file(saved(tmp_path / 'head.pth', headless), tmp_path / 'out.pth')
 
 
-def test_a_config_says_what_is_complete(tmp_path):
-    """The last stage is gone without a trace in the keys: only the config knows of it."""
+def test_weights_are_compared_with_a_config(tmp_path):
+    """That the last stage is missing does not show in the keys, only in the comparison with the config."""
     model = nn.ModuleDict(dict(backbone=backbone(1, unit_channels=256), head=head(1, unit_channels=256)))
     source = saved(tmp_path / 'one.pth', model.state_dict())
     convert_file(source, tmp_path / 'out.pth')
@@ -125,7 +125,7 @@ def test_a_config_says_what_is_complete(tmp_path):
         convert_file(source, tmp_path / 'three.pth', config='nowhere.py')
 
 
-def test_an_existing_file_stays_unless_forced(tmp_path, ours):
+def test_an_existing_file_is_kept_unless_forced(tmp_path, ours):
     source = saved(tmp_path / 'ours.pth', ours)
     target = tmp_path / 'there.pth'
     target.write_text('precious')
@@ -137,23 +137,23 @@ def test_an_existing_file_stays_unless_forced(tmp_path, ours):
 
 
 @pytest.mark.parametrize('share', (0., 0.3, 0.999))
-def test_a_file_that_ends_early(tmp_path, ours, share):
+def test_a_truncated_file(tmp_path, ours, share):
     content = saved(tmp_path / 'ours.pth', ours).read_bytes()
     (tmp_path / 'part.pth').write_bytes(content[:int(share * len(content))])
-    with pytest.raises(CheckpointError, match='part.pth is no checkpoint, or only a part of one') as error:
+    with pytest.raises(CheckpointError, match='part.pth is not a checkpoint, or is incomplete') as error:
         read_checkpoint(tmp_path / 'part.pth')
     assert '\n' not in str(error.value)
 
 
 @pytest.mark.parametrize('content, message', [
-    (b'PK\x03\x04 and no more', 'no checkpoint'),
-    (b'{"a": 1}', 'no checkpoint'),
+    (b'PK\x03\x04 and no more', 'not a checkpoint'),
+    (b'{"a": 1}', 'not a checkpoint'),
     ([1, 2], 'holds a list'),
     ({}, 'no weights'),
-    ({'state_dict': {'a': 'text', 'b': torch.zeros(1)}}, 'holds a among the weights'),
+    ({'state_dict': {'a': 'text', 'b': torch.zeros(1)}}, 'values that are not tensors among the weights: a$'),
     ({'conv1.weight': torch.zeros(1)}, 'layout is not recognized'),
 ])
-def test_what_is_no_checkpoint(tmp_path, content, message):
+def test_files_that_are_not_checkpoints(tmp_path, content, message):
     path = tmp_path / 'odd.pth'
     path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
     with pytest.raises(CheckpointError, match=f'odd.pth.*{message}') as error:
@@ -161,14 +161,14 @@ def test_what_is_no_checkpoint(tmp_path, content, message):
     assert '\n' not in str(error.value) and os.listdir(tmp_path) == ['odd.pth']
 
 
-def test_code_in_a_file_does_not_run(tmp_path, ours):
+def test_code_in_a_file_is_not_run(tmp_path, ours):
     folder = plant(tmp_path / 'planted.pth', ours)
     with pytest.raises(CheckpointError, match=r'holds more than weights \(\w+.mkdir\)'):
         convert_file(tmp_path / 'planted.pth', tmp_path / 'out.pth')
     assert not folder.exists() and not (tmp_path / 'out.pth').exists()
 
 
-def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / 'sub' / 'file.pth'
     save_checkpoint(dict(step=1), path)
 

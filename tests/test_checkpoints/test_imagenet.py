@@ -1,4 +1,4 @@
-"""ImageNet weights through init_cfg: stem and every stage's encoder."""
+"""ImageNet weights by init_cfg: the stem and the encoder of every stage."""
 import pytest
 import torch
 from mmpose.registry import MODELS
@@ -21,7 +21,7 @@ def build(path, **changes):
 
 
 @pytest.mark.parametrize('prefix', ('', 'backbone.'))
-def test_stem_and_every_stage(tmp_path, imagenet, prefix):
+def test_stem_and_every_encoder_are_filled(tmp_path, imagenet, prefix):
     path = tmp_path / 'resnet18.pth'
     weights = {prefix + key: value for key, value in imagenet.items() if prefix == '' or not key.startswith('fc.')}
     torch.save(dict(state_dict=weights) if prefix else weights, path)
@@ -30,7 +30,7 @@ def test_stem_and_every_stage(tmp_path, imagenet, prefix):
     for stage in network.stages:
         assert torch.equal(stage.encoder.layer4[1].bn2.running_var, imagenet['layer4.1.bn2.running_var'])
         assert torch.equal(stage.encoder.layer2[0].downsample[0].weight, imagenet['layer2.0.downsample.0.weight'])
-    # What ImageNet knows nothing of is initialized, not left at the file's zeros.
+    # Layers that a classifier does not have are initialized.
     assert network.stages[0].units[0].lateral.conv.weight.std() > 0
 
 
@@ -40,13 +40,13 @@ def test_stem_and_every_stage(tmp_path, imagenet, prefix):
     (lambda w: w.update({'conv1.weight': torch.zeros(64, 3, 3, 3)}),
      r'of another shape conv1.weight \(64, 3, 3, 3\) for \(64, 3, 7, 7\)'),
 ])
-def test_a_checkpoint_that_does_not_fit_is_an_error_with_its_keys(tmp_path, imagenet, change, message):
+def test_a_checkpoint_that_does_not_fit_is_refused_with_its_keys(tmp_path, imagenet, change, message):
     change(imagenet)
     torch.save(imagenet, tmp_path / 'wrong.pth')
     with pytest.raises(ValueError, match=message):
         build(tmp_path / 'wrong.pth')
 
 
-def test_files_older_than_the_norms_counter_load(tmp_path, imagenet):
+def test_old_files_without_the_norms_counter_load(tmp_path, imagenet):
     torch.save({k: v for k, v in imagenet.items() if 'num_batches_tracked' not in k}, tmp_path / 'old.pth')
     assert torch.equal(build(tmp_path / 'old.pth').stem.conv1.weight, imagenet['conv1.weight'])

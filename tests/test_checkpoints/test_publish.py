@@ -1,4 +1,4 @@
-"""Published checkpoints: weights alone, averages worked out by hand, norms measured on data, the name."""
+"""Published checkpoints: only weights, averages computed by hand, norms measured on data, the file's name."""
 import hashlib
 import subprocess
 import sys
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def training(path: Path, scale: float, steps: int) -> Path:
-    """A Runner's checkpoint of a norm whose weights all are ``scale``."""
+    """Write a Runner's checkpoint of a norm whose weights are all ``scale``."""
     weights = {'bn.weight': torch.full((3, ), scale), 'bn.running_var': torch.full((3, ), 2 * scale, dtype=torch.half),
                'bn.num_batches_tracked': torch.tensor(steps)}
     meta = dict(iter=steps, seed=7, time='now', dataset_meta=dict(dataset_name='coco'), cfg='model = dict()')
@@ -27,7 +27,7 @@ def training(path: Path, scale: float, steps: int) -> Path:
     return path
 
 
-def test_weights_alone_named_by_their_content(tmp_path):
+def test_only_weights_in_a_file_named_by_its_hash(tmp_path):
     path = publish(training(tmp_path / 'iter_9.pth', 4., 9), str(tmp_path / 'out' / 'model'))
     assert path.name == f'model-{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}.pth'
     published = torch.load(path, weights_only=True)
@@ -39,8 +39,8 @@ def test_weights_alone_named_by_their_content(tmp_path):
     assert publish(tmp_path / 'iter_9.pth', str(tmp_path / 'out' / 'model.pth'), force=True) == path
 
 
-def test_the_average_of_the_last(tmp_path):
-    for steps, scale in ((2, 100.), (9, 1.), (10, 2.), (11, 6.)):  # by number: 10 after 9
+def test_average_of_the_last_checkpoints(tmp_path):
+    for steps, scale in ((2, 100.), (9, 1.), (10, 2.), (11, 6.)):  # ordered by number, not by name
         training(tmp_path / f'iter_{steps}.pth', scale, steps)
     training(tmp_path / 'best_coco_AP_iter_2.pth', 1000., 2)
     published = read_checkpoint(publish(tmp_path, str(tmp_path / 'model'), average=3))
@@ -51,9 +51,9 @@ def test_the_average_of_the_last(tmp_path):
     assert published['meta']['iter'] == 11
 
 
-def test_what_cannot_be_averaged(tmp_path):
+def test_refused_sources(tmp_path):
     training(tmp_path / 'iter_1.pth', 1., 1)
-    with pytest.raises(CheckpointError, match='holds 1 checkpoints, 2 are to be averaged: set max_keep_ckpts'):
+    with pytest.raises(CheckpointError, match='holds 1 checkpoints, but average is 2: .* higher max_keep_ckpts'):
         publish(tmp_path, str(tmp_path / 'out'), average=2)
     torch.save(dict(state_dict={'other': torch.zeros(1)}), tmp_path / 'iter_2.pth')
     with pytest.raises(CheckpointError, match='iter_2.pth is not of the same model .*missing bn.weight'):
@@ -85,8 +85,8 @@ def config(tmp_path) -> Config:
     return cfg
 
 
-def test_norms_measured_on_the_training_data(tmp_path, config):
-    """The stem's statistics are those of its convolution's output over the same crops."""
+def test_norms_are_measured_on_the_training_data(tmp_path, config):
+    """The statistics of the stem's norm are those of its convolution's output for the same crops."""
     from mmengine.runner import Runner
     from mmpose.registry import MODELS
     torch.manual_seed(3)
@@ -102,7 +102,7 @@ def test_norms_measured_on_the_training_data(tmp_path, config):
     untouched = 'head.predictors.0.0.0.conv.weight'
     assert torch.equal(found[untouched], model.state_dict()[untouched])
     torch.save(dict(state_dict=nn.Linear(1, 1).state_dict()), tmp_path / 'iter_2.pth')
-    with pytest.raises(CheckpointError, match='not of the config.s model: missing backbone'):
+    with pytest.raises(CheckpointError, match='do not fit the config.s model: missing backbone'):
         publish(tmp_path / 'iter_2.pth', str(tmp_path / 'model'), recompute_bn=config)
 
 

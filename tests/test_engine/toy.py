@@ -12,7 +12,7 @@ from torch import nn
 import mmpose_mspn  # noqa: F401
 
 NUMBER = itertools.count()
-"""Of the run in this process: two of one name would share their logs."""
+"""Numbers the runs of this process: two runs of the same name would share their logs."""
 
 
 class Toy(BaseModel):
@@ -27,7 +27,7 @@ class Toy(BaseModel):
 
 
 class Points(torch.utils.data.Dataset):
-    """Points in the plane; those of ``bad`` are no numbers."""
+    """Points in the plane; those with indices in ``bad`` are NaN."""
 
     def __init__(self, size: int = 12, bad: tuple = ()) -> None:
         self.points = torch.randn(size, 2, generator=torch.Generator().manual_seed(5))

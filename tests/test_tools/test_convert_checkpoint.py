@@ -24,7 +24,7 @@ def weights() -> dict:
     return nn.ModuleDict(dict(backbone=backbone(1), head=head(1))).state_dict()
 
 
-def test_converts_and_will_not_overwrite(tmp_path, weights):
+def test_converts_and_does_not_overwrite(tmp_path, weights):
     torch.save(dict(model=convert(weights, 'official')), tmp_path / 'official.pth')
     done = run(tmp_path / 'official.pth', tmp_path / 'ours.pth')
     assert done.returncode == 0, done.stderr
@@ -36,7 +36,7 @@ def test_converts_and_will_not_overwrite(tmp_path, weights):
     assert 'Traceback' not in again.stderr
 
 
-def test_code_in_the_file_is_one_line_of_error(tmp_path, weights):
+def test_code_in_the_file_is_refused_in_one_line(tmp_path, weights):
     folder = plant(tmp_path / 'planted.pth', weights)
     refused = run(tmp_path / 'planted.pth', tmp_path / 'out.pth', '--to', 'mmpose')
     assert refused.returncode == 1 and refused.stderr.count('\n') == 1 and 'more than weights' in refused.stderr

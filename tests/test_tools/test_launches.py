@@ -1,4 +1,4 @@
-"""The command lines, as real processes: training, resuming, testing, in one process and in two."""
+"""The command lines as real processes: training, resuming and testing, in one process and in two."""
 import json
 import os
 import shutil
@@ -42,7 +42,7 @@ def train_arguments(people: Path, work_dir: Path, iterations: int) -> list:
 
 @pytest.fixture(scope='module')
 def checkpoint(people, tmp_path_factory) -> Path:
-    """Trained for one step by tools/train.py, then resumed for another."""
+    """Checkpoint of tools/train.py after one step and, resumed, another."""
     work_dir = tmp_path_factory.mktemp('work')
     run(sys.executable, 'tools/train.py', CONFIG, '--no-validate', *train_arguments(people, work_dir, 1))
     resumed = run(sys.executable, 'tools/train.py', CONFIG, '--resume', *train_arguments(people, work_dir, 2))
@@ -61,8 +61,8 @@ def test_train_resume_and_test(people, checkpoint, tmp_path):
     assert len(list(tmp_path.rglob('drawn/*'))) > 0
 
 
-def test_two_processes_measure_what_one_measures(people, checkpoint, tmp_path):
-    """An odd number of people: no sample is counted twice or lost."""
+def test_two_processes_measure_the_same_as_one(people, checkpoint, tmp_path):
+    """With an odd number of people, no sample is counted twice or lost."""
     arguments = ['--data-root', people, '--cfg-options', *TINY]
     run(sys.executable, 'tools/test.py', CONFIG, checkpoint, '--work-dir', tmp_path / 'one',
         '--out', tmp_path / 'one.json', *arguments)
@@ -83,7 +83,7 @@ def test_fast_measures_the_same(people, checkpoint, tmp_path, start):
 
 
 def config_with(folder: Path, *hooks: str, more: str = '') -> Path:
-    """The demo's config with hooks of tests/launched_hooks.py."""
+    """Write the demo's config with hooks of tests/launched_hooks.py."""
     path = folder / 'hooked.py'
     path.write_text(
         f"_base_ = {str(ROOT / CONFIG)!r}\n"
@@ -92,9 +92,9 @@ def config_with(folder: Path, *hooks: str, more: str = '') -> Path:
     return path
 
 
-def test_two_processes_train_and_leave_nothing_behind(people, tmp_path):
-    """What is left when the interpreter ends aborts one launch in four."""
-    config = config_with(tmp_path, "dict(type='TellWhatIsLeft')")
+def test_two_processes_train_and_release_everything(people, tmp_path):
+    """A process group or model that still exists when the interpreter exits aborts one launch in four."""
+    config = config_with(tmp_path, "dict(type='ReportWhatIsLeft')")
     log = run('tools/dist_train.sh', config, 2, '--amp', '--fast', *train_arguments(people, tmp_path, 1))
     assert 'Iter(train) [1/1]' in log.stdout + log.stderr
     assert log.stdout.count('left: group False, model False') == 2
@@ -106,8 +106,8 @@ def weights(work_dir: Path, iteration: int) -> dict:
     return {key: value.double() for key, value in state.items() if value.is_floating_point()}
 
 
-def test_two_processes_take_the_steps_of_one_with_twice_the_batch(people, tmp_path):
-    """Shuffled and flipped data; two steps of gradient descent with the norms in eval mode, their statistics real."""
+def test_two_processes_train_like_one_with_twice_the_batch(people, tmp_path):
+    """Two steps of SGD on shuffled and flipped data, with norms in eval mode whose statistics come from a training."""
     def arguments(name: str, batch: int, iterations: int) -> list:
         given = train_arguments(people, tmp_path / name, iterations)
         return ['--no-validate', *given, f'train_dataloader.batch_size={batch}']
@@ -134,16 +134,16 @@ def test_the_same_seed_gives_the_same_weights(people, tmp_path):
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 
-@pytest.mark.parametrize('what, shown', [('raise', 'a planted error'), ('kill', 'Signal 9 (SIGKILL)')])
+@pytest.mark.parametrize('what, shown', [('raise', 'an injected error'), ('kill', 'Signal 9 (SIGKILL)')])
 def test_one_process_that_dies_ends_the_launch_with_its_error(people, tmp_path, what, shown):
-    """The other one waits for it in a collective call, and must not wait for ever."""
+    """The other process waits for it in a collective call and must not wait forever."""
     config = config_with(tmp_path, f"dict(type='Fault', what='{what}', iteration=3, rank=1)")
     failed = run('tools/dist_train.sh', config, 2, *train_arguments(people, tmp_path, 3), check=False)
     assert failed.returncode != 0 and shown in failed.stdout + failed.stderr
     assert (tmp_path / 'iter_1.pth').exists() and not (tmp_path / 'iter_3.pth').exists()
 
 
-def test_a_loss_that_is_nan_in_one_process_ends_all_and_names_its_samples(people, tmp_path):
+def test_a_nan_loss_in_one_process_ends_all_and_names_its_samples(people, tmp_path):
     config = config_with(tmp_path, "dict(type='Fault', what='nan', iteration=2, rank=1)")
     failed = run('tools/dist_train.sh', config, 2, *train_arguments(people, tmp_path, 3), check=False)
     log = failed.stdout + failed.stderr
@@ -152,7 +152,7 @@ def test_a_loss_that_is_nan_in_one_process_ends_all_and_names_its_samples(people
     assert (tmp_path / 'iter_1.pth').exists() and not (tmp_path / 'iter_2.pth').exists()
 
 
-def test_missing_data_end_the_launch_with_their_name(people, tmp_path):
+def test_missing_data_end_the_launch_and_are_named(people, tmp_path):
     failed = run('tools/dist_train.sh', CONFIG, 2, '--data-root', tmp_path / 'nowhere', '--work-dir', tmp_path,
                  check=False)
     assert failed.returncode != 0 and 'nowhere/annotations' in failed.stdout + failed.stderr
@@ -166,7 +166,7 @@ def test_a_missing_argument_shows_the_usage():
 
 @pytest.mark.skipif(shutil.which('srun') is not None, reason='srun is installed: this would start a job')
 def test_slurm_asks_for_what_was_set(tmp_path):
-    """A stand-in srun prints its arguments: there is no cluster here."""
+    """A stub of srun prints its arguments, because there is no cluster here."""
     stub = tmp_path / 'srun'
     stub.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
     stub.chmod(0o755)

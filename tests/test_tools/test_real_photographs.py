@@ -1,4 +1,4 @@
-"""The stock Runner on real photographs: train until they are reproduced, evaluate, save, resume, infer."""
+"""The stock Runner on photographs: training to overfit them, resuming, evaluation and inference."""
 import json
 import subprocess
 import sys
@@ -17,7 +17,7 @@ ITERATIONS = 240
 
 
 def config(coco_sample: Path, work_dir: Path, iterations: int):
-    """The demo's model on the 14 people, each crop as it is; evaluated on the same people with their own boxes."""
+    """The demo's model on 14 people without augmentation, evaluated on the same people with their annotated boxes."""
     cfg = load_config(str(CONFIG), data_root=str(coco_sample))
     cfg.work_dir = str(work_dir)
     pipeline = [step for step in cfg.train_pipeline if step['type'] not in (
@@ -25,13 +25,13 @@ def config(coco_sample: Path, work_dir: Path, iterations: int):
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         loader.update(num_workers=0, persistent_workers=False)
         loader.dataset.update(ann_file='test_coco.json', data_prefix=dict(img=''))
-    # Without epochs: mmengine rests two seconds after each, and one batch would be an epoch here.
+    # Iterations instead of epochs: here an epoch is one batch, and mmengine sleeps for two seconds after each epoch.
     cfg.train_dataloader.update(batch_size=14, sampler=dict(type='InfiniteSampler', shuffle=True))
     cfg.train_dataloader.dataset.pipeline = pipeline
     for loader in (cfg.val_dataloader, cfg.test_dataloader):
         loader.dataset.bbox_file = None
     cfg.train_cfg.update(max_iters=iterations, val_interval=iterations)
-    # Adam with a constant rate until the last fifth: the point is to fit, in few steps.
+    # A schedule that fits the data in few steps.
     cfg.param_scheduler = [
         dict(type='LinearLR', start_factor=0.1, begin=0, end=20, by_epoch=False),
         dict(type='CosineAnnealingLR', eta_min=0, begin=20, end=ITERATIONS + 1, by_epoch=False),
@@ -43,10 +43,10 @@ def config(coco_sample: Path, work_dir: Path, iterations: int):
 
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory) -> Path:
-    """A work dir with the checkpoint of a finished training, which was stopped half-way and resumed."""
+    """Work directory with the checkpoint of a training that was stopped halfway and resumed."""
     sample = ROOT.parent / 'shared' / 'data' / 'coco_sample'
     if not sample.is_dir():
-        pytest.skip(f'the real photographs are not at {sample}')
+        pytest.skip(f'the photographs are not in {sample}')
     work_dir = tmp_path_factory.mktemp('real')
     half = config(sample, work_dir, ITERATIONS // 2)
     half.experiment_name = 'half'
@@ -64,7 +64,7 @@ def trained(tmp_path_factory) -> Path:
     return work_dir
 
 
-def test_the_photographs_are_reproduced(trained):
+def test_the_photographs_are_fitted(trained):
     metrics = json.loads((trained / 'metrics.json').read_text())
     assert metrics['AP'] >= 0.9
 
@@ -75,12 +75,12 @@ def test_evaluation_with_detector_boxes(trained, coco_sample):
     cfg.load_from = str(trained / f'iter_{ITERATIONS}.pth')
     cfg.test_dataloader.dataset.bbox_file = 'test_coco_det_AP_H_56.json'
     metrics = Runner.from_cfg(cfg).test()
-    # Trained on true boxes only: the detector's crops differ, so less than with the true boxes.
+    # Lower than with annotated boxes, because the model was trained on crops of those only.
     assert 0.3 < metrics['coco/AP'] <= 1
 
 
-def test_infer_finds_what_the_annotations_say(trained, coco_sample):
-    """The command line, on one photograph with its annotated boxes."""
+def test_inference_finds_the_annotated_joints(trained, coco_sample):
+    """tools/infer.py on one photograph with its annotated boxes."""
     out = trained / 'inferred'
     photograph = coco_sample / '000000000785.jpg'
     subprocess.run([

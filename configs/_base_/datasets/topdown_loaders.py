@@ -5,16 +5,21 @@ data_mode = 'topdown'  # read by MMPoseInferencer
 # The dataset compares ori_shape with the annotated size.
 train_meta = ('id', 'img_id', 'img_path', 'ori_shape', 'input_size', 'input_center', 'input_scale', 'flip_indices')
 
+# The workers send one tensor of crops and one of each kind of label, instead of several for each person.
+stack = dict(type='mmpose_mspn.stack_samples')
+
 train_dataloader = dict(
     batch_size=32,
     num_workers=4,
     persistent_workers=True,
+    collate_fn=stack,
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(data_mode='topdown'))
 val_dataloader = dict(
     batch_size=32,
     num_workers=4,
     persistent_workers=True,
+    collate_fn=stack,
     drop_last=False,
     sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(data_mode='topdown', test_mode=True))

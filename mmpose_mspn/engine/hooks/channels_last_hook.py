@@ -9,9 +9,9 @@ from mmpose_mspn.registry import HOOKS
 
 @HOOKS.register_module()
 class ChannelsLastHook(Hook):
-    """Lays the weights out channels last before the run, in which CPUs and tensor cores convolve faster.
+    """Lays out the weights channels last before the run, the layout in which CPUs and tensor cores convolve faster.
 
-    The activations follow the weights. Results are the same but for rounding.
+    Activations take the layout of the weights. Results differ by rounding only.
     """
 
     def before_run(self, runner: Runner) -> None:
@@ -20,7 +20,7 @@ class ChannelsLastHook(Hook):
             model = model.module
         model.to(memory_format=torch.channels_last)
         if wrapped:
-            # DDP notes the gradients' layout when it wraps the model. Left as it is, it would hand out the first
-            # step's gradients with their elements in another order.
+            # DistributedDataParallel records the layout of the gradients when it wraps the model. With the old record,
+            # the gradients of the first step would have their elements in the wrong order.
             runner.model = None
             runner.model = runner.wrap_model(runner.cfg.get('model_wrapper_cfg'), model)

@@ -1,4 +1,4 @@
-"""What becomes of the memory that a training on the CPU has freed: kept, to save time, or returned, to save memory."""
+"""Whether freed memory is kept by the process, which saves time, or returned to the system, which saves memory."""
 import ctypes
 from typing import Dict
 
@@ -8,11 +8,11 @@ from mmengine.runner import Runner
 
 from mmpose_mspn.registry import HOOKS
 
-# glibc's numbers of the options (malloc.h) and its own value of the last.
+# glibc's numbers of the options (malloc.h), and its default value of the last one.
 TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX = -1, -3, -4
 MMAPS = 2**16
 LARGE = 2**20
-"""Bytes from which on a tensor has memory of its own that is returned."""
+"""Size in bytes from which a tensor gets a memory block of its own, which is returned when the tensor is freed."""
 
 KEEP = {TRIM_THRESHOLD: -1, MMAP_MAX: 0}
 RETURN = {TRIM_THRESHOLD: 2 * LARGE, MMAP_THRESHOLD: LARGE, MMAP_MAX: MMAPS}
@@ -20,19 +20,19 @@ RETURN = {TRIM_THRESHOLD: 2 * LARGE, MMAP_THRESHOLD: LARGE, MMAP_MAX: MMAPS}
 
 @HOOKS.register_module()
 class FreedMemoryHook(Hook):
-    """Decides what the C library does with memory that is freed, for the whole process and its data workers.
+    """Sets whether the C library keeps freed memory or returns it, for the whole process and its data workers.
 
-    glibc gives the activations of a step back to the system and asks for them anew in the next, where every page costs
-    the system's time: up to a fifth of a step (docs/performance.md). To keep them saves it, and the process stays as
-    large as it ever was.
+    By default, glibc returns the memory of a step's activations to the system and requests it again in the next step.
+    The system then has to provide every page again, which takes up to a fifth of a step (docs/performance.md). Keeping
+    the memory saves this time; the process stays as large as it has ever been.
 
-    To return large tensors at once saves memory: gradients and optimizer states, which stay, otherwise lie scattered
+    Returning large tensors at once saves memory: otherwise gradients and optimizer states, which live on, lie scattered
     among a step's activations, and the holes between them add a third to a 4-stage training with ``with_cp``.
 
-    On a GPU it acts on the host's memory alone.
+    In a training on a GPU this concerns the host's memory only.
 
     Args:
-        keep: Keep freed memory, or return it.
+        keep: Whether freed memory is kept (``True``) or returned (``False``).
     """
 
     def __init__(self, keep: bool) -> None:
@@ -44,6 +44,13 @@ class FreedMemoryHook(Hook):
 
 
 def set_malloc(options: Dict[int, int]) -> bool:
-    """Set options of glibc's ``malloc`` by their numbers; false where the C library has none of them."""
+    """Set options of glibc's ``malloc``.
+
+    Args:
+        options: The values by the options' numbers.
+
+    Returns:
+        Whether they are set; false if the C library does not have them.
+    """
     mallopt = getattr(ctypes.CDLL(None), 'mallopt', None)
     return mallopt is not None and all(mallopt(name, value) == 1 for name, value in options.items())

@@ -1,4 +1,4 @@
-"""Training data as a function of the seed and the iteration, so that a resumed run sees what it would have seen."""
+"""Training data that depend only on the seed and the iteration, so that a resumed run is given the same data."""
 import random
 from itertools import islice
 from typing import Dict, Iterator, List, Optional, Tuple
@@ -18,19 +18,19 @@ Draw = Tuple[int, int]
 
 @HOOKS.register_module()
 class ResumableDataHook(Hook):
-    """Makes resuming exact, and quick.
+    """Makes an interrupted and resumed run train to bit-identical weights, without loading the past data again.
 
-    mmengine shuffles by seed and epoch, but augments by random numbers that run on in each worker, and saves none of
-    their states. Here every sample draws from the seed, the epoch and its index alone, whatever the number of workers
-    and whichever worker loads it. mmengine resumes a run that counts iterations by loading and dropping all batches
-    that came before; here the loader starts at the right one.
+    mmengine shuffles by seed and epoch, but it augments with random number generators that continue in each worker, and
+    it does not save their states. Here the random numbers of a sample depend on the seed, the epoch and the sample's
+    index only, so neither the number of workers nor the worker that loads the sample matters. mmengine resumes a run
+    that counts iterations by loading and dropping all earlier batches; here the loader starts at the right batch.
 
-    The network's own random numbers (dropout; MSPN has none) are not covered. On a GPU, results repeat as far as
-    its kernels do (``randomness=dict(deterministic=True)``).
+    Random numbers of the network itself (dropout; MSPN has none) are not covered. On a GPU, results are reproducible as
+    far as its kernels are (``randomness=dict(deterministic=True)``).
 
     Raises:
-        ValueError: The train loader's sampler is neither a DefaultSampler nor an InfiniteSampler, nor one that shuffles
-            by epoch as the first.
+        ValueError: The train loader's sampler is neither an InfiniteSampler nor one with an ``epoch`` by which it
+            shuffles, such as DefaultSampler.
     """
 
     priority = 'VERY_HIGH'
@@ -39,11 +39,11 @@ class ResumableDataHook(Hook):
         loop = runner.train_loop
         loader = _seeded(loop.dataloader, runner.seed)
         if isinstance(loop, IterBasedTrainLoop):
-            loop.dataloader_iterator = _Skipped(loader, loop.iter)
+            loop.dataloader_iterator = _Remaining(loader, loop.iter)
         loop.dataloader = loader
 
     def after_train(self, runner: Runner) -> None:
-        """End the workers now: left to the garbage collector, they end whenever that runs."""
+        """End the workers now instead of whenever the garbage collector runs."""
         loop = runner.train_loop
         if isinstance(loop, IterBasedTrainLoop):
             loop.dataloader_iterator.close()
@@ -51,7 +51,7 @@ class ResumableDataHook(Hook):
 
 
 def _seeded(loader: DataLoader, seed: int) -> DataLoader:
-    """The same loader, its samples seeded one by one."""
+    """The loader with a seed for each sample."""
     if not isinstance(loader.sampler, InfiniteSampler) and not hasattr(loader.sampler, 'epoch'):
         raise ValueError('ResumableDataHook needs train_dataloader.sampler=dict(type=\'DefaultSampler\', …) or '
                          f'\'InfiniteSampler\', got {type(loader.sampler).__name__}')
@@ -68,7 +68,12 @@ def _seeded(loader: DataLoader, seed: int) -> DataLoader:
 
 
 class SeededDataset(Dataset):
-    """A dataset whose samples depend on the seed and on (epoch, index); otherwise as it is."""
+    """A dataset whose samples' random numbers depend on the seed, the epoch and the index.
+
+    Args:
+        dataset: The dataset; its attributes can be read from this one.
+        seed: The seed of the run, >= 0.
+    """
 
     def __init__(self, dataset: Dataset, seed: int) -> None:
         self.dataset, self.seed = dataset, seed
@@ -78,7 +83,7 @@ class SeededDataset(Dataset):
         state = np.random.SeedSequence([self.seed, epoch, index]).generate_state(4)
         np.random.seed(state)
         random.seed(state.tobytes())
-        if get_worker_info() is not None:  # in the training process they are the network's
+        if get_worker_info() is not None:  # in the training process torch's generator belongs to the network
             torch.manual_seed(int(state[0]))
         return self.dataset[index]
 
@@ -86,14 +91,21 @@ class SeededDataset(Dataset):
         return len(self.dataset)
 
     def __getattr__(self, name: str) -> object:
-        # While it is unpickled there is no dataset yet; and what Python or torch calls by itself is not passed on.
+        # During unpickling, ``dataset`` is not set yet. Special methods are looked up on this class alone.
         if name == 'dataset' or name.startswith('__'):
             raise AttributeError(name)
         return getattr(self.dataset, name)
 
 
 class EpochBatches(Sampler):
-    """Batches of draws; ``start`` leaves out the first ones of an epoch without loading them."""
+    """Batches of draws instead of indices.
+
+    Args:
+        batches: The loader's batch sampler.
+
+    Attributes:
+        start: Number of batches that the next pass leaves out at its beginning, without loading them.
+    """
 
     def __init__(self, batches: Sampler) -> None:
         self.batches, self.sampler = batches, batches.sampler
@@ -102,15 +114,15 @@ class EpochBatches(Sampler):
     def __iter__(self) -> Iterator[List[Draw]]:
         start, self.start = self.start, 0
         sampler = self.sampler
-        if isinstance(sampler, InfiniteSampler):  # from its start: others may have drawn from it
+        if isinstance(sampler, InfiniteSampler):  # start anew: mmengine's loop may have drawn from it
             sampler.indices = InfiniteSampler(sampler.dataset, sampler.shuffle, sampler.seed).indices
         for number, batch in islice(enumerate(self.batches), start, None):
             yield [(self._epoch(number * len(batch) + place), index) for place, index in enumerate(batch)]
 
     def _epoch(self, place: int) -> int:
-        """Epoch of the sample that this process draws at ``place``."""
+        """The epoch of the sample that this process draws as number ``place``, from 0."""
         sampler = self.sampler
-        if isinstance(sampler, InfiniteSampler):  # all batches are full, all processes draw in turn
+        if isinstance(sampler, InfiniteSampler):  # all batches are full, and the processes draw in turn
             return (place * sampler.world_size + sampler.rank) // len(sampler)
         return sampler.epoch
 
@@ -118,17 +130,22 @@ class EpochBatches(Sampler):
         return len(self.batches)
 
 
-class _Skipped:
-    """Batches of all epochs to come, for mmengine's loop.
+class _Remaining:
+    """The batches from an iteration on, over all epochs, for mmengine's loop.
 
-    The loop drops as many batches as were trained on; these are ``None``, and nothing is loaded for them.
+    A resumed loop first drops as many batches as the run has trained on. Here these are ``None``, and nothing is loaded
+    for them.
+
+    Args:
+        loader: The loader of :func:`_seeded`.
+        trained: Number of batches that the run has trained on.
     """
 
     def __init__(self, loader: DataLoader, trained: int) -> None:
         self._to_drop = trained
         self._batches = self._from(loader, trained)
 
-    def __iter__(self) -> '_Skipped':
+    def __iter__(self) -> '_Remaining':
         return self
 
     def __next__(self) -> Optional[dict]:

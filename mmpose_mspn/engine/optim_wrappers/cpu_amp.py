@@ -1,4 +1,4 @@
-"""Mixed precision on the CPU, which mmengine's ``AmpOptimWrapper`` refuses."""
+"""Mixed precision on the CPU, for which mmengine's ``AmpOptimWrapper`` cannot be built."""
 from contextlib import contextmanager
 
 import torch
@@ -10,7 +10,11 @@ from mmpose_mspn.registry import OPTIM_WRAPPERS
 
 @OPTIM_WRAPPERS.register_module()
 class CPUAmpOptimWrapper(OptimWrapper):
-    """Runs the forward pass under bf16 autocast. bf16 has float32's range, so no loss scaling is needed."""
+    """Runs the forward pass under bf16 autocast. bf16 has the range of float32, so the loss needs no scaling.
+
+    Args:
+        kwargs: The arguments of mmengine's ``OptimWrapper``.
+    """
 
     @contextmanager
     def optim_context(self, model: nn.Module):

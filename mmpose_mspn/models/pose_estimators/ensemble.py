@@ -15,6 +15,8 @@ from mmpose.utils.typing import OptSampleList, SampleList
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmpose_mspn.checkpoints.fit import compare_with_model
+from mmpose_mspn.models.pose_estimators.first_stages import check_stages
 from mmpose_mspn.models.pose_estimators.views import check_shifts, mean_heatmaps
 from mmpose_mspn.registry import MODELS
 
@@ -72,6 +74,7 @@ class EnsemblePoseEstimator(MmposeTopdownPoseEstimator):
         self.train_cfg: dict = {}
         self.test_cfg = test_cfg or {}
         check_shifts(self.test_cfg.get('shift_test'))
+        check_stages(self, self.test_cfg.get('stages'))
         self.decoder = MMPOSE_CODECS.build(decoder)
         for member in built:
             _check_pixels(member, preprocessor)
@@ -169,9 +172,11 @@ def _build(index: int, config: Union[str, dict], checkpoint: str) -> _Member:
     model_cfg.backbone.pop('init_cfg', None)  # its weights come from the checkpoint
     model = MMPOSE_MODELS.build(model_cfg)
     try:
-        load_checkpoint(model, checkpoint, map_location='cpu', strict=True)
+        mismatches = compare_with_model(load_checkpoint(model, checkpoint, map_location='cpu'), model)
     except RuntimeError as error:
-        raise ValueError(f'{name}: {checkpoint} is not a checkpoint of this config. {error}') from error
+        raise ValueError(f'{name}: {checkpoint} is not a checkpoint of this config: {error}') from error
+    if mismatches:
+        raise ValueError(f'{name}: {checkpoint} is not a checkpoint of this config: {mismatches}')
     return _Member(name, model_cfg.get('data_preprocessor'), model)
 
 

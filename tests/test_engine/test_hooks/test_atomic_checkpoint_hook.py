@@ -164,7 +164,7 @@ def launch(config: Path, work_dir: Path, people: Path, *arguments: str) -> subpr
 
 
 def kill_while_it_writes(process: subprocess.Popen, work_dir: Path, name: str) -> None:
-    """SIGKILL as soon as a part of the checkpoint is on the disk."""
+    """Send SIGKILL as soon as a part of the checkpoint is on the disk."""
     for _ in range(60000):
         if (work_dir / f'.{name}.part').exists() or process.poll() is not None:
             break
@@ -174,7 +174,7 @@ def kill_while_it_writes(process: subprocess.Popen, work_dir: Path, name: str) -
     assert process.returncode == -signal.SIGKILL, errors[-2000:]
 
 
-def test_killed_while_it_writes_and_resumed_it_ends_with_the_same_weights(tmp_path):
+def test_killed_while_writing_and_resumed_it_trains_to_bit_identical_weights(tmp_path):
     generate(tmp_path / 'people', train=4, val=1, workers=1, progress=False)
     base = next(ROOT.glob('configs/body_2d_keypoint/topdown_heatmap/coco/*demo_coco-128x96.py'))
     config = tmp_path / 'killed.py'

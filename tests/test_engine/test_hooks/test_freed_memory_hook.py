@@ -1,4 +1,4 @@
-"""Memory that is freed, in a process of its own: the options are the whole process's."""
+"""Freed memory, in processes of their own, because the options apply to a whole process."""
 import ctypes
 import subprocess
 import sys
@@ -7,7 +7,7 @@ import pytest
 
 from tests.launching import ROOT, environment
 
-# 40 blocks of 8 MB, with a small one (MB) that may stay on top of each, as an optimizer's states do.
+# 40 blocks of 8 MB, each followed by a small block (in MB) that may stay, as the states of an optimizer do.
 SCRIPT = '''
 import sys
 import torch
@@ -34,7 +34,7 @@ print(full - start, resident() - start)
 
 
 def megabytes(settings: list, small: float, stays: bool) -> float:
-    """That stay of 320 MB which were freed; those of the small blocks, if they stay, on top."""
+    """How much of 320 freed MB stays in the process, plus the small blocks if they stay."""
     done = subprocess.run([sys.executable, '-c', SCRIPT, str(settings), str(small), str(stays)], cwd=ROOT,
                           env=environment(), capture_output=True, text=True, check=True)
     full, left = map(float, done.stdout.split()[-2:])
@@ -47,10 +47,10 @@ pytestmark = pytest.mark.skipif(not hasattr(ctypes.CDLL(None), 'mallopt'), reaso
 
 @pytest.mark.parametrize('settings', [[False], [True, False]])
 def test_returned_tensors_leave_the_process(settings):
-    # 20 MB are not freed, too large for the holes that imports leave. Without the hook about 340 stay.
+    # The small blocks, 20 MB, stay; they are too large for the holes that imports leave. Without the hook, 340 MB stay.
     assert megabytes(settings, small=0.5, stays=True) < 40
 
 
 @pytest.mark.parametrize('settings', [[True], [False, True]])
 def test_kept_tensors_stay(settings):
-    assert megabytes(settings, small=0.001, stays=False) > 300  # without the hook none does
+    assert megabytes(settings, small=0.001, stays=False) > 300  # without the hook, nothing stays

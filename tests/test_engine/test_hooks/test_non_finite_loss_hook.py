@@ -5,6 +5,7 @@ import pytest
 import torch
 from mmengine.optim import OptimWrapperDict
 
+from mmpose_mspn.checkpoints import read_checkpoint
 from mmpose_mspn.engine import GuardedOptimWrapper, NonFiniteLossError, NonFiniteLossHook
 from tests.test_engine.toy import Points, Toy, runner
 
@@ -36,7 +37,7 @@ def test_stops_before_the_step(tmp_path, wrapper):
     message = str(error.value)
     assert 'iteration 3: the loss is nan of the samples (img_id 104, id 4), (img_id 105, id 5)' in message
     assert 'learning rate 0.01' in message and f'last checkpoint: {tmp_path}/iter_2.pth' in message
-    saved = torch.load(tmp_path / 'iter_2.pth')['state_dict']
+    saved = read_checkpoint(tmp_path / 'iter_2.pth')['state_dict']
     parameters = dict(run.model.named_parameters())
     assert all(torch.equal(parameters[key], saved[key]) for key in parameters)
     assert sorted(path.name for path in tmp_path.glob('*.pth')) == ['iter_1.pth', 'iter_2.pth']
@@ -85,7 +86,7 @@ class _Without(torch.utils.data.Dataset):
 def test_with_accumulation_the_whole_step_is_left_out(tmp_path):
     run = runner(tmp_path, iterations=4, hooks=[SKIP], bad=(4, ), optim=dict(accumulative_counts=2))
     run.train()
-    saved = [torch.load(tmp_path / f'iter_{step}.pth')['state_dict']['layers.0.weight'] for step in (1, 2, 3, 4)]
+    saved = [read_checkpoint(tmp_path / f'iter_{step}.pth')['state_dict']['layers.0.weight'] for step in (1, 2, 3, 4)]
     assert not torch.equal(saved[0], saved[1])
     assert torch.equal(saved[1], saved[2]) and torch.equal(saved[2], saved[3])
 

@@ -1,4 +1,4 @@
-"""Resuming a real Runner: the same data, the same weights, to the last bit."""
+"""Resuming a real Runner: the same data and bit-identical weights."""
 import random
 
 import numpy as np
@@ -13,7 +13,7 @@ HOOK = dict(type='mmpose_mspn.ResumableDataHook')
 
 
 class Augmented(Points):
-    """Points moved by the generators that transforms use; the loads are counted."""
+    """Points moved by the random number generators that transforms use; loaded indices are recorded."""
 
     metainfo = dict(dataset_name='points')
 
@@ -29,7 +29,7 @@ class Augmented(Points):
 
 
 def train(work_dir, iterations, workers=0, sampler='DefaultSampler', **changes):
-    """4 batches an epoch, so that the run passes through several."""
+    """A run of 4 batches an epoch, and the indices that it loaded."""
     loader = dict(num_workers=workers, sampler=dict(type=sampler, shuffle=True),
                   persistent_workers=workers > 0)
     run = runner(work_dir, iterations, hooks=[HOOK], dataset=Augmented(), loader=loader, **changes)
@@ -48,7 +48,7 @@ def sampler(request) -> str:
 
 
 @pytest.mark.parametrize('stopped', (1, 4, 6))
-def test_a_resumed_run_ends_with_the_same_weights(tmp_path, stopped, sampler):
+def test_a_resumed_run_trains_to_bit_identical_weights(tmp_path, stopped, sampler):
     whole, loads = train(tmp_path / 'whole', 10, sampler=sampler)
     train(tmp_path / 'parts', stopped, sampler=sampler)
     resumed, rest = train(tmp_path / 'parts', 10, sampler=sampler, resume=True)
@@ -87,7 +87,7 @@ def test_epochs_differ_and_repeat(tmp_path, sampler):
     assert sorted(loads[:8]) == sorted(loads[8:]) == list(range(8)) and loads[:8] != loads[8:]
 
 
-def test_an_infinite_samplers_passes_are_its_epochs():
+def test_the_epochs_of_an_infinite_sampler_are_its_passes():
     """Two processes share three samples: each sample is drawn once an epoch, by either."""
     drawn = []
     for rank in (0, 1):
@@ -98,7 +98,7 @@ def test_an_infinite_samplers_passes_are_its_epochs():
     assert sorted(drawn) == [0] * 3 + [1] * 3 + [2] * 3 + [3] * 3
 
 
-def test_the_data_set_stays_what_it_is(tmp_path):
+def test_the_dataset_keeps_its_attributes(tmp_path):
     run, _ = train(tmp_path, 1)
     assert run.train_dataloader.dataset.metainfo == dict(dataset_name='points')
     assert len(run.train_dataloader.dataset) == 8 and len(run.train_dataloader) == 4
