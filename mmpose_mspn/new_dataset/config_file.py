@@ -118,7 +118,7 @@ val_dataloader = dict(
     dataset=dict(**dataset, ann_file='val.json', data_prefix=dict(img=val_images), pipeline=val_pipeline))
 test_dataloader = val_dataloader
 val_evaluator = [
-    dict(type='CocoMetric', score_mode='bbox_keypoint', keypoint_score_thr=0., nms_mode='none'),
+    dict(type='mmpose_mspn.CocoMetric', score_mode='bbox_keypoint', keypoint_score_thr=0., nms_mode='none'),
     dict(type='PCKAccuracy', thr=0.1),  # share of keypoints closer than 0.1 of the longer side of the box
 ]
 test_evaluator = val_evaluator

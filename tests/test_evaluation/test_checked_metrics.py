@@ -5,10 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from mmengine.dataset import pseudo_collate
 from mmengine.logging import MessageHub
 from mmpose.registry import METRICS
 
-import mmpose_mspn  # noqa: F401  registers the parts
+from tests.building import SMALL, codec, estimator
+from tests.test_datasets.coco_files import dataset, write_coco
 
 SIGMAS = np.full(17, .05)
 META = dict(dataset_name='checked', num_keypoints=17, sigmas=SIGMAS, CLASSES=[dict(id=1, name='person')])
@@ -56,6 +59,25 @@ def test_predictions_that_are_not_finite_are_refused(tmp_path, field, value):
     metric.process([], [sample(0)])
     with pytest.raises(ValueError, match=rf'predicted {field} for image 1.jpg \(id 1\) are not finite: the network'):
         metric.process([], [broken])
+
+
+@pytest.mark.parametrize('broken', ['all', 'one'])
+def test_a_network_with_nan_weights_is_refused(tmp_path, broken):
+    """From the files to the metric: the decoder turns NaN heatmaps into keypoints inside of the crop, of score NaN."""
+    people = dataset(write_coco(tmp_path), test_mode=True)
+    stages = 1
+    model = estimator(dict(type='mmpose_mspn.MSPN', num_stages=stages, encoder=SMALL, unit_channels=16),
+                      dict(type='mmpose_mspn.MSPNHead', num_stages=stages, out_channels=17, unit_channels=16,
+                           decoder=codec())).eval()
+    weights = list(model.head.predictors[0][-1].parameters())
+    with torch.no_grad():
+        for weight in weights if broken == 'all' else weights[-1:]:
+            weight[0] = np.nan
+        predicted, = model.test_step(pseudo_collate([people[0]]))
+    metric = METRICS.build(dict(type='mmpose_mspn.CocoMetric'))
+    metric.dataset_meta = copy.deepcopy(people.metainfo)
+    with pytest.raises(ValueError, match=r'predicted keypoint_scores for image .*a.jpg \(id 7\) are not finite'):
+        metric.process([], [predicted.to_dict()])
 
 
 def test_mpii_predictions_that_are_not_finite_are_refused():
