@@ -59,7 +59,7 @@ def server(tmp_path) -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def homes(tmp_path, monkeypatch) -> None:
-    """Folders of downloads that are empty."""
+    """Use empty folders for the downloads of torch.hub and for mmengine's home."""
     monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'torch'))
     monkeypatch.setenv('MMENGINE_HOME', str(tmp_path / 'mmengine'))
 
@@ -124,22 +124,19 @@ def test_a_zip_archive_around_a_checkpoint(tmp_path, server, zipped):
     assert not folder.exists()
 
 
-def download(url: str, content: dict) -> Path:
-    """Put ``content`` where a download of ``url`` would be kept, with code in it; the folder that must not appear."""
+def kept_download(url: str) -> Path:
+    """Path at which a download of ``url`` is kept, so that a file written there is not downloaded."""
     path = Path(os.environ['TORCH_HOME'], 'hub/checkpoints', Path(url).name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    if content.get('planted'):
-        return plant(path, {})
-    torch.save(content, path)
     return path
 
 
 @pytest.mark.parametrize('scheme', ['torchvision', 'modelzoo'])
 def test_torchvision(scheme):
     url = get_torchvision_models()['resnet18']
-    download(url, dict(w=torch.ones(2)))
+    torch.save(dict(w=torch.ones(2)), kept_download(url))
     assert CheckpointLoader.load_checkpoint(f'{scheme}://resnet18')['w'].tolist() == [1, 1]
-    folder = download(url, dict(planted=True))
+    folder = plant(kept_download(url), {})
     with pytest.raises(pickle.UnpicklingError, match='mkdir'):
         CheckpointLoader.load_checkpoint(f'{scheme}://resnet18')
     assert not folder.exists()
@@ -149,10 +146,11 @@ def test_torchvision(scheme):
 
 def test_mmcls_gives_the_backbone():
     name, url = next(iter(get_mmcls_models().items()))
-    download(url, dict(state_dict={'backbone.conv1.weight': torch.ones(1), 'head.fc.weight': torch.zeros(1)}))
+    weights = {'backbone.conv1.weight': torch.ones(1), 'head.fc.weight': torch.zeros(1)}
+    torch.save(dict(state_dict=weights), kept_download(url))
     loaded = CheckpointLoader.load_checkpoint(f'mmcls://{name}')
     assert loaded == dict(state_dict={'conv1.weight': torch.ones(1)})
-    folder = download(url, dict(planted=True))
+    folder = plant(kept_download(url), {})
     with pytest.raises(pickle.UnpicklingError, match='mkdir'):
         CheckpointLoader.load_checkpoint(f'mmcls://{name}')
     assert not folder.exists()
@@ -214,7 +212,7 @@ def test_pavi(tmp_path, monkeypatch):
 
 
 class Line(BaseModel):
-    """The least that a Runner trains."""
+    """A minimal model for a Runner."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write a dataset of drawn people in COCO 2017's layout."""
+"""Write a dataset of synthetic people in the layout of COCO 2017."""
 import argparse
 
 from mmpose_mspn.synthetic_people import TRAIN_IMAGES, VAL_IMAGES, generate
@@ -8,11 +8,11 @@ from mmpose_mspn.synthetic_people import TRAIN_IMAGES, VAL_IMAGES, generate
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('out', help='folder of the dataset: what data_root points to')
+    parser.add_argument('out', help='folder for the dataset, the data_root of configs')
     parser.add_argument('--train', type=int, default=TRAIN_IMAGES, help='training images (default: %(default)s)')
     parser.add_argument('--val', type=int, default=VAL_IMAGES, help='validation images (default: %(default)s)')
-    parser.add_argument('--seed', type=int, default=0, help='the same seed gives the same files')
-    parser.add_argument('--workers', type=int, help='processes (default: one for each CPU)')
+    parser.add_argument('--seed', type=int, default=0, help='the same seed gives the same files (default: %(default)s)')
+    parser.add_argument('--workers', type=int, help='number of processes (default: one per CPU)')
     parser.add_argument('--size', type=int, nargs=2, default=(320, 256), metavar=('W', 'H'),
                         help='width and height of the images in pixels (default: 320 256)')
     return parser.parse_args()

@@ -73,7 +73,7 @@ def check_head_boxes(cfg: Config, split: str) -> None:
     Raises:
         ValueError: The metric divides by head sizes, and the dataset has none.
     """
-    by_head = any(metric['type'] == 'MpiiPCKAccuracy' for metric in evaluators(cfg, split))
+    by_head = any(metric['type'].split('.')[-1] == 'MpiiPCKAccuracy' for metric in evaluators(cfg, split))
     if by_head and not cfg[f'{split}_dataloader'].dataset.get('headbox_file'):
         raise ValueError(f'{split}_evaluator divides by head sizes (PCKh), and {split}_dataloader.dataset.headbox_file '
                          'is not set: set it to the .mat file of these people\'s head boxes, or measure with '
@@ -162,6 +162,16 @@ def use_fast_test(cfg: Config, dtype: str) -> None:
         dtype: Type in which the copy predicts, a name of :data:`mmpose_mspn.deploy.accelerate.DTYPES`.
     """
     _add_hook(cfg, dict(type='mmpose_mspn.AcceleratedTestHook', dtype=dtype))
+
+
+def use_stages(cfg: Config, stages: int) -> None:
+    """Make a config test the first stages of its network alone.
+
+    Args:
+        cfg: The config, which is changed.
+        stages: 1 ... S; the model refuses others.
+    """
+    cfg.model.test_cfg = dict(cfg.model.get('test_cfg') or {}, stages=stages)
 
 
 def _add_hook(cfg: Config, hook: dict) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mmpose_mspn.deploy.accelerated_pose_estimator import AcceleratedPoseEstimator
 from mmpose_mspn.deploy.packed import can_pack, pack
+from mmpose_mspn.models.pose_estimators.first_stages import first_stages
 
 DTYPES = {'float32': None, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
 """The types that ``accelerate`` takes, by the names that options use."""
@@ -31,7 +32,8 @@ def named_dtype(name: str, option: str = 'dtype') -> Optional[torch.dtype]:
     return DTYPES[name]
 
 
-def accelerate(model: nn.Module, dtype: Optional[torch.dtype] = None) -> AcceleratedPoseEstimator:
+def accelerate(model: nn.Module, dtype: Optional[torch.dtype] = None,
+               stages: Optional[int] = None) -> AcceleratedPoseEstimator:
     """A copy of a pose estimator that predicts the same in less time.
 
     Normalization layers are folded into the convolutions before them, and the weights are laid out channels last, in
@@ -43,14 +45,20 @@ def accelerate(model: nn.Module, dtype: Optional[torch.dtype] = None) -> Acceler
         model: Any pose estimator, on the device where the copy will predict. It is left as it is.
         dtype: ``torch.bfloat16`` or ``torch.float16`` makes ``predict`` compute in that type, which moves keypoints by
             fractions of a pixel; ``None`` keeps float32.
+        stages: Copy only the first stages of an MSPN, 1 ... S; the default is ``stages`` of the model's ``test_cfg``,
+            or else all.
 
     Raises:
-        ValueError: ``dtype`` is another type, or the model is such a copy already.
+        ValueError: ``dtype`` is another type, there are not so many ``stages``, or the model is such a copy already.
     """
     if dtype not in DTYPES.values():
         raise ValueError(f'dtype must be None, torch.bfloat16 or torch.float16, got {dtype}')
     if isinstance(model, AcceleratedPoseEstimator):
         raise ValueError('model is an accelerated copy already: accelerate the model that it was made from')
+    if stages is None:
+        stages = (model.test_cfg or {}).get('stages')
+    if stages is not None:
+        model = first_stages(model, stages)
     estimator = revert_sync_batchnorm(copy.deepcopy(model))
     estimator.eval()
     estimator = fuse_conv_bn(estimator).to(memory_format=torch.channels_last)

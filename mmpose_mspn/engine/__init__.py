@@ -3,6 +3,7 @@ from .distributed import CPUDistributedDataParallel, end_launch, prepare_launch
 from .hooks import (
     AcceleratedTestHook,
     AtomicCheckpointHook,
+    CarryKeypointsHook,
     ChannelsLastHook,
     FreedMemoryHook,
     NonFiniteLossError,
@@ -13,6 +14,6 @@ from .optim_wrappers import CPUAmpOptimWrapper, GuardedOptimWrapper
 
 __all__ = [
     'AcceleratedTestHook', 'AtomicCheckpointHook', 'CPUAmpOptimWrapper', 'CPUDistributedDataParallel',
-    'ChannelsLastHook', 'FreedMemoryHook', 'GuardedOptimWrapper', 'NonFiniteLossError', 'NonFiniteLossHook',
-    'ResumableDataHook', 'end_launch', 'prepare_launch'
+    'CarryKeypointsHook', 'ChannelsLastHook', 'FreedMemoryHook', 'GuardedOptimWrapper', 'NonFiniteLossError',
+    'NonFiniteLossHook', 'ResumableDataHook', 'end_launch', 'prepare_launch'
 ]

@@ -2,7 +2,8 @@
 data_mode = 'topdown'  # read by MMPoseInferencer
 
 # Not the annotation itself: the loss does not need it, and it is slow to send between processes.
-train_meta = ('id', 'img_id', 'img_path', 'input_size', 'input_center', 'input_scale', 'flip_indices')
+# The dataset compares ori_shape with the annotated size.
+train_meta = ('id', 'img_id', 'img_path', 'ori_shape', 'input_size', 'input_center', 'input_scale', 'flip_indices')
 
 # The workers send one tensor of crops and one of each kind of label, instead of several for each person.
 stack = dict(type='mmpose_mspn.stack_samples')
