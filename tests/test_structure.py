@@ -187,5 +187,6 @@ def test_every_registered_type_is_in_the_document():
     shown = set(re.findall(r'`(\w+)`', section)) - {'conv_cfg', 'custom_imports'}
     registered = {
         node.name for source in sources().values() for node in ast.walk(ast.parse(source))
-        if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and any('register_module' in ast.unparse(one) for one in node.decorator_list)}
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef))
+        and any('register_module' in ast.unparse(one) for one in node.decorator_list)}
     assert shown == registered
