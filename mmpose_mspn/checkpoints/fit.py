@@ -108,8 +108,8 @@ def refuse_other_models(checkpoint: Mapping, model: nn.Module, name: object) -> 
     wrong = [*mismatches.missing, *mismatches.shapes, *mismatches.unexpected]
     if wrong:
         raise CheckpointError(
-            f'checkpoint {name} is of another model and cannot be resumed: {len(wrong)} weights are missing, unexpected '
-            f'or of another shape ({shorten(wrong)}): resume with the config it was trained with, or start a new '
+            f'checkpoint {name} is of another model and cannot be resumed: {len(wrong)} weights are missing, '
+            f'unexpected or of another shape ({shorten(wrong)}): resume with the config it was trained with, or start a new '
             'training from its weights with load_from')
 
 
@@ -145,8 +145,11 @@ def refuse_non_finite(checkpoint: Mapping, name: object) -> None:
     """Check that the weights of a checkpoint are finite.
 
     Raises:
-        CheckpointError: Weights are NaN or infinite.
+        CheckpointError: Weights are NaN or infinite, or it is no dict of weights.
     """
+    if not isinstance(checkpoint, Mapping) or not all(isinstance(key, str) for key in find_state_dict(checkpoint)):
+        raise CheckpointError(f'checkpoint {name} holds a {type(checkpoint).__name__} without names of weights: take a '
+                              'checkpoint')
     bad = [key for key, value in unpack(checkpoint).items()
            if isinstance(value, Tensor) and value.is_floating_point() and not bool(torch.isfinite(value).all())]
     if bad:

@@ -4,6 +4,7 @@ from .hooks import (
     AcceleratedTestHook,
     AtomicCheckpointHook,
     ChannelsLastHook,
+    CheckpointFitHook,
     FreedMemoryHook,
     NonFiniteLossError,
     NonFiniteLossHook,
@@ -13,6 +14,6 @@ from .optim_wrappers import CPUAmpOptimWrapper, GuardedOptimWrapper
 
 __all__ = [
     'AcceleratedTestHook', 'AtomicCheckpointHook', 'CPUAmpOptimWrapper', 'CPUDistributedDataParallel',
-    'ChannelsLastHook', 'FreedMemoryHook', 'GuardedOptimWrapper', 'NonFiniteLossError', 'NonFiniteLossHook',
-    'ResumableDataHook', 'end_launch', 'prepare_launch'
+    'ChannelsLastHook', 'CheckpointFitHook', 'FreedMemoryHook', 'GuardedOptimWrapper', 'NonFiniteLossError',
+    'NonFiniteLossHook', 'ResumableDataHook', 'end_launch', 'prepare_launch'
 ]
