@@ -1,4 +1,5 @@
 """The folder of a training: which checkpoint it is resumed from, and that only one training writes to it."""
+import logging
 import os
 import os.path as osp
 import re
@@ -94,7 +95,7 @@ def choose_start(cfg: Config, resume: Optional[str]) -> None:
         else:
             start = cfg.get('load_from')
             print_log(f'{cfg.work_dir} holds no checkpoint to resume from: the training starts from '
-                      + (f'the weights of load_from, {start}' if start else 'the beginning'), 'current')
+                      + (f'the weights of load_from, {start}' if start else 'the beginning'), 'current', logging.WARNING)
     elif resume is not None:
         cfg.resume, cfg.load_from = True, resume
     elif is_first_process(cfg):  # a restart has moved them, and it is the first process that moves them
@@ -132,7 +133,7 @@ def set_checkpoints_aside(cfg: Config) -> None:
     aside.mkdir(exist_ok=True)
     for path in moved:
         shutil.move(str(path), str(aside / path.name))
-    print_log(f'the checkpoints of an earlier training in {folder} are moved to {aside}', 'current')
+    print_log(f'the checkpoints of an earlier training in {folder} are moved to {aside}', 'current', logging.WARNING)
 
 
 def lock(work_dir: str) -> None:
@@ -159,7 +160,7 @@ def lock(work_dir: str) -> None:
                            'their checkpoints would mix: wait for its end, or choose another --work-dir') from error
     except OSError as error:
         file.close()
-        print_log(f'{work_dir} cannot be locked ({error}): no second training may run in it', 'current')
+        print_log(f'{work_dir} cannot be locked ({error}): no second training may run in it', 'current', logging.WARNING)
         return
     file.truncate(0)
     file.write(f'{os.getpid()} on {os.uname().nodename}')
