@@ -6,6 +6,8 @@ from mmengine.runner import Runner
 from mmpose_mspn.apis.options import check_head_boxes, evaluators, run_config, run_parser, use_fast_test, use_stages
 from mmpose_mspn.deploy.accelerate import DTYPES
 from mmpose_mspn.engine import end_launch
+from mmpose_mspn.engine.hooks.checkpoint_fit_hook import check_loaded_weights
+from mmpose_mspn.engine.weight_files import check_weight_files
 
 
 def main() -> None:
@@ -23,7 +25,9 @@ def main() -> None:
     cfg = run_config(args)
     if not args.checkpoint and 'members' not in cfg.model:
         parser.error('the checkpoint is missing: only ensembles are tested without one')
-    cfg.load_from = args.checkpoint
+    cfg.load_from, cfg.resume = args.checkpoint, False
+    check_weight_files(cfg)
+    check_loaded_weights(cfg)
     check_head_boxes(cfg, 'test')
     if args.stages is not None:
         use_stages(cfg, args.stages)

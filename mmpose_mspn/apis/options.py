@@ -11,6 +11,7 @@ from mmpose.registry import MODELS
 
 from mmpose_mspn.apis.config import ensure_synthetic, load_config
 from mmpose_mspn.engine import prepare_launch
+from mmpose_mspn.engine.distributed import set_static_graph
 
 FUSED_OPTIMIZERS = ('Adam', 'AdamW', 'SGD')
 """Optimizers of torch with a ``fused`` form on CPUs and on GPUs."""
@@ -121,9 +122,7 @@ def use_fast_training(cfg: Config) -> None:
         _use_fast_gpu(cfg)
     else:
         _add_hook(cfg, dict(type='mmpose_mspn.FreedMemoryHook', keep=True))
-    if cfg.launcher != 'none':
-        wrapper = dict(cfg.get('model_wrapper_cfg') or dict(type='MMDistributedDataParallel'))
-        cfg.model_wrapper_cfg = dict(wrapper, static_graph=True)
+    set_static_graph(cfg)
 
 
 def _use_fast_gpu(cfg: Config) -> None:
