@@ -109,8 +109,8 @@ def refuse_other_models(checkpoint: Mapping, model: nn.Module, name: object) -> 
     if wrong:
         raise CheckpointError(
             f'checkpoint {name} is of another model and cannot be resumed: {len(wrong)} weights are missing, '
-            f'unexpected or of another shape ({shorten(wrong)}): resume with the config it was trained with, or start a new '
-            'training from its weights with load_from')
+            f'unexpected or of another shape ({shorten(wrong)}): resume with the config it was trained with, or start '
+            'a new training from its weights with load_from')
 
 
 def describe_carried(checkpoint: Mapping, model: nn.Module, name: object) -> str:

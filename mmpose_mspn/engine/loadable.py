@@ -2,7 +2,7 @@
 import enum
 import os
 import tempfile
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from functools import partial
 from pathlib import PurePath
 from types import FunctionType, MethodType
@@ -26,8 +26,8 @@ def as_plain(value: Any) -> Any:
     if isinstance(value, PurePath):
         return str(value)
     if isinstance(value, dict):
-        kind = OrderedDict if type(value) is OrderedDict else dict
-        return kind((as_plain(key), as_plain(item)) for key, item in value.items() if not isinstance(item, _FUNCTIONS))
+        kind = type(value) if type(value) in (OrderedDict, Counter) else dict
+        return kind({as_plain(key): as_plain(item) for key, item in value.items() if not isinstance(item, _FUNCTIONS)})
     if isinstance(value, (list, tuple)):
         kind = list if isinstance(value, list) else tuple
         return kind(as_plain(item) for item in value)

@@ -95,7 +95,8 @@ def choose_start(cfg: Config, resume: Optional[str]) -> None:
         else:
             start = cfg.get('load_from')
             print_log(f'{cfg.work_dir} holds no checkpoint to resume from: the training starts from '
-                      + (f'the weights of load_from, {start}' if start else 'the beginning'), 'current', logging.WARNING)
+                      + (f'the weights of load_from, {start}' if start else 'the beginning'),
+                      'current', logging.WARNING)
     elif resume is not None:
         cfg.resume, cfg.load_from = True, resume
     elif is_first_process(cfg):  # a restart has moved them, and it is the first process that moves them
@@ -160,7 +161,8 @@ def lock(work_dir: str) -> None:
                            'their checkpoints would mix: wait for its end, or choose another --work-dir') from error
     except OSError as error:
         file.close()
-        print_log(f'{work_dir} cannot be locked ({error}): no second training may run in it', 'current', logging.WARNING)
+        print_log(f'{work_dir} cannot be locked ({error}): no second training may run in it', 'current',
+                  logging.WARNING)
         return
     file.truncate(0)
     file.write(f'{os.getpid()} on {os.uname().nodename}')

@@ -43,7 +43,8 @@ def test_a_second_training_is_refused_where_another_has_left_checkpoints(tmp_pat
 
 
 def test_a_restart_sets_checkpoints_aside(tmp_path):
-    work_dir = write(tmp_path / 'w', 'iter_4.pth', 'best_AP_iter_2.pth', 'notes.txt', 'pretrained.pth', last='iter_4.pth')
+    work_dir = write(tmp_path / 'w', 'iter_4.pth', 'best_AP_iter_2.pth', 'notes.txt', 'pretrained.pth',
+                     last='iter_4.pth')
     set_checkpoints_aside(config(work_dir))
     choose_start(config(work_dir), None)
     aside, = work_dir.glob('before_*')
