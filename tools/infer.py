@@ -31,6 +31,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--fast', nargs='?', const='float32', choices=DTYPES, metavar='DTYPE',
                         help='predict with an accelerated copy of the model: with the same results (float32, the '
                         'default), or faster with differences of fractions of a pixel (bfloat16, float16)')
+    parser.add_argument('--report', action='store_true',
+                        help='write report/index.html as well: a page with the people of the lowest scores and the '
+                        'heatmaps of every stage')
     parser.add_argument('--device', help='device, such as cpu or cuda:1 (default: cuda:0 if there is a GPU, else cpu)')
     return parser.parse_args()
 

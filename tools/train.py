@@ -13,12 +13,17 @@ from mmpose_mspn.apis.options import (
 )
 from mmpose_mspn.apis.run_check import check_run
 from mmpose_mspn.engine import end_launch
+from mmpose_mspn.engine.hooks.checkpoint_fit_hook import check_loaded_weights
+from mmpose_mspn.engine.weight_files import check_weight_files
+from mmpose_mspn.engine.work_dir import choose_start, set_checkpoints_aside
 
 
 def main() -> None:
     parser = run_parser(__doc__)
     parser.add_argument('--resume', nargs='?', const='auto', metavar='CHECKPOINT',
                         help='resume from this checkpoint, or without a value from the latest in the work directory')
+    parser.add_argument('--restart', action='store_true', help='start a new training in a work directory with '
+                        'checkpoints of another one, which are moved into a subfolder')
     parser.add_argument('--amp', action='store_true', help='automatic mixed precision (bf16 on a CPU)')
     parser.add_argument('--fast', action='store_true', help='train faster with the same results up to rounding: '
                         'channels last, fused optimizer, static graph, freed memory kept for the next step')
@@ -29,9 +34,11 @@ def main() -> None:
         '--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size')
     args = parser.parse_args()
     cfg = run_config(args)
-    if args.resume:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
+    if args.restart:
+        set_checkpoints_aside(cfg)
+    choose_start(cfg, args.resume)
+    check_weight_files(cfg)
+    check_loaded_weights(cfg)
     if args.amp:
         use_amp(cfg)
     if args.fast:

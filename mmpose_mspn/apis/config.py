@@ -144,8 +144,14 @@ def ensure_synthetic(cfg: Config, **sizes) -> None:
                   'COCO; --data-root names real data', 'current', logging.WARNING)
     if osp.exists(osp.join(SYNTHETIC_ROOT, _ANNOTATION)):
         return
-    if int(os.environ.get('LOCAL_RANK', 0)) == 0:
+    if _local_rank(cfg) == 0:
         print_log(f'generating synthetic people in {SYNTHETIC_ROOT}; use --data-root for real data', 'current')
         generate(SYNTHETIC_ROOT, **sizes)
     while not osp.exists(osp.join(SYNTHETIC_ROOT, _ANNOTATION)):
         time.sleep(1)
+
+
+def _local_rank(cfg: Config) -> int:
+    """Number of this process among those on its machine, which each launcher writes elsewhere."""
+    names = dict(slurm='SLURM_LOCALID', mpi='OMPI_COMM_WORLD_LOCAL_RANK')
+    return int(os.environ.get(names.get(cfg.get('launcher', 'none'), 'LOCAL_RANK'), 0))

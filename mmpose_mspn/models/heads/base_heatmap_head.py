@@ -91,20 +91,23 @@ class BaseHeatmapHead(BaseHead):
         """
         test_cfg = test_cfg or {}
         self._check_crops(batch_data_samples)
-        if test_cfg.get('flip_test', False):
-            crops, mirrored = feats
-            heatmaps = flip_test_mean(
-                self.forward_last(crops),
-                self.forward_last(mirrored),
-                flip_indices=batch_data_samples[0].metainfo['flip_indices'],
-                flip_mode=test_cfg.get('flip_mode', 'heatmap'),
-                shift_heatmap=test_cfg.get('shift_heatmap', False))
-        else:
-            heatmaps = self.forward_last(feats)
+        heatmaps = self.predict_heatmaps(feats, batch_data_samples, test_cfg)
         instances = self.decode(heatmaps)
         if not test_cfg.get('output_heatmaps', False):
             return instances
         return instances, [PixelData(heatmaps=maps) for maps in heatmaps.detach()]
+
+    def predict_heatmaps(self, feats, batch_data_samples: OptSampleList, test_cfg: dict) -> Tensor:
+        """The heatmaps (B, K, H, W) that :meth:`predict` decodes, for the same arguments."""
+        if not test_cfg.get('flip_test', False):
+            return self.forward_last(feats)
+        crops, mirrored = feats
+        return flip_test_mean(
+            self.forward_last(crops),
+            self.forward_last(mirrored),
+            flip_indices=batch_data_samples[0].metainfo['flip_indices'],
+            flip_mode=test_cfg.get('flip_mode', 'heatmap'),
+            shift_heatmap=test_cfg.get('shift_heatmap', False))
 
     def loss(self, feats, batch_data_samples: OptSampleList, train_cfg: Optional[dict] = None) -> dict:
         """Losses by name and ``acc_pose``, the share of keypoints in place, computed on the device.
@@ -151,10 +154,11 @@ class BaseHeatmapHead(BaseHead):
     def _accuracy(self, heatmaps: Tensor, keypoints: Tensor, visible: Tensor) -> Tensor:
         """Share of the labeled keypoints whose maximum lies within ``PCK_THRESHOLD`` of the right cell."""
         rows, columns = self.heatmap_shape
-        size = keypoints.new_tensor([columns, rows])
+        w, h = self.decoder.input_size
         index = heatmaps.flatten(2).argmax(-1)
-        cells = torch.stack([index % columns, torch.div(index, columns, rounding_mode='floor')], -1)
-        right_cells = torch.floor(keypoints * size / keypoints.new_tensor(self.decoder.input_size))
-        right = ((cells - right_cells) / size).norm(dim=-1) < PCK_THRESHOLD
+        # Sizes as numbers of Python: the host would wait until tensors of them were copied to a GPU.
+        off_x = (index % columns - torch.floor(keypoints[..., 0] * columns / w)) / columns
+        off_y = (torch.div(index, columns, rounding_mode='floor') - torch.floor(keypoints[..., 1] * rows / h)) / rows
+        right = torch.stack([off_x, off_y], -1).norm(dim=-1) < PCK_THRESHOLD
         labeled = visible > NOT_LABELED
         return (right & labeled).sum() / labeled.sum().clamp(min=1)
