@@ -25,7 +25,8 @@ OF_USERS = (ValueError, OSError, ImportError, NonFiniteLossError, pickle.Unpickl
 READS_CONFIGS = re.compile(r'/mmengine/(config|registry|runner/runner\.py)|/mmengine/optim/')
 OF_LIBRARIES = re.compile(r'/(mmengine|mmcv|mmpose|mmdet)/')
 MESSAGES = re.compile(r'out of memory|is killed by signal|PytorchStreamWriter|No space left|'
-                      r'unexpected keyword argument|missing \d+ required|central directory|invalid device|DefaultCPUAllocator')
+                      r'unexpected keyword argument|missing \d+ required|'
+                      r'central directory|invalid device|DefaultCPUAllocator')
 """Messages of errors of other types that inputs, disks and memory cause."""
 
 

@@ -69,8 +69,8 @@ def replace_root(config: dict, old: str, new: str) -> None:
 
     A path is a string under a key that :data:`PATH_KEY` recognizes, or an entry of a ``data_prefix``. It is compared by
     its parts: ``data/coco2`` does not lie in ``data/coco``. A string that lies in ``old`` under another key is left,
-    and a warning names it. If ``old`` is the working directory (an empty string), these are the relative paths of loaders
-    and evaluators, except those that a dataset looks up below its own ``data_root``.
+    and a warning names it. If ``old`` is the working directory (an empty string), these are the relative paths of
+    loaders and evaluators, except those that a dataset looks up below its own ``data_root``.
     """
     old_parts = _parts(old)
     for node, key, name, has_root in _strings(config):

@@ -131,10 +131,10 @@ def _check_dataset(name: str, dataset: dict, head: dict) -> None:
             visibility = ours or any(_type(other) == 'LoadVisibility' for _, other in steps)
             _check_encoders(f'{where}.encoder', encoders, decoder, visibility)
         elif _type(step) == 'TopdownAffine' and decoder and 'input_size' in decoder:
-            if tuple(step.get('input_size', ())) != tuple(decoder['input_size']):
-                raise ValueError(f'{where}: TopdownAffine cuts crops of input_size {tuple(step.get("input_size", ()))}, but '
-                                 f'model.head.decoder has input_size {tuple(decoder["input_size"])}: write the same codec '
-                                 'in both')
+            size, wanted = tuple(step.get('input_size', ())), tuple(decoder['input_size'])
+            if size != wanted:
+                raise ValueError(f'{where}: TopdownAffine cuts crops of input_size {size}, but model.head.decoder has '
+                                 f'input_size {wanted}: write the same codec in both')
     if not converted:
         _check_number_of_keypoints(name, dataset, head)
 
@@ -144,15 +144,16 @@ def _check_encoders(name: str, encoders: List[dict], decoder: Optional[dict], vi
         kind = _class(KEYPOINT_CODECS, encoder)
         if visibility and kind is not None and not issubclass(kind, CoarseToFineHeatmap):
             raise ValueError(f"{name} is mmpose's {encoder['type']}, which takes visibility as a weight, but the "
-                             'dataset gives visibility 0/1/2, which would weigh visible keypoints twice: take mmpose\'s own '
-                             "dataset (type='CocoDataset'), without LoadVisibility, or mmpose_mspn.CoarseToFineHeatmap")
+                             'dataset gives visibility 0/1/2, which would weigh visible keypoints twice: take '
+                             "mmpose's own dataset (type='CocoDataset'), without LoadVisibility, or "
+                             'mmpose_mspn.CoarseToFineHeatmap')
     if not decoder:
         return
     differing = [_difference(encoder, decoder) for encoder in encoders]
     if all(differing):
         raise ValueError(f'{name} and model.head.decoder must be the same codec, but differ: {differing[-1]}: the '
-                         'model would be trained for one and read by the other; write codec = dict(...) once and use it '
-                         'twice')
+                         'model would be trained for one and read by the other; write codec = dict(...) once and use '
+                         'it twice')
 
 
 def _difference(encoder: dict, decoder: dict) -> str:
