@@ -130,7 +130,8 @@ def runner_globals() -> list:
 def runner_classes() -> Dict[str, Any]:
     """Classes and functions that a checkpoint of mmengine's Runner holds besides weights, by their names in the file.
 
-    The Runner saves its message hub: history buffers and numpy scalars, which resuming needs.
+    The Runner saves its message hub, history buffers and numpy scalars, which resuming needs, and the dataset's metainfo
+    with its arrays.
     """
     from mmengine.logging.history_buffer import HistoryBuffer
     # numpy 2 renamed the module, and the functions' names in a file are those of the numpy that wrote it.
@@ -139,10 +140,10 @@ def runner_classes() -> Dict[str, Any]:
     else:
         from numpy.core.multiarray import _reconstruct, scalar
     dtypes = {type(np.dtype(code)) for code in '?bBhHiIlLqQefdSU'}
-    found = (HistoryBuffer, np.ndarray, np.dtype, *dtypes, history_method)
+    found = (HistoryBuffer, np.ndarray, np.dtype, *dtypes, history_method, empty_bytes)
     classes = {f'{one.__module__}.{one.__name__}': one for one in found}
-    # The name of builtins.getattr in pickle's protocol 2, which torch writes.
-    classes['__builtin__.getattr'] = history_method
+    # The names of builtins in pickle's protocol 2, which torch writes.
+    classes.update({'__builtin__.getattr': history_method, '__builtin__.bytes': empty_bytes})
     classes.update({f'numpy.{module}.multiarray.{function.__name__}': function
                     for function in (_reconstruct, scalar) for module in ('core', '_core')})
     return classes
@@ -161,6 +162,20 @@ def history_method(owner: type, name: str) -> Callable:
 
 
 history_method.__module__, history_method.__qualname__, history_method.__name__ = 'builtins', 'getattr', 'getattr'
+
+
+def empty_bytes(*arguments: object) -> bytes:
+    """Stand-in for ``bytes`` in checkpoints, which pickle calls without arguments for the content of an empty array.
+
+    The metainfo of a dataset without skeleton has such arrays. With a number, the real ``bytes`` would let a file fill
+    the memory.
+    """
+    if arguments:
+        raise pickle.UnpicklingError('GLOBAL builtins.bytes with arguments is not on the allow-list')
+    return b''
+
+
+empty_bytes.__module__, empty_bytes.__qualname__, empty_bytes.__name__ = 'builtins', 'bytes', 'bytes'
 
 
 def restricted_pickle() -> SimpleNamespace:
