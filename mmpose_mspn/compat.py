@@ -130,8 +130,8 @@ def runner_globals() -> list:
 def runner_classes() -> Dict[str, Any]:
     """Classes and functions that a checkpoint of mmengine's Runner holds besides weights, by their names in the file.
 
-    The Runner saves its message hub, history buffers and numpy scalars, which resuming needs, and the dataset's metainfo
-    with its arrays.
+    The Runner saves its message hub, history buffers and numpy scalars, which resuming needs, and the metainfo of the
+    dataset with its arrays.
     """
     from mmengine.logging.history_buffer import HistoryBuffer
     # numpy 2 renamed the module, and the functions' names in a file are those of the numpy that wrote it.

@@ -1,7 +1,7 @@
 """The synthetic people cut to fewer keypoints, in a COCO file as a labeling tool might write it."""
 import json
 from pathlib import Path
-from typing import Dict, Sequence
+from typing import Dict, Optional, Sequence
 
 EIGHT = ('left_shoulder', 'right_shoulder', 'left_wrist', 'right_wrist', 'left_knee', 'right_knee', 'left_ankle',
          'right_ankle')
@@ -11,7 +11,7 @@ LEFT_OUT = ('area', 'iscrowd', 'num_keypoints', 'segmentation')
 
 
 def cut_people(source: Path, target: Path, keypoints: Sequence[str], images: int = 10**9,
-               renamed: Dict[str, str] = {}) -> Path:
+               renamed: Optional[Dict[str, str]] = None) -> Path:
     """Write a file of robots, category 7, without the fields of :data:`LEFT_OUT`.
 
     Args:
@@ -35,7 +35,7 @@ def cut_people(source: Path, target: Path, keypoints: Sequence[str], images: int
             annotations.append({key: value for key, value in robot.items() if key not in LEFT_OUT})
     links = [[1 + indices.index(end - 1) for end in link] for link in content['categories'][0]['skeleton']
              if all(end - 1 in indices for end in link)]
-    category = dict(id=CATEGORY_ID, name='robot', keypoints=[renamed.get(name, name) for name in keypoints],
+    category = dict(id=CATEGORY_ID, name='robot', keypoints=[(renamed or {}).get(name, name) for name in keypoints],
                     skeleton=links)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(dict(images=kept, annotations=annotations, categories=[category])))

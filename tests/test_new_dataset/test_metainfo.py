@@ -59,7 +59,8 @@ def test_several_categories_are_asked_for_by_name():
     (dict(id=1, name='dog'), 'no category of pets.json has keypoints; its categories are dog'),
     (dict(id=1, name='dog', keypoints=['a', 'a']), 'share the name a: give each keypoint a name of its own'),
     (dict(id=1, name='dog', keypoints=['a', '']), 'must be a list of names'),
-    (dict(id=1, name='dog', keypoints=['a', 'b'], skeleton=[[1, 3]]), r'link \[1, 3\] .* must be two numbers .* 1 to 2'),
+    (dict(id=1, name='dog', keypoints=['a', 'b'], skeleton=[[1, 3]]),
+     r'link \[1, 3\] .* must be two numbers .* 1 to 2'),
     (dict(id=1, name='dog', keypoints=['a', 'b'], skeleton=[1, 2]), 'link 1 in the skeleton'),
     (dict(id=1, name='dog', keypoints=['a', 'b'], skeleton=[[0, 2]]), r'link \[0, 2\] .* 0 to 1'),
 ])
