@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mmpose_mspn.codecs.blurred_peaks import two_highest
 from mmpose_mspn.registry import KEYPOINT_CODECS
+from mmpose_mspn.utils.arguments import refuse_unknown_arguments
 from mmpose_mspn.utils.visibility import NOT_LABELED, OCCLUDED, VISIBLE
 
 PEAK = 255.0
@@ -58,6 +59,9 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
         keypoint_weights='keypoint_weights')
     field_mapping_table = dict(heatmaps='heatmaps')
 
+    @refuse_unknown_arguments(dict(
+        kernel_size='write one codec with kernel_sizes, all levels coarse to fine, instead of a list of codecs',
+        sigma='omit it: the sigma follows from kernel_sizes by OpenCV\'s rule'))
     def __init__(self,
                  input_size: Tuple[int, int],
                  heatmap_size: Tuple[int, int],
@@ -173,13 +177,13 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
             raise ValueError(f'heatmaps must be (B, K, {rows}, {columns}) by heatmap_size, got '
                              f'{tuple(heatmaps.shape)}')
         heatmaps = heatmaps.detach().float()
-        cells = self._refined_maximum(heatmaps)
-        last_cell = cells.new_tensor([columns - 1, rows - 1])
-        cells = torch.minimum(cells.clamp(min=0), last_cell)
-        stride = cells.new_tensor(self.input_size) / cells.new_tensor(self.heatmap_size)
-        keypoints = cells * stride + stride / 2
-        scores = self.keypoint_scores(heatmaps, cells)
-        found = torch.cat([keypoints, scores[..., None].to(keypoints)], -1).cpu().numpy()  # the only synchronization
+        x, y = self._refined_maximum(heatmaps).unbind(-1)
+        x, y = x.clamp(0, columns - 1), y.clamp(0, rows - 1)
+        scores = self.keypoint_scores(heatmaps, torch.stack([x, y], -1))
+        # Numbers of Python instead of tensors: the host would wait until these were copied to a GPU.
+        stride_x, stride_y = self.input_size[0] / columns, self.input_size[1] / rows
+        found = torch.stack([x * stride_x + stride_x / 2, y * stride_y + stride_y / 2, scores.to(x)], -1)
+        found = found.cpu().numpy()  # the only synchronization
         return list(found[:, None, :, :2]), list(found[:, None, :, 2].astype(np.float32))
 
     def keypoint_scores(self, heatmaps: Tensor, cells: Tensor) -> Tensor:

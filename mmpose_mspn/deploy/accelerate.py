@@ -5,7 +5,9 @@ from typing import Optional
 import torch
 from mmcv.cnn import fuse_conv_bn
 from mmengine.model.utils import revert_sync_batchnorm
-from torch import nn
+from mmpose.models.heads.base_head import BaseHead
+from mmpose.models.pose_estimators.base import BasePoseEstimator
+from torch import Tensor, nn
 
 from mmpose_mspn.deploy.accelerated_pose_estimator import AcceleratedPoseEstimator
 from mmpose_mspn.deploy.packed import can_pack, pack
@@ -36,7 +38,8 @@ def accelerate(model: nn.Module, dtype: Optional[torch.dtype] = None,
 
     Normalization layers are folded into the convolutions before them, and the weights are laid out channels last, in
     which CPUs and tensor cores convolve faster. On a CPU, convolutions are also packed together with the addition and
-    the ReLU after them (``packed.py``), and a batch is divided into pieces that fit the caches.
+    the ReLU after them (``packed.py``), and a batch is divided into pieces that fit the caches. On a GPU, the weights
+    of backbones and necks are stored in ``dtype``, and heads stay in float32.
 
     Args:
         model: Any pose estimator, on the device where the copy will predict. It is left as it is.
@@ -60,6 +63,34 @@ def accelerate(model: nn.Module, dtype: Optional[torch.dtype] = None,
     estimator.eval()
     estimator = fuse_conv_bn(estimator).to(memory_format=torch.channels_last)
     estimator.requires_grad_(False)
-    if can_pack(next(estimator.parameters()).device, dtype):
+    device = next(estimator.parameters()).device
+    if can_pack(device, dtype):
         pack(estimator, dtype)
-    return AcceleratedPoseEstimator(estimator, dtype)
+    stores = device.type != 'cpu' and dtype is not None
+    if stores:
+        _store_weights(estimator, dtype)
+    return AcceleratedPoseEstimator(estimator, dtype, autocast=not stores)
+
+
+def _store_weights(model: nn.Module, dtype: torch.dtype) -> None:
+    """Convert the weights of all backbones and necks, in place, once; autocast would convert them for every batch.
+
+    Heads stay in float32: with the few bits of a lower precision, several cells around a maximum would have the same
+    value.
+    """
+    for module in model.modules():
+        if isinstance(module, BaseHead):
+            for part in module.modules():
+                if next(part.parameters(recurse=False), None) is not None:
+                    part.register_forward_pre_hook(_as_weights)
+        elif isinstance(module, BasePoseEstimator):
+            for name in ('backbone', 'neck'):
+                part = getattr(module, name, None)
+                if part is not None:
+                    part.to(dtype).register_forward_pre_hook(_as_weights)
+
+
+def _as_weights(module: nn.Module, inputs: tuple) -> tuple:
+    """The inputs of a module in the type of its weights."""
+    dtype = next(module.parameters()).dtype
+    return tuple(x.to(dtype) if isinstance(x, Tensor) and x.is_floating_point() else x for x in inputs)

@@ -3,7 +3,9 @@ from .distributed import CPUDistributedDataParallel, end_launch, prepare_launch
 from .hooks import (
     AcceleratedTestHook,
     AtomicCheckpointHook,
+    CarryKeypointsHook,
     ChannelsLastHook,
+    CheckpointFitHook,
     FreedMemoryHook,
     NonFiniteLossError,
     NonFiniteLossHook,
@@ -13,6 +15,7 @@ from .optim_wrappers import CPUAmpOptimWrapper, GuardedOptimWrapper
 
 __all__ = [
     'AcceleratedTestHook', 'AtomicCheckpointHook', 'CPUAmpOptimWrapper', 'CPUDistributedDataParallel',
-    'ChannelsLastHook', 'FreedMemoryHook', 'GuardedOptimWrapper', 'NonFiniteLossError', 'NonFiniteLossHook',
-    'ResumableDataHook', 'end_launch', 'prepare_launch'
+    'CarryKeypointsHook', 'ChannelsLastHook', 'CheckpointFitHook', 'FreedMemoryHook', 'GuardedOptimWrapper',
+    'NonFiniteLossError',
+    'NonFiniteLossHook', 'ResumableDataHook', 'end_launch', 'prepare_launch'
 ]
