@@ -11,11 +11,14 @@ loader's name, ``load_from_…``.
 import io
 import logging
 import os
+import pickle
+import re
 import sys
 import zipfile
 from collections import OrderedDict
+from contextlib import contextmanager
 from tempfile import TemporaryDirectory
-from typing import Any, Dict
+from typing import Any, Dict, Iterator
 from urllib.parse import urlparse
 
 import torch
@@ -26,6 +29,7 @@ from mmengine.runner import CheckpointLoader
 from mmengine.runner import checkpoint as mmengine_checkpoint
 
 from .compat import load_safely
+from .utils.checkpoint_errors import CheckpointError, UnsafeCheckpointError
 
 
 def register_loaders() -> None:
@@ -51,7 +55,31 @@ def load_from_local(path: str, map_location: Any = None) -> Any:
     path = os.path.expanduser(path)
     if not os.path.isfile(path):
         raise FileNotFoundError(f'checkpoint {path} does not exist: name a file that does')
-    return load_safely(path, map_location)
+    with _errors_that_name(path):
+        return load_safely(path, map_location)
+
+
+@contextmanager
+def _errors_that_name(path: str) -> Iterator[None]:
+    """Turn the errors of loading a file into one line that names the file.
+
+    Raises:
+        UnsafeCheckpointError: The file holds objects that are not weights.
+        CheckpointError: The file is truncated or is not a checkpoint.
+    """
+    try:
+        yield
+    except (CheckpointError, MemoryError):
+        raise
+    except Exception as error:
+        # A damaged file raises RuntimeError, EOFError, KeyError, …, depending on where it is damaged.
+        refused = re.search(r'GLOBAL ([\w.]+)', str(error))
+        if isinstance(error, pickle.UnpicklingError) and refused:
+            raise UnsafeCheckpointError(
+                f'{path} holds more than weights ({refused[1]}), and loading that could run code: the file was not '
+                'loaded. Save only the weights where the file was made') from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
+        raise CheckpointError(f'{path} is not a checkpoint, or is incomplete: {reason}') from error
 
 
 def load_from_http(url: str, map_location: Any = None) -> Any:
@@ -61,6 +89,11 @@ def load_from_http(url: str, map_location: Any = None) -> Any:
         _download(url)
     barrier()
     path = _download(url)  # only where rank 0 runs on another machine
+    with _errors_that_name(path):
+        return _load_download(path, map_location)
+
+
+def _load_download(path: str, map_location: Any) -> Any:
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             if len(archive.namelist()) == 1:  # a zip archive around a checkpoint; torch's own format has more entries
@@ -75,7 +108,12 @@ def _download(url: str) -> str:
     if not os.path.exists(path):
         os.makedirs(folder, exist_ok=True)
         print_log(f'Downloading {url} to {path}', 'current')
-        torch.hub.download_url_to_file(url, path, progress=sys.stderr.isatty())
+        try:
+            torch.hub.download_url_to_file(url, path, progress=sys.stderr.isatty())
+        except OSError as error:  # also urllib's errors
+            raise CheckpointError(
+                f'{url} cannot be downloaded ({error}): put the file at {path}, or go without it, for ImageNet weights '
+                'with --cfg-options model.backbone.init_cfg=None') from error
     return path
 
 
@@ -132,10 +170,12 @@ def load_from_pavi(path: str, map_location: Any = None) -> Any:
     with TemporaryDirectory() as folder:
         file = os.path.join(folder, model.name)
         model.download(file)
-        return load_safely(file, map_location)
+        with _errors_that_name(path):
+            return load_safely(file, map_location)
 
 
 def load_from_ceph(path: str, map_location: Any = None) -> Any:
     """Load an object of a Ceph cluster with mmengine's petrel backend."""
     backend = get_file_backend(path, backend_args=dict(backend='petrel'))
-    return load_safely(io.BytesIO(backend.get(path)), map_location)
+    with _errors_that_name(path):
+        return load_safely(io.BytesIO(backend.get(path)), map_location)

@@ -130,7 +130,8 @@ def runner_globals() -> list:
 def runner_classes() -> Dict[str, Any]:
     """Classes and functions that a checkpoint of mmengine's Runner holds besides weights, by their names in the file.
 
-    The Runner saves its message hub: history buffers and numpy scalars, which resuming needs.
+    The Runner saves its message hub, history buffers and numpy scalars, which resuming needs, and the dataset's metainfo
+    with its arrays.
     """
     from mmengine.logging.history_buffer import HistoryBuffer
     # numpy 2 renamed the module, and the functions' names in a file are those of the numpy that wrote it.
@@ -138,11 +139,13 @@ def runner_classes() -> Dict[str, Any]:
         from numpy._core.multiarray import _reconstruct, scalar
     else:
         from numpy.core.multiarray import _reconstruct, scalar
-    dtypes = {type(np.dtype(code)) for code in '?bBhHiIlLqQefdSU'}
-    found = (HistoryBuffer, np.ndarray, np.dtype, *dtypes, history_method)
+    # All types of numpy. The elements of an array of objects are read by the same unpickler.
+    dtypes = {type(np.dtype(code)) for code in np.typecodes['All']}
+    found = (HistoryBuffer, np.ndarray, np.dtype, *dtypes, history_method, empty_bytes)
     classes = {f'{one.__module__}.{one.__name__}': one for one in found}
-    # The name of builtins.getattr in pickle's protocol 2, which torch writes.
+    # The names of builtins.getattr and builtins.bytes in pickle's protocol 2, which torch writes.
     classes['__builtin__.getattr'] = history_method
+    classes['__builtin__.bytes'] = empty_bytes
     classes.update({f'numpy.{module}.multiarray.{function.__name__}': function
                     for function in (_reconstruct, scalar) for module in ('core', '_core')})
     return classes
@@ -161,6 +164,17 @@ def history_method(owner: type, name: str) -> Callable:
 
 
 history_method.__module__, history_method.__qualname__, history_method.__name__ = 'builtins', 'getattr', 'getattr'
+
+
+def empty_bytes() -> bytes:
+    """Stand-in for ``bytes`` in checkpoints, which protocol 2 calls without arguments for the data of empty arrays.
+
+    The real ``bytes`` would let a file of a few bytes ask for any amount of memory.
+    """
+    return b''
+
+
+empty_bytes.__module__, empty_bytes.__qualname__, empty_bytes.__name__ = 'builtins', 'bytes', 'bytes'
 
 
 def restricted_pickle() -> SimpleNamespace:

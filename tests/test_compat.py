@@ -139,13 +139,25 @@ def test_getattr_gives_methods_of_history_buffers_only(tmp_path, owner, name):
         compat.load_safely(str(tmp_path / 'fetch.pth'))
 
 
+@pytest.mark.parametrize('has_allow_list', (True, False))
+def test_empty_arrays_load_and_do_not_allow_other_bytes(tmp_path, monkeypatch, has_allow_list):
+    """The metainfo of a dataset without skeleton has empty arrays, whose content pickle writes as bytes()."""
+    if not has_allow_list:
+        monkeypatch.delattr(torch.serialization, 'add_safe_globals')
+    torch.save(dict(colors=np.zeros((0, 3), np.uint8)), tmp_path / 'empty.pth')
+    assert compat.load_safely(str(tmp_path / 'empty.pth'))['colors'].shape == (0, 3)
+    torch.save(dict(meta=Fetch(10**15, of=bytes)), tmp_path / 'large.pth')
+    with pytest.raises(pickle.UnpicklingError, match='bytes with arguments'):
+        compat.load_safely(str(tmp_path / 'large.pth'))
+
+
 class Fetch:
 
-    def __init__(self, *arguments) -> None:
-        self.arguments = arguments
+    def __init__(self, *arguments, of=getattr) -> None:
+        self.arguments, self.of = arguments, of
 
     def __reduce__(self):
-        return getattr, self.arguments
+        return self.of, self.arguments
 
 
 @pytest.mark.parametrize('version, aliases', [('2.5.1', False), ('2.6.0', True)])

@@ -3,9 +3,13 @@
 from mmengine.fileio import dump
 from mmengine.runner import Runner
 
+from mmpose_mspn.apis.command_line import run_tool
 from mmpose_mspn.apis.options import check_head_boxes, evaluators, run_config, run_parser, use_fast_test, use_stages
+from mmpose_mspn.apis.run_check import check_output_file, check_run
 from mmpose_mspn.deploy.accelerate import DTYPES
 from mmpose_mspn.engine import end_launch
+from mmpose_mspn.engine.hooks.checkpoint_fit_hook import check_loaded_weights
+from mmpose_mspn.engine.weight_files import check_weight_files
 
 
 def main() -> None:
@@ -20,10 +24,15 @@ def main() -> None:
     parser.add_argument('--badcase', action='store_true', help='analyze the worst cases with the badcase hook; '
                         'tools/diagnose.py shows more')
     args = parser.parse_args()
+    check_output_file('--out', args.out)
+    check_output_file('--dump', args.dump, ('.pkl', '.pickle'))
     cfg = run_config(args)
-    if not args.checkpoint and 'members' not in cfg.model:
+    if not args.checkpoint and 'members' not in (cfg.get('model') or {}):
         parser.error('the checkpoint is missing: only ensembles are tested without one')
-    cfg.load_from = args.checkpoint
+    cfg.load_from, cfg.resume = args.checkpoint, False
+    check_run(cfg, ('test', ))
+    check_weight_files(cfg)
+    check_loaded_weights(cfg)
     check_head_boxes(cfg, 'test')
     if args.stages is not None:
         use_stages(cfg, args.stages)
@@ -46,4 +55,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

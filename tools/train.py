@@ -2,6 +2,7 @@
 """Train a model. The arguments are those of mmpose's tools/train.py, --fast and --low-memory."""
 from mmengine.runner import Runner
 
+from mmpose_mspn.apis.command_line import run_tool
 from mmpose_mspn.apis.options import (
     check_head_boxes,
     run_config,
@@ -10,13 +11,19 @@ from mmpose_mspn.apis.options import (
     use_fast_training,
     use_low_memory,
 )
+from mmpose_mspn.apis.run_check import check_run
 from mmpose_mspn.engine import end_launch
+from mmpose_mspn.engine.hooks.checkpoint_fit_hook import check_loaded_weights
+from mmpose_mspn.engine.weight_files import check_weight_files
+from mmpose_mspn.engine.work_dir import choose_start, set_checkpoints_aside
 
 
 def main() -> None:
     parser = run_parser(__doc__)
     parser.add_argument('--resume', nargs='?', const='auto', metavar='CHECKPOINT',
                         help='resume from this checkpoint, or without a value from the latest in the work directory')
+    parser.add_argument('--restart', action='store_true', help='start a new training in a work directory with '
+                        'checkpoints of another one, which are moved into a subfolder')
     parser.add_argument('--amp', action='store_true', help='automatic mixed precision (bf16 on a CPU)')
     parser.add_argument('--fast', action='store_true', help='train faster with the same results up to rounding: '
                         'channels last, fused optimizer, static graph, freed memory kept for the next step')
@@ -27,9 +34,11 @@ def main() -> None:
         '--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size')
     args = parser.parse_args()
     cfg = run_config(args)
-    if args.resume:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
+    if args.restart:
+        set_checkpoints_aside(cfg)
+    choose_start(cfg, args.resume)
+    check_weight_files(cfg)
+    check_loaded_weights(cfg)
     if args.amp:
         use_amp(cfg)
     if args.fast:
@@ -38,6 +47,7 @@ def main() -> None:
         use_low_memory(cfg)
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    check_run(cfg, ('train', 'val'))
     check_head_boxes(cfg, 'val')
     if args.auto_scale_lr:
         cfg.auto_scale_lr.enable = True
@@ -46,4 +56,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -44,6 +44,7 @@ def infer(source: PathLike,
           kpt_thr: float = KEYPOINT_THRESHOLD,
           device: Optional[str] = None,
           fast: Optional[str] = None,
+          category: Optional[str] = None,
           report: bool = False) -> Dict[str, int]:
     """Predict the keypoints of people, draw them and write them to a JSON file.
 
@@ -75,6 +76,7 @@ def infer(source: PathLike,
         device: Device of torch. The default is the first GPU if there is one and the CPU otherwise.
         fast: Data type of an accelerated copy of the model, see :func:`mmpose_mspn.accelerate`: ``'float32'``,
             ``'bfloat16'`` or ``'float16'``. The default is the model itself.
+        category: Name or id of the category of ``boxes`` to use; the default is ``person`` or the only one.
         report: Whether to write ``report/index.html`` to ``out_dir`` as well: a page that shows the people with the
             lowest scores and the heatmaps of every stage. Not for videos.
 
@@ -90,6 +92,8 @@ def infer(source: PathLike,
         ValueError: An argument or the content of a file is wrong, or no image can be decoded.
     """
     _check_options(boxes, ann_file, det_config, det_checkpoint, bbox_thr, kpt_thr, fast)
+    if category is not None and boxes is None:
+        raise ValueError(f'category {category} chooses among boxes, but there are no boxes: give boxes or omit it')
     check_file('config', config)
     check_file('checkpoint', checkpoint)
     device = choose_device(device)
@@ -100,7 +104,7 @@ def infer(source: PathLike,
             raise ValueError(f'report is for images, but the source {frames.path} is a video: leave report away')
     out_dir = prepare_folder(out_dir, frames)
     # Built before the pose estimator, because the scope of the model that is built last remains the default scope.
-    find_boxes = _box_source(frames, boxes, ann_file, det_config, det_checkpoint, device)
+    find_boxes = _box_source(frames, boxes, ann_file, det_config, det_checkpoint, device, category)
     model = load_pose_model(config, checkpoint, device)
     whole_model = model
     if fast is not None:
@@ -184,12 +188,12 @@ def _check_options(boxes: Optional[PathLike], ann_file: Optional[PathLike], det_
 
 def _box_source(frames: Union[Images, Video], boxes: Optional[PathLike], ann_file: Optional[PathLike],
                 det_config: Optional[PathLike], det_checkpoint: Optional[PathLike],
-                device: str) -> Callable[[Frame], Boxes]:
+                device: str, category: Optional[str]) -> Callable[[Frame], Boxes]:
     if boxes is not None:
         if isinstance(frames, Video):
             raise ValueError(f'boxes are for images, but the source {frames.path} is a video: give det_config and '
                              'det_checkpoint, or none of them to use the whole frame')
-        return FileBoxes(boxes, ann_file, frames)
+        return FileBoxes(boxes, ann_file, frames, category)
     if det_config is not None:
         return DetectorBoxes(det_config, det_checkpoint, device)
     return whole_image

@@ -8,10 +8,7 @@ from mmengine.runner import CheckpointLoader
 from mmpose.apis import init_model
 from torch import nn
 
-from mmpose_mspn.checkpoints.fit import compare_with_model
-
-SHOWN = 3
-"""Number of weights that an error message names."""
+from mmpose_mspn.checkpoints.fit import refuse_misfits
 
 
 def choose_device(device: Optional[str]) -> str:
@@ -55,6 +52,9 @@ def load_pose_model(config: Union[str, Path], checkpoint: Union[str, Path], devi
         ValueError: The config has no test pipeline, or the checkpoint belongs to another config.
     """
     cfg = Config.fromfile(config)
+    if 'members' in (cfg.get('model') or {}):
+        raise ValueError(f'config {config} is an ensemble, which names its own checkpoints: infer.py takes one model; '
+                         'test the ensemble with tools/test.py')
     if 'test_dataloader' not in cfg:
         raise ValueError(f'config {config} has no test_dataloader, whose dataset\'s pipeline makes the crops: add one')
     if 'train_dataloader' not in cfg:  # the only place where init_model looks for dataset_meta
@@ -70,13 +70,7 @@ def check_weights(model: nn.Module, checkpoint: Union[str, Path]) -> None:
     ``init_model`` and ``init_detector`` load the weights that fit, leave the others at random values and only log this.
 
     Raises:
-        ValueError: Weights are missing, or their shapes are not the model's.
+        ValueError: Weights are missing or not finite, or their shapes are not the model's.
     """
     loaded = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu', logger='silent')
-    mismatches = compare_with_model(loaded, model)
-    wrong = [*mismatches.missing, *mismatches.shapes]
-    if wrong:
-        raise ValueError(
-            f'checkpoint {checkpoint} does not fill the model: {len(wrong)} weights are missing or have another shape '
-            f'({", ".join(wrong[:SHOWN])}{", …" if len(wrong) > SHOWN else ""}): take the config it was trained with, '
-            'or convert it with tools/convert_checkpoint.py')
+    refuse_misfits(loaded, model, checkpoint)

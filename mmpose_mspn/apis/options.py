@@ -9,8 +9,11 @@ import torch
 from mmengine.config import Config, DictAction
 from mmpose.registry import MODELS
 
-from mmpose_mspn.apis.config import ensure_synthetic, load_config
+from mmpose_mspn.apis.command_line import ToolParser
+from mmpose_mspn.apis.config import check_data_root, ensure_synthetic, load_config
+from mmpose_mspn.apis.run_check import check_output_folder
 from mmpose_mspn.engine import prepare_launch
+from mmpose_mspn.engine.distributed import set_static_graph
 
 FUSED_OPTIMIZERS = ('Adam', 'AdamW', 'SGD')
 """Optimizers of torch with a ``fused`` form on CPUs and on GPUs."""
@@ -20,7 +23,7 @@ BF16_CAPABILITY = (8, 0)
 
 def run_parser(description: str) -> argparse.ArgumentParser:
     """Return a parser with the arguments that training and testing share."""
-    parser = argparse.ArgumentParser(description=description)
+    parser = ToolParser(description=description)
     parser.add_argument('config', help='config file')
     parser.add_argument('--work-dir', help='folder for logs and results; default work_dirs/CONFIG')
     parser.add_argument('--data-root', help="folder of the data, replaces the config's data_root")
@@ -41,8 +44,10 @@ def run_config(args: argparse.Namespace) -> Config:
     """Load the config of a run, apply the shared arguments, and prepare its data and processes."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = load_config(args.config, args.cfg_options, args.data_root)
+    check_data_root(cfg, chosen=bool(args.data_root or 'data_root' in (args.cfg_options or {})))
     name = osp.splitext(osp.basename(args.config))[0]
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or osp.join('work_dirs', name)
+    check_output_folder('--work-dir', cfg.work_dir)
     cfg.launcher = args.launcher
     if args.show or args.show_dir:
         if args.interval < 1:
@@ -121,9 +126,7 @@ def use_fast_training(cfg: Config) -> None:
         _use_fast_gpu(cfg)
     else:
         _add_hook(cfg, dict(type='mmpose_mspn.FreedMemoryHook', keep=True))
-    if cfg.launcher != 'none':
-        wrapper = dict(cfg.get('model_wrapper_cfg') or dict(type='MMDistributedDataParallel'))
-        cfg.model_wrapper_cfg = dict(wrapper, static_graph=True)
+    set_static_graph(cfg)
 
 
 def _use_fast_gpu(cfg: Config) -> None:

@@ -1,8 +1,6 @@
 """Checkpoint files: safe reading, atomic writing and conversion between layouts."""
 import io
 import os
-import pickle
-import re
 from pathlib import Path
 from typing import Dict, Mapping, Optional
 
@@ -10,14 +8,11 @@ import torch
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
+from mmpose_mspn.utils.checkpoint_errors import CheckpointError
 from mmpose_mspn.utils.files import FilePath, write_atomically
 
 from .convert import convert, unpack
 from .implied import check_complete
-
-
-class CheckpointError(ValueError):
-    """A file is not a checkpoint, is not safe to load, or does not hold all weights of its model."""
 
 
 def read_checkpoint(path: FilePath) -> dict:
@@ -29,25 +24,11 @@ def read_checkpoint(path: FilePath) -> dict:
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f'checkpoint {path} does not exist: name a file that does')
-    try:
-        # Registered by mmpose_mspn.checkpoint_loaders, which runs no code from the file.
-        loaded = CheckpointLoader.load_checkpoint(os.path.abspath(path), map_location='cpu', logger='silent')
-    except MemoryError:
-        raise
-    except Exception as error:
-        # A damaged file raises RuntimeError, EOFError, KeyError, …, depending on where it is damaged.
-        raise CheckpointError(f'{path} {_reason(error)}') from error
+    # Registered by mmpose_mspn.checkpoint_loaders, which runs no code from the file.
+    loaded = CheckpointLoader.load_checkpoint(os.path.abspath(path), map_location='cpu', logger='silent')
     if not isinstance(loaded, Mapping):
         raise CheckpointError(f'{path} holds a {type(loaded).__name__}, not the dict of a checkpoint')
     return dict(loaded)
-
-
-def _reason(error: Exception) -> str:
-    refused = re.search(r'GLOBAL ([\w.]+)', str(error))
-    if isinstance(error, pickle.UnpicklingError) and refused:
-        return (f'holds more than weights ({refused[1]}), and loading that could run code: the file was not loaded. '
-                'Save only the weights where the file was made')
-    return f'is not a checkpoint, or is incomplete: {(str(error).splitlines() or [type(error).__name__])[0][:160]}'
 
 
 def save_checkpoint(checkpoint: Mapping, path: FilePath, force: bool = False) -> None:

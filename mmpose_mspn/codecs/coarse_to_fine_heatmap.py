@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mmpose_mspn.codecs.blurred_peaks import two_highest
 from mmpose_mspn.registry import KEYPOINT_CODECS
+from mmpose_mspn.utils.arguments import refuse_unknown_arguments
 from mmpose_mspn.utils.visibility import NOT_LABELED, OCCLUDED, VISIBLE
 
 PEAK = 255.0
@@ -58,6 +59,9 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
         keypoint_weights='keypoint_weights')
     field_mapping_table = dict(heatmaps='heatmaps')
 
+    @refuse_unknown_arguments(dict(
+        kernel_size='write one codec with kernel_sizes, all levels coarse to fine, instead of a list of codecs',
+        sigma='omit it: the sigma follows from kernel_sizes by OpenCV\'s rule'))
     def __init__(self,
                  input_size: Tuple[int, int],
                  heatmap_size: Tuple[int, int],

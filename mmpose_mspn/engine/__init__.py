@@ -5,6 +5,7 @@ from .hooks import (
     AtomicCheckpointHook,
     CarryKeypointsHook,
     ChannelsLastHook,
+    CheckpointFitHook,
     FreedMemoryHook,
     NonFiniteLossError,
     NonFiniteLossHook,
@@ -14,6 +15,7 @@ from .optim_wrappers import CPUAmpOptimWrapper, GuardedOptimWrapper
 
 __all__ = [
     'AcceleratedTestHook', 'AtomicCheckpointHook', 'CPUAmpOptimWrapper', 'CPUDistributedDataParallel',
-    'CarryKeypointsHook', 'ChannelsLastHook', 'FreedMemoryHook', 'GuardedOptimWrapper', 'NonFiniteLossError',
+    'CarryKeypointsHook', 'ChannelsLastHook', 'CheckpointFitHook', 'FreedMemoryHook', 'GuardedOptimWrapper',
+    'NonFiniteLossError',
     'NonFiniteLossHook', 'ResumableDataHook', 'end_launch', 'prepare_launch'
 ]

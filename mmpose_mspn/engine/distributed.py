@@ -40,9 +40,35 @@ def prepare_launch(cfg: Config) -> None:
                            'tools/dist_test.sh or torchrun')
     if not distributed.is_initialized():
         distributed.init_process_group('gloo')
-    wrapper = dict(cfg.get('model_wrapper_cfg') or {})
-    wrapper['type'] = 'mmpose_mspn.CPUDistributedDataParallel'
-    cfg.model_wrapper_cfg = wrapper
+    set_wrapper(cfg, type='mmpose_mspn.CPUDistributedDataParallel')
+
+
+def set_wrapper(cfg: Config, **options) -> None:
+    """Set options of the model wrapper of a distributed run.
+
+    Without a ``model_wrapper_cfg``, mmengine does not send the buffers of rank 0 to the other processes in each step,
+    as torch does by default. With one, it leaves this to the config, so its defaults are written out here.
+
+    Args:
+        cfg: The run's config; changed in place.
+        options: Options of ``MMDistributedDataParallel``, which take precedence.
+    """
+    given = cfg.get('model_wrapper_cfg') or dict(
+        type='MMDistributedDataParallel', broadcast_buffers=False,
+        find_unused_parameters=cfg.get('find_unused_parameters', False))
+    cfg.model_wrapper_cfg = dict(given, **options)
+
+
+def set_static_graph(cfg: Config) -> None:
+    """Let DistributedDataParallel use a static graph where it can.
+
+    It cannot with gradient accumulation, where not every backward pass exchanges gradients, and it is of no use where
+    unused parameters are searched for in each step.
+    """
+    wrapper = cfg.get('model_wrapper_cfg') or {}
+    unused = wrapper.get('find_unused_parameters', cfg.get('find_unused_parameters', False))
+    if cfg.launcher != 'none' and cfg.optim_wrapper.get('accumulative_counts', 1) == 1 and not unused:
+        set_wrapper(cfg, static_graph=True)
 
 
 def end_launch() -> None:

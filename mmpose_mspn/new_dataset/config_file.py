@@ -56,8 +56,7 @@ def base_text() -> str:
         merged.update(Config.fromfile(str(CONFIGS / base)).to_dict())
     # The new config names this hook itself, with its map of keypoints.
     merged['custom_hooks'] = [hook for hook in merged['custom_hooks'] if hook['type'] != HOOK]
-    header = ('# The base configs of mmpose_mspn when tools/new_dataset.py wrote this. config.py changes and adds to '
-              'them.\n')
+    header = '# Base configs of mmpose_mspn, as tools/new_dataset.py found them. config.py changes and adds to them.\n'
     return header + Config(merged).pretty_text
 
 

@@ -1,5 +1,6 @@
 """What labeling tools leave out of COCO files, filled in."""
 import os
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ MARGIN = 0.1
 """Margin of a box that is made from keypoints, as a share of the longer side of their extent."""
 TIGHT = 0.5
 """A box whose sides are that close to the extent of the keypoints, in px, was made from them without a margin."""
+UPLOAD_PREFIX = re.compile(r'^[0-9a-f]{8}-')
 ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)
 """The EXIF tag of an image's orientation, and its values that swap width and height."""
 
@@ -63,19 +65,25 @@ class ImageFolder:
     def find(self, file_name: str) -> Optional[str]:
         """The path below the folder of an image that a file calls ``file_name``; ``None`` if it is not there.
 
-        A name that does not lead to a file is looked up in all sub-folders. Of several files of that name, the one
-        whose folders agree best counts, and none if two agree equally well.
+        A name that does not lead to a file is looked up in all sub-folders, at last without the prefix of eight digits
+        that Label Studio puts before the names of uploaded files. Of several files of that name, the one whose folders
+        agree best counts, and none if two agree equally well.
         """
         name = file_name.replace('\\', '/')
         if (self.folder / name).is_file():
             inside = os.path.relpath(self.folder / name, self.folder)
             return name if inside.startswith('..') else inside
         parts = name.split('/')
-        found = sorted(self._names().get(parts[-1], []), key=lambda path: _common_end(path.split('/'), parts))
-        if not found or len(found) > 1 and (
-                _common_end(found[-1].split('/'), parts) == _common_end(found[-2].split('/'), parts)):
-            return None
-        return found[-1]
+        original = UPLOAD_PREFIX.sub('', parts[-1])
+        return self._best(parts) or self._best([*parts[:-1], original])
+
+    def _best(self, parts: Sequence[str]) -> Optional[str]:
+        """The one path that has the most of ``parts`` at its end."""
+        agreeing: Dict[int, List[str]] = {}
+        for path in self._names().get(parts[-1], []):
+            agreeing.setdefault(_common_end(path.split('/'), parts), []).append(path)
+        best = agreeing[max(agreeing)] if agreeing else []
+        return best[0] if len(best) == 1 else None
 
     def _names(self) -> Dict[str, List[str]]:
         if self._by_name is None:
@@ -97,7 +105,7 @@ class ImageFolder:
 
 
 def _common_end(path: Sequence[str], other: Sequence[str]) -> int:
-    """Number of equal folders from the end."""
+    """Number of parts that are equal, counted from the end."""
     count = 0
     for one, two in zip(reversed(path), reversed(other)):
         if one != two:

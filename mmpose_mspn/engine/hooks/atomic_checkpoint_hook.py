@@ -1,5 +1,6 @@
 """Checkpoints that survive a crash at any moment."""
 import os.path as osp
+import re
 from pathlib import Path
 from typing import Dict, List, Optional, Union
 
@@ -8,6 +9,8 @@ from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
+from mmpose_mspn.engine.loadable import as_plain, check_loadable
+from mmpose_mspn.engine.work_dir import latest_checkpoint
 from mmpose_mspn.registry import HOOKS
 from mmpose_mspn.utils.files import write_atomically
 
@@ -48,6 +51,36 @@ class AtomicCheckpointHook(CheckpointHook):
         backend = kwargs.pop('backend_args', None)
         local = backend is None or backend == dict(backend='local')
         super().__init__(backend_args=dict(backend=BACKEND) if local else backend, **kwargs)
+
+    def before_run(self, runner: Runner) -> None:
+        """Resume from this work directory's own checkpoint, also if the directory was copied or moved."""
+        if runner._resume and runner._load_from is None:
+            runner._load_from = latest_checkpoint(runner.work_dir, self.out_dir)
+
+    def before_train(self, runner: Runner) -> None:
+        super().before_train(runner)
+        check_loadable(runner)
+        if self.save_best:
+            self._set_best_paths({metric: self._own(path) for metric, path in self._best_paths().items()})
+        info = runner.message_hub.runtime_info
+        for key in [key for key in info if key == 'last_ckpt' or key.startswith('best_ckpt')]:
+            runner.message_hub.update_info(key, self._own(info[key]) or info[key])
+
+    def _own(self, path: Optional[str]) -> Optional[str]:
+        """The file of that name among this run's checkpoints, or None.
+
+        The checkpoint of a resumed run holds absolute paths. In a copied work directory they name the original's files,
+        which this run must not remove.
+        """
+        if not path:
+            return None
+        own = self.file_backend.join_path(self.out_dir, re.split(r'[\\/]', str(path))[-1])
+        return own if self.file_backend.exists(own) else None
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        for part in ('meta', 'message_hub', 'param_schedulers'):
+            if part in checkpoint:
+                checkpoint[part] = as_plain(checkpoint[part])
 
     def _save_checkpoint(self, runner: Runner) -> None:
         step, epoch, iteration = runner.iter + 1, runner.epoch, runner.iter + 1

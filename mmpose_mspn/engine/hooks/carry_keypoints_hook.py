@@ -18,7 +18,7 @@ class CarryKeypointsHook(Hook):
     The predictors are carried over by keypoint name, as :func:`mmpose_mspn.checkpoints.carry.carry` does it, and the
     log says for every keypoint where it starts. Left alone are checkpoints with the dataset's own keypoints, as many
     keypoints under unknown names or under none of the dataset's names, checkpoints without predictors of heatmaps, and
-    whatever is loaded for a test.
+    whatever is loaded to resume a training or for a test.
 
     Args:
         mapping: By keypoint of the dataset: the keypoint of the checkpoint that it starts from, if not the one of the
@@ -35,7 +35,7 @@ class CarryKeypointsHook(Hook):
         self.source_names = source_names
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        if not isinstance(runner._train_loop, BaseLoop):
+        if not isinstance(runner._train_loop, BaseLoop) or runner._resume:
             return
         by_index = runner.train_dataloader.dataset.metainfo['keypoint_id2name']
         names = [by_index[index] for index in range(len(by_index))]

@@ -18,6 +18,7 @@ from mmpose_mspn.models.backbones.encoder import build_encoder, split_encoder
 from mmpose_mspn.models.utils.recompute import recompute
 from mmpose_mspn.models.utils.resize import resize
 from mmpose_mspn.registry import MODELS
+from mmpose_mspn.utils.arguments import refuse_unknown_arguments
 
 NOT_FOR_ENCODER = {'frozen_stages', 'norm_eval', 'out_indices', 'init_cfg', 'with_cp', 'zero_init_residual'}
 """Arguments that act on a whole backbone. Stages use only its layers, so these would have no effect."""
@@ -160,6 +161,12 @@ class MSPN(BaseBackbone):
             does not fit, with its keys.
     """
 
+    @refuse_unknown_arguments(dict(
+        num_units='omit it: the number of units is that of the encoder\'s layers, 4 with a ResNet',
+        num_blocks="write encoder=dict(type='ResNet', depth=50) for (3, 4, 6, 3)",
+        res_top_channels='omit it: the stem has the channels of the encoder',
+        upsample_chl_num='write unit_channels',
+        stage_num='write num_stages'))
     def __init__(self,
                  num_stages: int = 4,
                  encoder: Optional[dict] = None,

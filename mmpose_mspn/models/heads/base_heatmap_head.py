@@ -63,6 +63,9 @@ class BaseHeatmapHead(BaseHead):
         self.out_channels = out_channels
         self.loss_module = MMPOSE_MODELS.build(loss)
         self.decoder = MMPOSE_CODECS.build(decoder)
+        if not hasattr(self.decoder, 'render'):
+            raise ValueError(f'decoder must be a mmpose_mspn.CoarseToFineHeatmap, which renders the targets, got '
+                             f'{type(self.decoder).__name__}')
         columns, rows = self.decoder.heatmap_size
         self.heatmap_shape = (rows, columns)
 
@@ -87,6 +90,7 @@ class BaseHeatmapHead(BaseHead):
             The instances; with ``output_heatmaps`` also a list of ``PixelData`` with ``heatmaps`` (K, H, W).
         """
         test_cfg = test_cfg or {}
+        self._check_crops(batch_data_samples)
         heatmaps = self.predict_heatmaps(feats, batch_data_samples, test_cfg)
         instances = self.decode(heatmaps)
         if not test_cfg.get('output_heatmaps', False):
@@ -116,12 +120,24 @@ class BaseHeatmapHead(BaseHead):
         Raises:
             ValueError: The samples have no such labels.
         """
+        self._check_crops(batch_data_samples)
         keypoints, visible = self._labels(batch_data_samples)
+        if keypoints.shape[1] != self.out_channels:
+            raise ValueError(f'the samples have {keypoints.shape[1]} keypoints, the head has out_channels='
+                             f'{self.out_channels}: set out_channels to the number of the dataset\'s keypoints')
         targets = self.decoder.render(keypoints, visible)
         outputs = self.forward(feats)
         losses = self.loss_module(outputs, targets, visible)
         losses['acc_pose'] = self._accuracy(outputs[-1][-1], keypoints, visible)
         return losses
+
+    def _check_crops(self, samples: OptSampleList) -> None:
+        """Refuse crops of another size than the decoder's, which would place every keypoint wrongly."""
+        for sample in samples or ():
+            size = sample.metainfo.get('input_size')
+            if size is not None and tuple(size) != self.decoder.input_size:
+                raise ValueError(f'the pipeline cuts crops of input_size {tuple(size)}, the head\'s decoder has '
+                                 f'input_size {self.decoder.input_size}: write the same codec in both')
 
     def _labels(self, samples: OptSampleList) -> Tuple[Tensor, Tensor]:
         """Keypoints (B, K, 2) in px and their visibility (B, K), 0/1/2."""

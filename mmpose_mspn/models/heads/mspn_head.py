@@ -9,6 +9,7 @@ from mmpose_mspn.models.losses.multi_stage_heatmap_loss import MultiStageHeatmap
 from mmpose_mspn.models.utils.recompute import recompute
 from mmpose_mspn.models.utils.resize import resize_to
 from mmpose_mspn.registry import MODELS
+from mmpose_mspn.utils.arguments import refuse_unknown_arguments
 
 MultiStageFeatures = Sequence[Sequence[Tensor]]
 """[stage][unit] (B, C, H', W'), coarse unit first, as mmpose's MSPN and RSN return them too."""
@@ -43,6 +44,11 @@ class MSPNHead(BaseHeatmapHead):
             ``ohkm_topk`` is given although ``loss`` is of another type.
     """
 
+    @refuse_unknown_arguments(dict(
+        out_shape="omit it: the size is decoder's heatmap_size",
+        level_indices='omit it: loss=dict(coarse_to_fine=...) decides which kernel each unit learns',
+        use_prm='there is none; it belongs to RSN with mmpose\'s own MSPNHead',
+        keypoint_num='write out_channels'))
     def __init__(self,
                  num_stages: int,
                  out_channels: int,
@@ -94,6 +100,9 @@ class MSPNHead(BaseHeatmapHead):
         return resize_to(self.predictors[-1][-1](feats[-1][-1]), self.heatmap_shape)
 
     def _check_features(self, feats: MultiStageFeatures) -> None:
+        if any(isinstance(units, Tensor) for units in feats):
+            raise ValueError('the backbone gave one feature map per level, the head takes those of all stages and '
+                             "units: take mmpose_mspn.MSPN with output='all', or mmpose's MSPN or RSN, as backbone")
         shape = [len(units) for units in feats]
         if shape != [self.num_units] * self.num_stages:
             raise ValueError(f'the backbone gave {len(shape)} stages of {shape} units, the head has '

@@ -46,9 +46,14 @@ def _image(image: Element) -> LabeledImage:
 
 
 def _point(point: Element) -> Point:
-    x, y = point.get('points', '').split(';')[0].split(',')
+    label, position = point.get('label', ''), point.get('points', '')
+    try:
+        x, y = (float(value) for value in position.split(';')[0].split(','))
+    except ValueError as error:
+        raise ValueError(f'the point {label} has the position {position!r}, which must be x,y: export the file again'
+                         ) from error
     visible = NOT_LABELED if point.get('outside') == '1' else OCCLUDED if point.get('occluded') == '1' else VISIBLE
-    return Point(point.get('label', ''), float(x), float(y), visible, point.get('group_id'))
+    return Point(label, x, y, visible, point.get('group_id'))
 
 
 def _corners(box: Element) -> Tuple[float, float, float, float]:

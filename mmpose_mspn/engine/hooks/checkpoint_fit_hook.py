@@ -1,0 +1,80 @@
+"""Checkpoints are compared with the run before they change anything in it."""
+from typing import Mapping
+
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapper
+from mmengine.runner import BaseLoop, Runner
+from torch import nn
+
+from mmpose_mspn.checkpoints.fit import describe_carried, refuse_misfits, refuse_other_models
+from mmpose_mspn.engine.optimizer_state import adapt, refuse_other_optimizers
+from mmpose_mspn.registry import HOOKS
+from mmpose_mspn.utils.checkpoint_errors import CheckpointError
+
+TYPE = 'mmpose_mspn.CheckpointFitHook'
+
+
+@HOOKS.register_module()
+class CheckpointFitHook(Hook):
+    """Compares each checkpoint that the runner loads with the run, before it changes anything.
+
+    mmengine loads the weights that fit, leaves the others at their random values and continues. Here
+
+    - a test refuses a checkpoint that does not have all weights of the model,
+    - a resumed training refuses one that has not exactly the model's weights, is of another optimizer or other
+      parameter schedulers, or has no state of them; the run's own implementation of the optimizer remains in effect
+      (see :func:`mmpose_mspn.engine.optimizer_state.adapt`),
+    - a training from ``load_from`` refuses one that has none of the model's weights, and otherwise logs which are
+      carried over.
+
+    Raises:
+        CheckpointError: The checkpoint is refused, in each case also because of NaN or infinite weights.
+    """
+
+    priority = 'VERY_LOW'  # after the hooks that change the checkpoint
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        name = runner._load_from or f'in {runner.work_dir}'
+        if isinstance(runner._train_loop, BaseLoop):
+            if runner._resume:
+                _check_resumed(runner, model, checkpoint, name)
+            else:
+                runner.logger.info(describe_carried(checkpoint, model, name))
+        elif isinstance(runner._test_loop, BaseLoop) or isinstance(runner._val_loop, BaseLoop):
+            refuse_misfits(checkpoint, model, name)
+        else:
+            runner.logger.info(describe_carried(checkpoint, model, name))
+
+
+def _check_resumed(runner: Runner, model: nn.Module, checkpoint: dict, name: str) -> None:
+    refuse_other_models(checkpoint, model, name)
+    meta = checkpoint.get('meta')
+    parts = [part for part in ('message_hub', 'optimizer') if part not in checkpoint]
+    parts += [f'meta.{key}' for key in ('epoch', 'iter') if not isinstance(meta, Mapping) or key not in meta]
+    if isinstance(runner.param_schedulers, (list, dict)) and 'param_schedulers' not in checkpoint:
+        parts.append('param_schedulers')
+    if parts:
+        raise CheckpointError(f'checkpoint {name} cannot be resumed, because it lacks {", ".join(parts)} (best and '
+                              'published checkpoints hold weights only): resume from one that was written during the '
+                              'training, or start a new training from its weights with load_from')
+    schedulers = runner.param_schedulers
+    if isinstance(schedulers, list) and len(schedulers) != len(checkpoint['param_schedulers']):
+        raise CheckpointError(
+            f'checkpoint {name} cannot be resumed: it has {len(checkpoint["param_schedulers"])} parameter schedulers, '
+            f'the run has {len(schedulers)}: resume with the config it was trained with')
+    if isinstance(runner.optim_wrapper, OptimWrapper):  # a dict of wrappers has one state for each
+        refuse_other_optimizers(checkpoint['optimizer'], runner.optim_wrapper.optimizer, name)
+        adapt(checkpoint['optimizer'], runner.optim_wrapper)
+    # mmengine would run this text as Python, to read from it the number of GPUs of a version that did not save it
+    # elsewhere.
+    meta.pop('config', None)
+
+
+def check_loaded_weights(cfg: Config) -> None:
+    """Add :class:`CheckpointFitHook` to the config of a run, if it is not there."""
+    hooks = list(cfg.get('custom_hooks') or [])
+    if all(hook['type'] != TYPE for hook in hooks):
+        cfg.custom_hooks = [*hooks, dict(type=TYPE)]

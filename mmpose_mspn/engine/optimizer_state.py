@@ -1,0 +1,113 @@
+"""The state of an optimizer in a checkpoint, and how a run takes it over."""
+from itertools import chain
+from typing import Dict, List, Optional
+
+import torch
+from mmengine.optim import OptimWrapper
+from torch import Tensor
+from torch.optim import Optimizer
+
+from mmpose_mspn.utils.checkpoint_errors import CheckpointError
+
+IMPLEMENTATION = ('fused', 'foreach', 'capturable', 'differentiable')
+"""Options of torch's optimizers that choose how a step is computed, and not what it computes."""
+_ALGORITHM_OPTIONS = {
+    'momentum', 'dampening', 'nesterov', 'betas', 'eps', 'amsgrad', 'alpha', 'centered', 'rho', 'lr_decay',
+    'momentum_decay', 'etas', 'step_sizes', 'lambd', 't0'}
+"""Options by which torch's optimizers differ."""
+_ADAMW = 'decoupled_weight_decay'
+"""By this option alone AdamW differs from Adam, in torch 2.7 and later."""
+_OF_SOME_VERSIONS = {_ADAMW, 'maximize', 'initial_accumulator_value'}
+"""Options that only some versions of torch write."""
+
+
+def refuse_other_optimizers(state: dict, optimizer: Optimizer, name: object) -> None:
+    """Check that an optimizer's state in a checkpoint belongs to such an optimizer with such parameters.
+
+    Args:
+        state: ``state_dict`` of an optimizer, or of mmengine's wrapper around it.
+        optimizer: The run's optimizer.
+        name: Name of the checkpoint, for the message.
+
+    Raises:
+        CheckpointError: It belongs to an optimizer of another class, or to other parameters.
+    """
+    found = _difference(state, optimizer)
+    if found:
+        raise CheckpointError(
+            f'checkpoint {name} cannot be resumed with this optimizer, {type(optimizer).__name__}: {found}: resume '
+            'with the config it was trained with, or start a new training from its weights with load_from')
+
+
+def _difference(state: dict, optimizer: Optimizer) -> Optional[str]:
+    if not isinstance(state, dict) or not {'state', 'param_groups'} <= state.keys():
+        return 'its optimizer state is not one of torch'
+    groups, own = state['param_groups'], optimizer.param_groups
+    sizes, own_sizes = ([len(group['params']) for group in one] for one in (groups, own))
+    if sizes != own_sizes:
+        return f'it has parameter groups of {_few(sizes)} parameters, the run has groups of {_few(own_sizes)}'
+    defaults = optimizer.defaults
+    for group in groups:
+        other = set(defaults) ^ (set(group) & (set(defaults) | _ALGORITHM_OPTIONS))
+        other -= {*IMPLEMENTATION, *_OF_SOME_VERSIONS}
+        if group.get(_ADAMW, defaults.get(_ADAMW)) != defaults.get(_ADAMW, group.get(_ADAMW)):
+            other.add(_ADAMW)
+        if other:
+            return f'its state was written by another one (they differ in {", ".join(sorted(other))})'
+    for index, parameter in _numbered(state, optimizer).items():
+        for key, value in state['state'].get(index, {}).items():
+            if isinstance(value, Tensor) and value.dim() and value.shape != parameter.shape:
+                return (f'{key} of parameter {index} has the shape {tuple(value.shape)}, the parameter has '
+                        f'{tuple(parameter.shape)}')
+    return None
+
+
+def _few(sizes: List[int]) -> str:
+    return ', '.join(map(str, sizes[:3])) + (f', … ({len(sizes)} groups)' if len(sizes) > 3 else '')
+
+
+def _numbered(state: dict, optimizer: Optimizer) -> Dict[int, Tensor]:
+    """The optimizer's parameters by their numbers in a state."""
+    numbers = chain.from_iterable(group['params'] for group in state['param_groups'])
+    return dict(zip(numbers, chain.from_iterable(group['params'] for group in optimizer.param_groups)))
+
+
+def adapt(state: dict, wrapper: OptimWrapper) -> None:
+    """Change an optimizer's state in place so that the run's own options remain in effect when it is loaded.
+
+    torch takes the options of the implementation (``fused``, …) and the strides of the moments from the state. A run
+    that is resumed with other options would compute with those of the checkpoint, or, where the strides do not fit the
+    parameters, take the moments' elements in the wrong order.
+
+    Args:
+        state: ``state_dict`` of mmengine's wrapper, as for :func:`refuse_other_optimizers`.
+        wrapper: The run's wrapper.
+    """
+    for group, own in zip(state['param_groups'], wrapper.optimizer.param_groups):
+        for key in IMPLEMENTATION:
+            if key in own:
+                group[key] = own[key]
+            else:
+                group.pop(key, None)
+    for index, parameter in _numbered(state, wrapper.optimizer).items():
+        if index in state['state']:
+            state['state'][index] = _laid_out(state['state'][index], parameter)
+    if not state.get('loss_scaler', True):  # of a disabled scaler, which an enabled one refuses
+        del state['loss_scaler']
+
+
+def lay_out_like_parameters(optimizer: Optimizer) -> None:
+    """Give the moments of an optimizer the strides of their parameters."""
+    for parameter, state in optimizer.state.items():
+        optimizer.state[parameter] = _laid_out(state, parameter)
+
+
+def _laid_out(state: dict, parameter: Tensor) -> dict:
+    return {key: _with_strides(value, parameter) if isinstance(value, Tensor) and value.shape == parameter.shape
+            and value.dim() else value for key, value in state.items()}
+
+
+def _with_strides(value: Tensor, like: Tensor) -> Tensor:
+    if value.stride() == like.stride():
+        return value
+    return torch.empty_like(like, dtype=value.dtype, device=value.device, requires_grad=False).copy_(value)

@@ -1,0 +1,170 @@
+"""The folder of a training: which checkpoint it is resumed from, and that only one training writes to it."""
+import logging
+import os
+import os.path as osp
+import re
+import shutil
+import time
+from pathlib import Path
+from typing import IO, Dict, List, Optional
+
+from mmengine.config import Config
+from mmengine.logging import print_log
+
+from mmpose_mspn.engine.launched import is_first_process
+
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None
+
+LOCK = '.training.lock'
+_LOCKS: Dict[str, IO] = {}
+"""Locks that this process holds, by folder."""
+
+
+class WorkDirError(OSError):
+    """A training cannot start in a work directory, because it belongs to another one."""
+
+
+def latest_checkpoint(work_dir: str, out_dir: Optional[str] = None) -> Optional[str]:
+    """Return the checkpoint that a training in ``work_dir`` is resumed from.
+
+    ``last_checkpoint`` holds an absolute path. In a folder that was copied or moved it names a file of the original, so
+    only its file name is used.
+
+    Args:
+        work_dir: The folder.
+        out_dir: ``out_dir`` of the checkpoint hook, if its checkpoints lie elsewhere.
+
+    Returns:
+        The path; None if no checkpoint has been written yet.
+
+    Raises:
+        WorkDirError: There are checkpoints, but not the one that ``last_checkpoint`` names.
+    """
+    record = Path(work_dir, 'last_checkpoint')
+    recorded = record.read_text().strip() if record.is_file() else ''
+    if out_dir and recorded and '://' in recorded:
+        return recorded  # of a store that is not a local disk
+    folder = _checkpoint_folder(work_dir, out_dir)
+    # Splits the paths of all systems.
+    name = re.split(r'[\\/]', recorded)[-1]
+    if name and (folder / name).exists():
+        return str(folder.absolute() / name)
+    there = _checkpoints(folder)
+    if there:
+        what = f'names {recorded}, whose file is not there' if recorded else 'is missing or empty'
+        raise WorkDirError(f'{record} {what}, but {folder} holds {", ".join(there[-3:])}: choose one with '
+                           '--resume FILE')
+    return None
+
+
+def _checkpoint_folder(work_dir: str, out_dir: Optional[str]) -> Path:
+    """The folder of the checkpoints; mmengine appends the last part of ``work_dir`` to ``out_dir``."""
+    return Path(out_dir, osp.basename(osp.abspath(work_dir))) if out_dir else Path(work_dir)
+
+
+def _checkpoints(folder: Path) -> List[str]:
+    found = [path for path in folder.glob('*.pth') if re.fullmatch(r'(iter|epoch)_\d+', path.stem)]
+    return [path.name for path in sorted(found, key=lambda path: int(path.stem.split('_')[1]))]
+
+
+def choose_start(cfg: Config, resume: Optional[str]) -> None:
+    """Set ``resume`` and ``load_from`` of a training, and check that its work directory is free for it.
+
+    Args:
+        cfg: The config with ``work_dir`` and ``launcher``; changed in place.
+        resume: None for a new training, unless ``cfg.resume`` says otherwise; ``'auto'`` for the latest checkpoint of
+            the work directory, or a new training (with ``cfg.load_from``, if it is set) where there is none; or the
+            file of a checkpoint.
+
+    Raises:
+        WorkDirError: Another training is running in the work directory or has left checkpoints there.
+    """
+    out_dir = _out_dir(cfg)
+    if resume is None and cfg.get('resume'):
+        resume = cfg.get('load_from') or 'auto'
+    if is_first_process(cfg):
+        lock(cfg.work_dir)
+    if resume == 'auto':
+        latest = latest_checkpoint(cfg.work_dir, out_dir)
+        cfg.resume = latest is not None
+        if latest is not None:
+            cfg.load_from = latest
+        else:
+            start = cfg.get('load_from')
+            print_log(f'{cfg.work_dir} holds no checkpoint to resume from: the training starts from '
+                      + (f'the weights of load_from, {start}' if start else 'the beginning'),
+                      'current', logging.WARNING)
+    elif resume is not None:
+        cfg.resume, cfg.load_from = True, resume
+    elif is_first_process(cfg):  # a restart has moved them, and it is the first process that moves them
+        _refuse_checkpoints_of_another_training(cfg.work_dir, out_dir)
+
+
+def _out_dir(cfg: Config) -> Optional[str]:
+    return ((cfg.get('default_hooks') or {}).get('checkpoint') or {}).get('out_dir')
+
+
+def _refuse_checkpoints_of_another_training(work_dir: str, out_dir: Optional[str]) -> None:
+    there = _checkpoints(_checkpoint_folder(work_dir, out_dir))
+    if there:
+        raise WorkDirError(
+            f'work directory {work_dir} holds checkpoints of another training ({", ".join(there[-3:])}), and the two '
+            'would mix: continue that training with --resume, choose another --work-dir, or set its checkpoints aside '
+            'with --restart')
+
+
+def set_checkpoints_aside(cfg: Config) -> None:
+    """Move the checkpoints of an earlier training in a run's work directory into a subfolder of it.
+
+    Raises:
+        WorkDirError: That training is running.
+    """
+    if not is_first_process(cfg):
+        return
+    lock(cfg.work_dir)
+    folder = _checkpoint_folder(cfg.work_dir, _out_dir(cfg))
+    moved = [folder / name for name in _checkpoints(folder)] + sorted(folder.glob('best_*.pth'))
+    moved += [path for path in [Path(cfg.work_dir, 'last_checkpoint')] if path.exists()]
+    if not moved:
+        return
+    aside = folder / time.strftime('before_%Y%m%d_%H%M%S')
+    aside.mkdir(exist_ok=True)
+    for path in moved:
+        shutil.move(str(path), str(aside / path.name))
+    print_log(f'the checkpoints of an earlier training in {folder} are moved to {aside}', 'current', logging.WARNING)
+
+
+def lock(work_dir: str) -> None:
+    """Reserve a work directory for this process until it ends, in whatever way it ends.
+
+    Data workers do not inherit the lock, so it is free as soon as the training process is gone. Where the file system
+    has no locks, a warning is logged.
+
+    Raises:
+        WorkDirError: Another process has reserved it.
+    """
+    key = osp.realpath(work_dir)
+    if fcntl is None or key in _LOCKS:
+        return
+    os.makedirs(work_dir, exist_ok=True)
+    file = open(osp.join(work_dir, LOCK), 'a+')  # noqa: SIM115  open as long as the process runs
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError) as error:
+        file.seek(0)
+        other = file.read().strip()
+        file.close()
+        raise WorkDirError(f'another training{f" (process {other})" if other else ""} is running in {work_dir}, and '
+                           'their checkpoints would mix: wait for its end, or choose another --work-dir') from error
+    except OSError as error:
+        file.close()
+        print_log(f'{work_dir} cannot be locked ({error}): no second training may run in it', 'current',
+                  logging.WARNING)
+        return
+    file.truncate(0)
+    file.write(f'{os.getpid()} on {os.uname().nodename}')
+    file.flush()
+    _LOCKS[key] = file

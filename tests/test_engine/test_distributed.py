@@ -1,0 +1,86 @@
+"""Two gloo processes: --fast trains as without it, also with gradient accumulation."""
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmpose_mspn.engine.distributed import set_static_graph, set_wrapper
+from tests.launching import environment
+
+SCRIPT = '''
+import sys
+import torch
+from mmengine.config import Config
+from torch import distributed
+from mmpose_mspn.engine.distributed import end_launch, prepare_launch, set_static_graph
+from tests.test_engine.toy import Points, runner
+
+folder, static, counts, hook = sys.argv[1], sys.argv[2] == 'static', int(sys.argv[3]), sys.argv[4:]
+cfg = Config(dict(launcher='pytorch', optim_wrapper=dict(accumulative_counts=counts)))
+prepare_launch(cfg)
+if static:
+    set_static_graph(cfg)
+run = runner(__import__('pathlib').Path(folder), 4, optim=dict(accumulative_counts=counts), launcher='pytorch',
+             hooks=[dict(type=f'mmpose_mspn.{name}') for name in hook], cfg=cfg,
+             env_cfg=dict(dist_cfg=dict(backend='gloo')), checkpoint=dict(interval=9))
+run.train()
+torch.save(run.model.module.state_dict(), f'{folder}/rank_{distributed.get_rank()}.pth')
+said = f'static {run.model.static_graph} broadcast {run.model.broadcast_buffers}'
+open(f'{folder}/said_{distributed.get_rank()}', 'w').write(said)
+del run
+end_launch()
+'''
+
+
+def launch(folder: Path, *arguments: str) -> tuple:
+    """Train in two processes; the weights of both, and what they print about the wrapper."""
+    folder.mkdir()
+    (folder / 'train.py').write_text(SCRIPT)
+    settings = environment()
+    settings['CUDA_VISIBLE_DEVICES'] = ''
+    done = subprocess.run(
+        [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2', f'--master_port={settings["PORT"]}',
+         str(folder / 'train.py'), str(folder), *arguments],
+        capture_output=True, text=True, timeout=200, env=settings)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [torch.load(folder / f'rank_{rank}.pth') for rank in (0, 1)], [
+        (folder / f'said_{rank}').read_text() for rank in (0, 1)]
+
+
+@pytest.mark.parametrize('counts', ['1', '2'])
+def test_two_processes_keep_their_own_statistics(tmp_path, counts):
+    """Weights are shared, the statistics of norms are each process's own, and --fast changes neither."""
+    plain, said = launch(tmp_path / 'plain', 'plain', counts)
+    assert said == ['static False broadcast False'] * 2
+    assert torch.equal(plain[0]['layers.0.weight'], plain[1]['layers.0.weight'])
+    assert not torch.equal(plain[0]['layers.1.running_mean'], plain[1]['layers.1.running_mean'])
+    fast, said = launch(tmp_path / 'fast', 'static', counts, 'ChannelsLastHook')
+    assert said == [f'static {counts == "1"} broadcast False'] * 2
+    for one, other in zip(plain, fast):
+        assert all(torch.allclose(one[key], other[key], rtol=1e-5, atol=1e-6) for key in one)
+
+
+def test_the_defaults_of_mmengine_are_kept():
+    cfg = Config(dict(find_unused_parameters=True))
+    set_wrapper(cfg, static_graph=True)
+    assert cfg.model_wrapper_cfg == dict(type='MMDistributedDataParallel', broadcast_buffers=False,
+                                         find_unused_parameters=True, static_graph=True)
+    cfg = Config(dict(model_wrapper_cfg=dict(type='MMDistributedDataParallel', bucket_cap_mb=5)))
+    set_wrapper(cfg, type='mmpose_mspn.CPUDistributedDataParallel')  # mmengine adds nothing to a given one
+    assert cfg.model_wrapper_cfg == dict(type='mmpose_mspn.CPUDistributedDataParallel', bucket_cap_mb=5)
+
+
+@pytest.mark.parametrize('given, static', [
+    (dict(), True),
+    (dict(optim_wrapper=dict(accumulative_counts=4)), False),
+    (dict(find_unused_parameters=True), False),
+    (dict(model_wrapper_cfg=dict(find_unused_parameters=True)), False),
+    (dict(launcher='none'), False),
+])
+def test_a_static_graph_is_used_where_it_can_be(given, static):
+    cfg = Config(dict(dict(launcher='pytorch', optim_wrapper=dict()), **given))
+    set_static_graph(cfg)
+    assert bool((cfg.get('model_wrapper_cfg') or {}).get('static_graph')) == static
