@@ -28,14 +28,16 @@ setup(
     packages=find_packages(include=['mmpose_mspn', 'mmpose_mspn.*']),
     # OpenMMLab's mim looks for these in the package. They are links in the repository and copies in a wheel.
     package_data={
-        'mmpose_mspn': ['.mim/model-index.yml', '.mim/configs/**/*.py', '.mim/configs/**/*.yml', '.mim/tools/*']
+        'mmpose_mspn': ['.mim/model-index.yml', '.mim/configs/**/*.py', '.mim/configs/**/*.yml', '.mim/tools/*',
+                        'diagnosis/page/*']
     },
     # Tools that only serve the repository stay out of the wheel.
     exclude_package_data={'mmpose_mspn': ['.mim/tools/make_model_table.py', '.mim/tools/model_costs.py',
                                           '.mim/tools/setup_env.sh']},
     python_requires='>=3.10,<3.13',
     install_requires=requirements('runtime'),
-    extras_require={'detector': requirements('detector'), 'tests': requirements('tests')},
+    extras_require={'detector': requirements('detector'), 'diagnose': requirements('diagnose'),
+                    'tests': requirements('tests')},
     classifiers=[
         'License :: OSI Approved :: Apache Software License',
         'Programming Language :: Python :: 3.10',

@@ -1,8 +1,9 @@
 """Timing of two or three sides in turns."""
 import statistics
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Callable, Dict, Optional
+from typing import Callable, Dict, Iterator, Optional
 
 import torch
 
@@ -31,6 +32,24 @@ class Sides:
     prepare: Callable[[str], None] = lambda side: None
 
 
+@contextmanager
+def exact_float32() -> Iterator[None]:
+    """A context in which GPUs compute float32 in float32.
+
+    By default cuDNN rounds the factors of convolutions to the 10 bits of TF32, which moves heatmaps by more than the
+    sides may differ.
+    """
+    switches = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before = [switch.allow_tf32 for switch in switches]
+    for switch in switches:
+        switch.allow_tf32 = False
+    try:
+        yield
+    finally:
+        for switch, allowed in zip(switches, before):
+            switch.allow_tf32 = allowed
+
+
 @dataclass
 class Row:
     """A row of the table.
@@ -47,7 +66,8 @@ class Row:
     def measure(self, rounds: int, device: str, official: Optional[object]) -> dict:
         """Return the medians of the sides in ms, and the median and the range of the ratios of the turns."""
         sides = self.make(device, official)
-        note = sides.check()
+        with exact_float32():
+            note = sides.check()
         works = {name: work for name, work in (('ours', sides.ours), ('mmpose', sides.mmpose),
                                                ('official', sides.official)) if work is not None}
         taken: Dict[str, list] = {name: [] for name in works}

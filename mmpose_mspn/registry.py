@@ -14,6 +14,7 @@ def _child(parent: Registry, subpackage: str) -> Registry:
 
 MODELS = _child(mmengine_registry.MODELS, 'models')
 DATASETS = _child(mmengine_registry.DATASETS, 'datasets')
+FUNCTIONS = _child(mmengine_registry.FUNCTIONS, 'datasets')
 TRANSFORMS = _child(mmengine_registry.TRANSFORMS, 'datasets')
 MODEL_WRAPPERS = _child(mmengine_registry.MODEL_WRAPPERS, 'engine')
 HOOKS = _child(mmengine_registry.HOOKS, 'engine')

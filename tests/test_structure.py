@@ -14,7 +14,7 @@ DOCUMENT = (ROOT / 'docs/structure.md').read_text(encoding='utf-8')
 # Each folder or module may import those before it in this list, and itself.
 IMPORT_ORDER = [
     'version', 'utils', 'registry', 'checkpoints', 'codecs', 'models', 'datasets', 'data_check', 'evaluation',
-    'deploy', 'engine', 'synthetic_people', 'apis'
+    'deploy', 'engine', 'synthetic_people', 'diagnosis', 'apis', 'new_dataset'
 ]
 # The compatibility fixes, which the package's own __init__ applies before it imports anything else.
 COMPAT = {'compat', 'checkpoint_loaders'}
@@ -187,5 +187,6 @@ def test_every_registered_type_is_in_the_document():
     shown = set(re.findall(r'`(\w+)`', section)) - {'conv_cfg', 'custom_imports'}
     registered = {
         node.name for source in sources().values() for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.ClassDef) and any('register_module' in ast.unparse(one) for one in node.decorator_list)}
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef))
+        and any('register_module' in ast.unparse(one) for one in node.decorator_list)}
     assert shown == registered

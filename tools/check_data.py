@@ -1,9 +1,7 @@
 #!/usr/bin/env python3
 """Check the files of a dataset: images, annotations, detector boxes. Exit code 1 if there are problems."""
-import argparse
-import sys
-
 import mmpose_mspn  # noqa: F401  applies compatibility fixes
+from mmpose_mspn.apis.command_line import ToolParser, run_tool
 from mmpose_mspn.apis.config import load_config
 from mmpose_mspn.data_check.configs import check_config
 from mmpose_mspn.data_check.layouts import LAYOUTS, check_folder
@@ -11,7 +9,7 @@ from mmpose_mspn.data_check.report import Report
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ToolParser(description=__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument('config', nargs='?', help='config whose datasets are checked')
     for name, layout in LAYOUTS.items():
@@ -33,4 +31,4 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_tool(main)

@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
 """Train a small 2-stage MSPN on synthetic people, evaluate it on held-out images and draw its predictions."""
-import argparse
 import os.path as osp
+from pathlib import Path
 
+from mmpose_mspn.apis.command_line import ToolParser, run_tool
 from mmpose_mspn.apis.demo import run_demo
 
-CONFIG = 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py'
+CONFIG = (Path(__file__).resolve().parents[1] / 'configs' / 'body_2d_keypoint' / 'topdown_heatmap' / 'coco' /
+          'td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py')
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--config', default=CONFIG, help='config file')
+    parser = ToolParser(description=__doc__)
+    parser.add_argument('--config', default=str(CONFIG), help='config file')
     parser.add_argument('--work-dir', default='work_dirs/demo', help='folder for results and pictures')
     args = parser.parse_args()
     results = run_demo(args.config, args.work_dir)
@@ -19,4 +21,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

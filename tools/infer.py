@@ -2,13 +2,14 @@
 """Predict people's keypoints in an image, a folder of images or a video, as drawings and as JSON."""
 import argparse
 
+from mmpose_mspn.apis.command_line import ToolParser, run_tool
 from mmpose_mspn.apis.inference import KEYPOINT_THRESHOLD, infer
 from mmpose_mspn.deploy.accelerate import DTYPES
 
 
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__, epilog='Without --boxes and --det-config, the whole image is one box.')
     parser.add_argument('source', help='image, folder of images or video')
     parser.add_argument('config', help='config of the pose estimator')
@@ -18,6 +19,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--boxes', metavar='FILE', help='person boxes: COCO annotations, or a list of detections')
     parser.add_argument('--ann-file', metavar='FILE',
                         help='COCO annotations that map the image_id of --boxes to file names')
+    parser.add_argument('--category', metavar='NAME',
+                        help='name or id of the category of --boxes to use (default: person, or the only one)')
     parser.add_argument('--det-config', metavar='FILE', help='config of a person detector of mmdet')
     parser.add_argument('--det-checkpoint', metavar='FILE', help='weights of the detector')
     parser.add_argument('--bbox-thr', type=float, default=0.3, metavar='SCORE',
@@ -28,21 +31,21 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--fast', nargs='?', const='float32', choices=DTYPES, metavar='DTYPE',
                         help='predict with an accelerated copy of the model: with the same results (float32, the '
                         'default), or faster with differences of fractions of a pixel (bfloat16, float16)')
+    parser.add_argument('--report', action='store_true',
+                        help='write report/index.html as well: a page with the people of the lowest scores and the '
+                        'heatmaps of every stage')
     parser.add_argument('--device', help='device, such as cpu or cuda:1 (default: cuda:0 if there is a GPU, else cpu)')
     return parser.parse_args()
 
 
 def main() -> None:
-    """Predict. A wrong argument ends the program with a message instead of a traceback."""
+    """Predict."""
     args = parse_args()
-    try:
-        counts = infer(**vars(args))
-    except (ValueError, OSError, ImportError) as error:
-        raise SystemExit(f'error: {error}') from error
+    counts = infer(**vars(args))
     print(f'{counts["instances"]} people in {counts["images"]} images; {counts["skipped"]} images skipped that cannot '
           f'be decoded, {counts["skipped_boxes"]} boxes of zero size, {counts["other_files"]} other files; '
           f'results in {args.out_dir}')
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

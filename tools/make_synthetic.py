@@ -2,12 +2,13 @@
 """Write a dataset of synthetic people in the layout of COCO 2017."""
 import argparse
 
+from mmpose_mspn.apis.command_line import ToolParser, run_tool
 from mmpose_mspn.synthetic_people import TRAIN_IMAGES, VAL_IMAGES, generate
 
 
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ToolParser(description=__doc__)
     parser.add_argument('out', help='folder for the dataset, the data_root of configs')
     parser.add_argument('--train', type=int, default=TRAIN_IMAGES, help='training images (default: %(default)s)')
     parser.add_argument('--val', type=int, default=VAL_IMAGES, help='validation images (default: %(default)s)')
@@ -19,13 +20,10 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Generate the dataset. A wrong argument ends the program with a message instead of a traceback."""
+    """Generate the dataset."""
     args = parse_args()
-    try:
-        generate(args.out, args.train, args.val, args.seed, args.workers, tuple(args.size))
-    except ValueError as error:
-        raise SystemExit(f'error: {error}') from error
+    generate(args.out, args.train, args.val, args.seed, args.workers, tuple(args.size))
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -1,15 +1,13 @@
 #!/usr/bin/env python3
 """Write the weights of a checkpoint, or the average of the last ones, to a file named by its hash."""
-import argparse
-import sys
-
 import mmpose_mspn  # noqa: F401  applies compatibility fixes
-from mmpose_mspn.apis.config import load_config
+from mmpose_mspn.apis.command_line import ToolParser, run_tool
+from mmpose_mspn.apis.config import check_data_root, load_config
 from mmpose_mspn.checkpoints.publish import publish
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ToolParser(description=__doc__)
     parser.add_argument('source', metavar='IN', help='checkpoint file, or with --average the work directory of a run')
     parser.add_argument('prefix', metavar='OUT_PREFIX', help='the file is OUT_PREFIX-<8 hex digits of its sha256>.pth')
     parser.add_argument('--average', type=int, default=0, metavar='N',
@@ -23,12 +21,12 @@ def main() -> None:
     args = parser.parse_args()
     if args.data_root and not args.recompute_bn:
         parser.error('--data-root needs --recompute-bn: without it no data are read')
-    try:
-        config = load_config(args.recompute_bn, data_root=args.data_root) if args.recompute_bn else None
-        print(publish(args.source, args.prefix, args.average, config, args.batches, args.force))
-    except (OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
+    config = None
+    if args.recompute_bn:
+        config = load_config(args.recompute_bn, data_root=args.data_root)
+        check_data_root(config, chosen=bool(args.data_root))
+    print(publish(args.source, args.prefix, args.average, config, args.batches, args.force))
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Submissions to COCO test-dev and the MPII test set: list the people to test on, check the files to submit."""
 import argparse
-import sys
 
 import mmpose_mspn  # noqa: F401  applies compatibility fixes
+from mmpose_mspn.apis.command_line import ToolParser, run_tool
 from mmpose_mspn.data_check.report import EXAMPLES, Report
 from mmpose_mspn.datasets.mpii_release import write_test_people
 from mmpose_mspn.evaluation.coco_submission_file import check_coco_submission
@@ -26,7 +26,7 @@ def main() -> int:
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ToolParser(description=__doc__)
     commands = parser.add_subparsers(dest='command', required=True)
     release = dict(help="MPII's annotations, mpii_human_pose_v1_u12_1.mat")
     people = commands.add_parser('mpii-people', help='write the annotation file of the MPII test set')
@@ -42,4 +42,4 @@ def parse_args() -> argparse.Namespace:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_tool(main)

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""Test a model. The arguments are those of mmpose's tools/test.py, and --fast."""
+"""Test a model. The arguments are those of mmpose's tools/test.py, --fast and --stages."""
 from mmengine.fileio import dump
 from mmengine.runner import Runner
 
-from mmpose_mspn.apis.options import check_head_boxes, evaluators, run_config, run_parser, use_fast_test
+from mmpose_mspn.apis.command_line import run_tool
+from mmpose_mspn.apis.options import check_head_boxes, evaluators, run_config, run_parser, use_fast_test, use_stages
+from mmpose_mspn.apis.run_check import check_output_file, check_run
 from mmpose_mspn.deploy.accelerate import DTYPES
 from mmpose_mspn.engine import end_launch
 from mmpose_mspn.engine.hooks.checkpoint_fit_hook import check_loaded_weights
@@ -18,20 +20,30 @@ def main() -> None:
     parser.add_argument('--fast', nargs='?', const='float32', choices=DTYPES, metavar='DTYPE',
                         help='test an accelerated copy of the model, with the same results (float32, the default) or '
                         'differences of fractions of a pixel (bfloat16, float16)')
-    parser.add_argument('--badcase', action='store_true', help='analyze the worst cases with the badcase hook')
+    parser.add_argument('--stages', type=int, metavar='N', help='predict by the first N stages alone')
+    parser.add_argument('--badcase', action='store_true', help='analyze the worst cases with the badcase hook; '
+                        'tools/diagnose.py shows more')
     args = parser.parse_args()
+    check_output_file('--out', args.out)
+    check_output_file('--dump', args.dump, ('.pkl', '.pickle'))
     cfg = run_config(args)
-    if not args.checkpoint and 'members' not in cfg.model:
+    if not args.checkpoint and 'members' not in (cfg.get('model') or {}):
         parser.error('the checkpoint is missing: only ensembles are tested without one')
     cfg.load_from, cfg.resume = args.checkpoint, False
+    check_run(cfg, ('test', ))
     check_weight_files(cfg)
     check_loaded_weights(cfg)
     check_head_boxes(cfg, 'test')
+    if args.stages is not None:
+        use_stages(cfg, args.stages)
     if args.fast:
         use_fast_test(cfg, args.fast)
     if args.dump:
         cfg.test_evaluator = [*evaluators(cfg, 'test'), dict(type='DumpResults', out_file_path=args.dump)]
     if args.badcase:
+        if cfg.test_dataloader.dataset.get('bbox_file'):
+            parser.error('--badcase compares with annotated keypoints, and detector boxes (test_dataloader.dataset.'
+                         'bbox_file) have none: tools/diagnose.py finds the worst cases under any boxes')
         badcase = cfg.default_hooks.badcase
         by_loss = badcase.get('metric_type', 'loss') == 'loss'
         badcase.setdefault('metric', dict(type='KeypointMSELoss') if by_loss else cfg.test_evaluator)
@@ -43,4 +55,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

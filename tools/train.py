@@ -2,6 +2,7 @@
 """Train a model. The arguments are those of mmpose's tools/train.py, --fast and --low-memory."""
 from mmengine.runner import Runner
 
+from mmpose_mspn.apis.command_line import run_tool
 from mmpose_mspn.apis.options import (
     check_head_boxes,
     run_config,
@@ -10,6 +11,7 @@ from mmpose_mspn.apis.options import (
     use_fast_training,
     use_low_memory,
 )
+from mmpose_mspn.apis.run_check import check_run
 from mmpose_mspn.engine import end_launch
 from mmpose_mspn.engine.hooks.checkpoint_fit_hook import check_loaded_weights
 from mmpose_mspn.engine.weight_files import check_weight_files
@@ -45,6 +47,7 @@ def main() -> None:
         use_low_memory(cfg)
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    check_run(cfg, ('train', 'val'))
     check_head_boxes(cfg, 'val')
     if args.auto_scale_lr:
         cfg.auto_scale_lr.enable = True
@@ -53,4 +56,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -3,7 +3,8 @@
 Each source is called with a :class:`~mmpose_mspn.apis.inputs.Frame` and returns boxes (N, 4), x, y, width, height in
 image px, and scores (N,), both float64.
 """
-from pathlib import Path
+import posixpath
+from pathlib import Path, PurePosixPath
 from typing import Dict, Iterable, List, Optional, Set, Tuple, Union
 
 import numpy as np
@@ -33,9 +34,10 @@ def whole_image(frame: Frame) -> Boxes:
 
 
 class FileBoxes:
-    """Person boxes from a COCO file, found by the name of the image file without its folder.
+    """Person boxes from a COCO file.
 
-    Boxes of other categories and of crowds are ignored; their number is logged.
+    A box belongs to the image whose path ends with the file name that the box gives, folders included: a box of
+    ``b/1.jpg`` is none of ``a/1.jpg``. Boxes of other categories and of crowds are ignored; their number is logged.
 
     Args:
         path: An annotation file (``images`` and ``annotations``), or a list of detections, each with ``bbox`` (x, y,
@@ -43,23 +45,21 @@ class FileBoxes:
             ``category_id`` (default 1).
         ann_file: Annotation file whose ``images`` map the ``image_id`` of a list's entries to file names.
         images: The images that the entries may name.
+        category: Name or id of the category whose boxes are used. The default is ``person``, or the only category that
+            a file names; in a file without names it is id 1.
 
     Raises:
         FileNotFoundError: A file is missing.
-        ValueError: A file has another format, or names images that do not exist.
+        ValueError: A file has another format, names images that do not exist, or has boxes, but none of the category.
     """
 
-    def __init__(self, path: Union[str, Path], ann_file: Optional[Union[str, Path]], images: Images) -> None:
+    def __init__(self, path: Union[str, Path], ann_file: Optional[Union[str, Path]], images: Images,
+                 category: Optional[str] = None) -> None:
         self.path, self.ann_file = Path(path), ann_file
         content = read_json('boxes', self.path)
         catalog, entries = self._split(content)
-        try:
-            self._names = {image['id']: Path(image['file_name']).name for image in catalog.get('images', [])}
-        except (KeyError, TypeError) as error:
-            raise ValueError(f'each of the images of {ann_file or path} must have id and file_name, got one without: '
-                             f'{error}') from error
-        persons = {item['id'] for item in catalog.get('categories', []) if item.get('name') == PERSON}
-        persons = persons or {COCO_PERSON_ID}
+        self._names = self._file_names(catalog)
+        persons = self._wanted_ids(catalog, entries, category)
         self._boxes: Dict[str, List[Tuple[List[float], float]]] = {}
         named: Set[str] = set()
         others = 0
@@ -72,13 +72,20 @@ class FileBoxes:
             self._boxes.setdefault(name, []).append(box)
         if others:
             print_log(f'{others} boxes of {path} are of crowds or of other categories and are ignored', 'current')
-        unknown = named - images.names_in_folder
+        if entries and not self._boxes:
+            raise ValueError(f'boxes {path} have {len(entries)} entries, all of them of crowds: take other boxes')
+        by_image = {name: _image_of(name, images) for name in named}
+        unknown = {name for name, image in by_image.items() if image is None}
         if unknown:
             raise ValueError(f'boxes {path} name {len(unknown)} images that are not in {images.folder}, such as '
-                             f'{_first_few(unknown)}: put them there, or take the boxes of these images')
+                             f'{_first_few(unknown)} (folders are part of a name): put them there, or take the boxes '
+                             'of these images')
+        self._names_by_image: Dict[str, List[str]] = {}
+        for name, image in by_image.items():
+            self._names_by_image.setdefault(image, []).append(name)
 
     def __call__(self, frame: Frame) -> Boxes:
-        found = self._boxes.get(frame.name, [])
+        found = [box for name in self._names_by_image.get(frame.name, []) for box in self._boxes.get(name, [])]
         boxes = np.array([box for box, _ in found], np.float64).reshape(-1, 4)
         return boxes, np.array([score for _, score in found], np.float64)
 
@@ -99,6 +106,40 @@ class FileBoxes:
             raise ValueError(f'ann_file {self.ann_file} must be a COCO annotation file, with images')
         return catalog, content
 
+    def _file_names(self, catalog: dict) -> Dict[object, str]:
+        """File names by image id."""
+        names: Dict[object, str] = {}
+        for index, image in enumerate(catalog.get('images') or []):
+            if not isinstance(image, dict) or not isinstance(image.get('file_name'), str) or not isinstance(
+                    image.get('id'), (int, str)):
+                raise ValueError(f'each of the images of {self.ann_file or self.path} must have id and file_name, got '
+                                 f'{image} at index {index}')
+            name = names.setdefault(image['id'], image['file_name'])
+            if name != image['file_name']:
+                raise ValueError(f'the images of {self.ann_file or self.path} have the id {image["id"]} twice, for '
+                                 f'{name} and {image["file_name"]}: give each image an id of its own')
+        return names
+
+    def _wanted_ids(self, catalog: dict, entries: List[dict], category: Optional[str]) -> Set[object]:
+        """Ids of the category whose boxes are used."""
+        try:
+            names = {item['id']: str(item.get('name')) for item in catalog.get('categories') or []}
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f'each of the categories of {self.ann_file or self.path} must have id and name, got one '
+                             f'without: {error}') from error
+        used = {entry.get('category_id', COCO_PERSON_ID) for entry in entries
+                if isinstance(entry.get('category_id', COCO_PERSON_ID), (int, str))}
+        shown = _first_few({f'{one} ({names[one]})' if one in names else str(one) for one in {*names, *used}})
+        if category is not None:
+            wanted = {one for one in {*names, *used} if category in (str(one), names.get(one))}
+        else:
+            wanted = {one for one, name in names.items() if name == PERSON} or (
+                set(names) if len(names) == 1 else set() if names else {COCO_PERSON_ID})
+        if entries and not wanted & used:
+            raise ValueError(f'boxes {self.path} have no box of the category {category or PERSON!r}, only of {shown}: '
+                             'name one of these with --category')
+        return wanted
+
     def _names_of(self, entries: List[dict]) -> List[str]:
         """Return the file name of each entry's image."""
         unnamed = [index for index, entry in enumerate(entries) if not {'file_name', 'image_id'} & set(entry)]
@@ -112,7 +153,7 @@ class FileBoxes:
         if unknown:
             raise ValueError(f'boxes {self.path} have {len(unknown)} image ids that {self.ann_file or "their images"} '
                              f'does not list, such as {_first_few(unknown)}: take the annotation file that lists them')
-        return [Path(entry['file_name']).name if 'file_name' in entry else self._names[entry['image_id']]
+        return [str(entry['file_name']) if 'file_name' in entry else self._names[entry['image_id']]
                 for entry in entries]
 
     def _box(self, entry: dict, index: int) -> Tuple[List[float], float]:
@@ -179,6 +220,15 @@ def select_boxes(boxes: np.ndarray, scores: np.ndarray, min_score: float) -> Tup
     has_size = (boxes[:, 2:] > 0).all(1)
     kept = has_size & (scores >= min_score)
     return boxes[kept], scores[kept], int((~has_size).sum())
+
+
+def _image_of(name: str, images: Images) -> Optional[str]:
+    """Name of the image in the folder whose path ends with ``name``; ``None`` if there is none."""
+    parts = PurePosixPath(posixpath.normpath(name.replace('\\', '/'))).parts
+    if not parts or parts[-1] not in images.names_in_folder:
+        return None
+    path = (images.folder.resolve() / parts[-1]).parts
+    return parts[-1] if path[-len(parts):] == parts else None
 
 
 def _first_few(items: Iterable) -> str:

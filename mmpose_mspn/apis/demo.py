@@ -9,7 +9,9 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from mmpose_mspn.apis.config import ensure_synthetic, load_config
+from mmpose_mspn.apis.diagnosis import explain
 from mmpose_mspn.apis.pictures import draw_demo
+from mmpose_mspn.diagnosis.curves import find_logs
 from mmpose_mspn.utils.files import write_json
 
 
@@ -32,7 +34,7 @@ def run_demo(config: str, work_dir: str) -> dict:
 
     Args:
         config: Config file. Its data are generated if they are the synthetic people.
-        work_dir: Folder for ``results.json``, ``predictions.png``, the log and the checkpoint.
+        work_dir: Folder for ``results.json``, ``predictions.png``, ``report/index.html``, the log and the checkpoint.
 
     Returns:
         The content of ``results.json``: the ``metrics``, the ``seconds`` of each part, and the config, data, torch
@@ -51,6 +53,8 @@ def run_demo(config: str, work_dir: str) -> dict:
         metrics = runner.test()
     with watch('picture'):
         draw_demo(runner.model, cfg, osp.join(work_dir, 'predictions.png'))
+        explain(cfg, osp.join(work_dir, 'report'), runner.model.eval(), names=dict(config=config),
+                logs=find_logs(work_dir))
     results = dict(
         metrics={name: float(value) for name, value in metrics.items()},
         seconds=dict(watch.seconds, total=round(sum(watch.seconds.values()), 1)),

@@ -14,14 +14,18 @@ from mmpose.structures import PoseDataSample, merge_data_samples
 from torch import nn
 
 from mmpose_mspn.deploy.accelerate import accelerate, named_dtype
+from mmpose_mspn.diagnosis.report import check_page_packages
 
 from .boxes import Boxes, DetectorBoxes, FileBoxes, select_boxes, whole_image
+from .diagnosis import report_pictures
 from .inputs import Frame, Images, Video, open_source
 from .loading import check_file, choose_device, load_pose_model
 from .outputs import open_writer, prepare_folder, write_predictions
 
 PathLike = Union[str, Path]
 
+REPORT = 'report'
+"""Folder of the report in the output folder."""
 KEYPOINT_THRESHOLD = 0.7
 """Default lowest score of a keypoint that is drawn: a fifth of a full peak. The scores of this package's codec are
 0.5 + heatmap / 255, from 0.5 without a response to 1.5 at a full peak. Those of mmpose's own codecs are 0 to 1, and 0.3
@@ -39,7 +43,9 @@ def infer(source: PathLike,
           bbox_thr: float = 0.3,
           kpt_thr: float = KEYPOINT_THRESHOLD,
           device: Optional[str] = None,
-          fast: Optional[str] = None) -> Dict[str, int]:
+          fast: Optional[str] = None,
+          category: Optional[str] = None,
+          report: bool = False) -> Dict[str, int]:
     """Predict the keypoints of people, draw them and write them to a JSON file.
 
     The drawings are written to ``out_dir`` under the names of the images, or as ``<name>.mp4`` for a video. The file
@@ -70,6 +76,9 @@ def infer(source: PathLike,
         device: Device of torch. The default is the first GPU if there is one and the CPU otherwise.
         fast: Data type of an accelerated copy of the model, see :func:`mmpose_mspn.accelerate`: ``'float32'``,
             ``'bfloat16'`` or ``'float16'``. The default is the model itself.
+        category: Name or id of the category of ``boxes`` to use; the default is ``person`` or the only one.
+        report: Whether to write ``report/index.html`` to ``out_dir`` as well: a page that shows the people with the
+            lowest scores and the heatmaps of every stage. Not for videos.
 
     Returns:
         Counts: ``images`` (or frames of a video) that were predicted on, ``instances`` in them, ``skipped`` images that
@@ -79,18 +88,25 @@ def infer(source: PathLike,
     Raises:
         FileNotFoundError: A file is missing.
         OSError: ``out_dir`` cannot be written to.
-        ImportError: ``det_config`` is given and mmdet is not installed.
+        ImportError: ``det_config`` is given and mmdet is not installed, or ``report`` and its packages are not.
         ValueError: An argument or the content of a file is wrong, or no image can be decoded.
     """
     _check_options(boxes, ann_file, det_config, det_checkpoint, bbox_thr, kpt_thr, fast)
+    if category is not None and boxes is None:
+        raise ValueError(f'category {category} chooses among boxes, but there are no boxes: give boxes or omit it')
     check_file('config', config)
     check_file('checkpoint', checkpoint)
     device = choose_device(device)
     frames = open_source(source)
+    if report:
+        check_page_packages()
+        if isinstance(frames, Video):
+            raise ValueError(f'report is for images, but the source {frames.path} is a video: leave report away')
     out_dir = prepare_folder(out_dir, frames)
     # Built before the pose estimator, because the scope of the model that is built last remains the default scope.
-    find_boxes = _box_source(frames, boxes, ann_file, det_config, det_checkpoint, device)
+    find_boxes = _box_source(frames, boxes, ann_file, det_config, det_checkpoint, device, category)
     model = load_pose_model(config, checkpoint, device)
+    whole_model = model
     if fast is not None:
         model = accelerate(model, named_dtype(fast))
     visualizer = _build_visualizer(model)
@@ -113,6 +129,8 @@ def infer(source: PathLike,
         keypoint_names=_keypoint_names(meta),
         skeleton=[[int(start), int(end)] for start, end in meta['skeleton_links']],
         images=images))
+    if report:
+        report_pictures(whole_model, out_dir / REPORT, images, frames.folder)
     return dict(
         images=len(images),
         instances=sum(len(image['instances']) for image in images),
@@ -170,12 +188,12 @@ def _check_options(boxes: Optional[PathLike], ann_file: Optional[PathLike], det_
 
 def _box_source(frames: Union[Images, Video], boxes: Optional[PathLike], ann_file: Optional[PathLike],
                 det_config: Optional[PathLike], det_checkpoint: Optional[PathLike],
-                device: str) -> Callable[[Frame], Boxes]:
+                device: str, category: Optional[str]) -> Callable[[Frame], Boxes]:
     if boxes is not None:
         if isinstance(frames, Video):
             raise ValueError(f'boxes are for images, but the source {frames.path} is a video: give det_config and '
                              'det_checkpoint, or none of them to use the whole frame')
-        return FileBoxes(boxes, ann_file, frames)
+        return FileBoxes(boxes, ann_file, frames, category)
     if det_config is not None:
         return DetectorBoxes(det_config, det_checkpoint, device)
     return whole_image

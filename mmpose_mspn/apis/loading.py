@@ -52,6 +52,9 @@ def load_pose_model(config: Union[str, Path], checkpoint: Union[str, Path], devi
         ValueError: The config has no test pipeline, or the checkpoint belongs to another config.
     """
     cfg = Config.fromfile(config)
+    if 'members' in (cfg.get('model') or {}):
+        raise ValueError(f'config {config} is an ensemble, which names its own checkpoints: infer.py takes one model; '
+                         'test the ensemble with tools/test.py')
     if 'test_dataloader' not in cfg:
         raise ValueError(f'config {config} has no test_dataloader, whose dataset\'s pipeline makes the crops: add one')
     if 'train_dataloader' not in cfg:  # the only place where init_model looks for dataset_meta

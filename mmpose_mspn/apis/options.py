@@ -9,17 +9,21 @@ import torch
 from mmengine.config import Config, DictAction
 from mmpose.registry import MODELS
 
-from mmpose_mspn.apis.config import ensure_synthetic, load_config
+from mmpose_mspn.apis.command_line import ToolParser
+from mmpose_mspn.apis.config import check_data_root, ensure_synthetic, load_config
+from mmpose_mspn.apis.run_check import check_output_folder
 from mmpose_mspn.engine import prepare_launch
 from mmpose_mspn.engine.distributed import set_static_graph
 
 FUSED_OPTIMIZERS = ('Adam', 'AdamW', 'SGD')
 """Optimizers of torch with a ``fused`` form on CPUs and on GPUs."""
+BF16_CAPABILITY = (8, 0)
+"""Lowest compute capability (Ampere) of GPUs that compute in bf16; torch emulates it on others."""
 
 
 def run_parser(description: str) -> argparse.ArgumentParser:
     """Return a parser with the arguments that training and testing share."""
-    parser = argparse.ArgumentParser(description=description)
+    parser = ToolParser(description=description)
     parser.add_argument('config', help='config file')
     parser.add_argument('--work-dir', help='folder for logs and results; default work_dirs/CONFIG')
     parser.add_argument('--data-root', help="folder of the data, replaces the config's data_root")
@@ -40,8 +44,10 @@ def run_config(args: argparse.Namespace) -> Config:
     """Load the config of a run, apply the shared arguments, and prepare its data and processes."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = load_config(args.config, args.cfg_options, args.data_root)
+    check_data_root(cfg, chosen=bool(args.data_root or 'data_root' in (args.cfg_options or {})))
     name = osp.splitext(osp.basename(args.config))[0]
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or osp.join('work_dirs', name)
+    check_output_folder('--work-dir', cfg.work_dir)
     cfg.launcher = args.launcher
     if args.show or args.show_dir:
         if args.interval < 1:
@@ -72,7 +78,7 @@ def check_head_boxes(cfg: Config, split: str) -> None:
     Raises:
         ValueError: The metric divides by head sizes, and the dataset has none.
     """
-    by_head = any(metric['type'] == 'MpiiPCKAccuracy' for metric in evaluators(cfg, split))
+    by_head = any(metric['type'].split('.')[-1] == 'MpiiPCKAccuracy' for metric in evaluators(cfg, split))
     if by_head and not cfg[f'{split}_dataloader'].dataset.get('headbox_file'):
         raise ValueError(f'{split}_evaluator divides by head sizes (PCKh), and {split}_dataloader.dataset.headbox_file '
                          'is not set: set it to the .mat file of these people\'s head boxes, or measure with '
@@ -80,7 +86,10 @@ def check_head_boxes(cfg: Config, split: str) -> None:
 
 
 def use_amp(cfg: Config) -> None:
-    """Switch a config to automatic mixed precision: float16 with dynamic loss scaling on a GPU, bf16 on a CPU.
+    """Switch a config to automatic mixed precision: bf16 on a CPU and on GPUs that compute in it, else float16.
+
+    bf16 has the range of float32, so the loss is not scaled. With float16 it is scaled dynamically. What the config
+    sets itself (``optim_wrapper.dtype``, ``optim_wrapper.loss_scale``) stays.
 
     Raises:
         ValueError: The config has an optimizer wrapper of another type.
@@ -90,7 +99,9 @@ def use_amp(cfg: Config) -> None:
         raise ValueError(f'--amp replaces optim_wrapper.type OptimWrapper, got {kind}')
     if torch.cuda.is_available():
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
-        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+        has_bf16 = torch.cuda.get_device_capability() >= BF16_CAPABILITY
+        dtype = cfg.optim_wrapper.setdefault('dtype', 'bfloat16' if has_bf16 else 'float16')
+        cfg.optim_wrapper.setdefault('loss_scale', 1. if dtype == 'bfloat16' else 'dynamic')
     else:
         cfg.optim_wrapper.type = 'mmpose_mspn.CPUAmpOptimWrapper'
 
@@ -99,7 +110,8 @@ def use_fast_training(cfg: Config) -> None:
     """Change the config to train in less time; results differ by rounding only.
 
     The weights are laid out channels last, the optimizer is fused into one kernel, DistributedDataParallel uses a
-    static graph, and on a CPU the process keeps freed memory for the next step.
+    static graph, and on a CPU the process keeps freed memory for the next step. On a GPU, cuDNN measures which of its
+    algorithms are fastest, unless the run is deterministic, and batches are copied from pinned memory.
 
     Raises:
         ValueError: The optimizer has no fused form.
@@ -110,9 +122,20 @@ def use_fast_training(cfg: Config) -> None:
                          f'{optimizer.type}')
     optimizer.fused = True
     _add_hook(cfg, dict(type='mmpose_mspn.ChannelsLastHook'))
-    if not torch.cuda.is_available():
+    if torch.cuda.is_available():
+        _use_fast_gpu(cfg)
+    else:
         _add_hook(cfg, dict(type='mmpose_mspn.FreedMemoryHook', keep=True))
     set_static_graph(cfg)
+
+
+def _use_fast_gpu(cfg: Config) -> None:
+    """The part of :func:`use_fast_training` that needs a GPU."""
+    if not (cfg.get('randomness') or {}).get('deterministic'):
+        cfg.env_cfg = dict(cfg.get('env_cfg') or {}, cudnn_benchmark=True)
+    for split in ('train', 'val'):
+        if cfg.get(f'{split}_dataloader'):
+            cfg[f'{split}_dataloader'].setdefault('pin_memory', True)
 
 
 def use_low_memory(cfg: Config) -> None:
@@ -142,6 +165,16 @@ def use_fast_test(cfg: Config, dtype: str) -> None:
         dtype: Type in which the copy predicts, a name of :data:`mmpose_mspn.deploy.accelerate.DTYPES`.
     """
     _add_hook(cfg, dict(type='mmpose_mspn.AcceleratedTestHook', dtype=dtype))
+
+
+def use_stages(cfg: Config, stages: int) -> None:
+    """Make a config test the first stages of its network alone.
+
+    Args:
+        cfg: The config, which is changed.
+        stages: 1 ... S; the model refuses others.
+    """
+    cfg.model.test_cfg = dict(cfg.model.get('test_cfg') or {}, stages=stages)
 
 
 def _add_hook(cfg: Config, hook: dict) -> None:

@@ -52,12 +52,19 @@ class PictureWriter:
     def write(self, frame: Frame, drawn: np.ndarray) -> None:
         """Write ``drawn`` (H, W, 3) BGR uint8."""
         path = self.out_dir / frame.name
-        if not mmcv.imwrite(drawn, str(path)):
+        try:
+            written = mmcv.imwrite(drawn, str(path))
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            raise OSError(f'{path} could not be written: {error.strerror or error}') from error
+        if not written:
             raise OSError(f'{path} could not be written by OpenCV: check the folder and the free space')
 
 
 class VideoWriter:
     """Writes drawings of one size to the video ``<name>.mp4``, which gets its name when it is complete.
+
+    OpenCV reports no error on a full disk, so the video is read again before it gets its name.
 
     The codec needs even sizes: OpenCV drops the last column of an odd width and the last row of an odd height.
 
@@ -65,6 +72,9 @@ class VideoWriter:
         out_dir: Folder of the video.
         name: File name of the video without the suffix.
         fps: Frames per second, > 0.
+
+    Raises:
+        OSError: At the end, if the video does not hold all frames; it is removed.
     """
 
     def __init__(self, out_dir: Path, name: str, fps: float) -> None:
@@ -72,6 +82,7 @@ class VideoWriter:
         self.temporary = out_dir / f'.{name}.{os.getpid()}.tmp.mp4'  # OpenCV takes the container from the suffix
         self.fps = fps
         self.writer: Optional[cv2.VideoWriter] = None
+        self.frames = 0
 
     def __enter__(self) -> 'VideoWriter':
         return self
@@ -81,10 +92,15 @@ class VideoWriter:
         if self.writer is None:
             return
         self.writer.release()
-        if kind is None:
-            os.replace(self.temporary, self.path)
-        else:
-            self.temporary.unlink()
+        if kind is not None:
+            self.temporary.unlink(missing_ok=True)
+            return
+        readable = _count_frames(self.temporary)
+        if readable != self.frames:
+            self.temporary.unlink(missing_ok=True)
+            raise OSError(f'{self.path} could not be written: {readable} of {self.frames} frames can be read again; '
+                          'check the free space of its disk')
+        os.replace(self.temporary, self.path)
 
     def write(self, frame: Frame, drawn: np.ndarray) -> None:
         """Append ``drawn`` (H, W, 3) BGR uint8."""
@@ -96,6 +112,16 @@ class VideoWriter:
                               'opencv-python')
             self.writer = writer
         self.writer.write(drawn)
+        self.frames += 1
+
+
+def _count_frames(path: Path) -> int:
+    """Number of frames of a video that can be decoded."""
+    capture, count = cv2.VideoCapture(str(path)), 0
+    while capture.grab():
+        count += 1
+    capture.release()
+    return count
 
 
 def open_writer(out_dir: Path, frames: Union[Images, Video]) -> Union[PictureWriter, VideoWriter]:

@@ -52,14 +52,23 @@ def _state(registry, cfg: dict, scope: str = 'mmpose') -> Dict[str, Tensor]:
         return registry.build(cfg).state_dict()
 
 
+def implied_backbone(weights: Mapping[str, Tensor]) -> dict:
+    """Config of the backbone that weights in the layout of this package imply: MSPN of a plain ResNet, or RSN.
+
+    Raises:
+        ValueError: The weights are those of no plain ResNet.
+    """
+    units = count_units(list(weights), 'mmpose_mspn')
+    return _rsn(weights, units) if is_rsn(weights) else _mspn(weights, units)
+
+
 def _implied(weights: Mapping[str, Tensor]) -> Dict[str, Tensor]:
     """State dict of the model that weights in the layout of this package imply."""
-    units = count_units(list(weights), 'mmpose_mspn')
-    parts = dict(backbone=_rsn(weights, units) if is_rsn(weights) else _mspn(weights, units))
+    parts = dict(backbone=implied_backbone(weights))
     stages = parts['backbone']['num_stages']
     parts['head'] = dict(
-        type='mmpose_mspn.MSPNHead', num_stages=stages, num_units=units, decoder=CODEC,
-        out_channels=_size(weights, r'head\.predictors\.\d+\.\d+\.1\.conv\.weight', 17),
+        type='mmpose_mspn.MSPNHead', num_stages=stages, num_units=count_units(list(weights), 'mmpose_mspn'),
+        decoder=CODEC, out_channels=_size(weights, r'head\.predictors\.\d+\.\d+\.1\.conv\.weight', 17),
         unit_channels=parts['backbone']['unit_channels'])
     return {f'{name}.{key}': value for name, cfg in parts.items() for key, value in _state(MMPOSE_MODELS, cfg).items()}
 

@@ -1,7 +1,9 @@
 """The two highest cells of blurred heatmaps, from which the official decode starts (docs/protocol.md, "Test protocol").
 
-All of it is exact. On a CPU, only the surroundings of a map's maximum are blurred where no other cell can be among the
-two highest, and the whole map otherwise.
+The official code blurs in float64. On a CPU, float32 is used as long as it determines the two cells: only the
+surroundings of a map's maximum are blurred where no other cell can be among the two highest, and the whole map
+otherwise. Where cells are equal to the rounding of float32, as around a symmetric peak, the map is blurred in float64
+by the official code's function.
 """
 from functools import cache
 from typing import Tuple
@@ -18,7 +20,7 @@ MARGIN = 2
 """Number of cells beyond the kernel's reach, around a map's maximum, for which the blur is computed."""
 
 ROUNDING = 1e-5
-"""Share by which a blurred cell may exceed, in float32, the highest of the cells that it is a mean of."""
+"""Bound of the error of a cell that is blurred in float32, as a share of the largest absolute value around it."""
 
 
 def two_highest(heatmaps: Tensor, kernel: int) -> Tuple[Tensor, Tensor]:
@@ -58,8 +60,9 @@ def _two_highest_on_cpu(heatmaps: Tensor, kernel: int) -> Tuple[Tensor, Tensor]:
 def _two_highest_by_matrices(heatmaps: Tensor, kernel: int) -> Tuple[Tensor, Tensor]:
     """:func:`two_highest` on the device of the maps, without a synchronization.
 
-    In float64, in which a kernel of 5, whose weights are n / 16, is exact: cells that tie, as around a symmetric peak,
-    stay tied.
+    In float64, in which OpenCV's kernels up to 9 are exact, since their weights are n / 256: cells that tie, as around
+    a symmetric peak, stay tied. With larger kernels the rounding decides between such cells, here and in the official
+    code.
     """
     blur_x, blur_y = (_blur_matrix(cells, kernel, heatmaps.device) for cells in (heatmaps.shape[3], heatmaps.shape[2]))
     flat = (blur_y @ (heatmaps.double() @ blur_x.T)).flatten(2)
@@ -107,23 +110,48 @@ def _of_piece(maps: np.ndarray, padded: np.ndarray, reach: int) -> Tuple[np.ndar
     top, left = np.divmod(maps.reshape(count, -1).argmax(1), columns)
     top, left = (np.clip(start - MARGIN, 0, last) for start, last in ((top, bottom), (left, right)))
     window = windows[each, top, left]
-    values, places = _highest(_blurred(window, reach))
+    values, places = _highest(_blurred(window, reach), 3)
     places = (places // side + top[:, None]) * (columns + 2 * reach) + places % side + left[:, None]
+    error = ROUNDING * np.abs(window.reshape(count, -1)).max(1)
     # A blurred cell outside the window is a mean of cells outside its core, and of zeros.
     core = slice(2 * reach, side)
     windows[each, top, left, core, core] = -np.inf
     outside = padded.reshape(count, -1)
     highest = outside[each, outside.argmax(1)]
-    has_rival = ~(values[:, 1] > highest + ROUNDING * np.abs(highest))  # also where there are NaN
+    has_rival = ~(values[:, 1] > highest + ROUNDING * np.abs(highest) + error)  # also where there are NaN
+    windows[each, top, left, core, core] = window[:, core, core]
+    tied = ~has_rival & ~_are_distinct(values, error)
+    values, places = values[:, :2], places[:, :2]
     if has_rival.any():
-        windows[each, top, left, core, core] = window[:, core, core]
         values[has_rival], places[has_rival] = _of_whole_maps(padded[has_rival], reach)
+    if tied.any():
+        values[tied], places[tied] = _in_float64(padded[tied], reach)
     return values, places
 
 
 def _of_whole_maps(padded: np.ndarray, reach: int) -> Tuple[np.ndarray, np.ndarray]:
     """Values and places, (N, 2), of padded maps (N, H + 4 * reach, W + 4 * reach)."""
-    return _highest(_blurred(padded, reach))
+    values, places = _highest(_blurred(padded, reach), 3)
+    tied = ~_are_distinct(values, ROUNDING * np.abs(padded.reshape(len(padded), -1)).max(1))
+    values, places = values[:, :2], places[:, :2]
+    if tied.any():
+        values[tied], places[tied] = _in_float64(padded[tied], reach)
+    return values, places
+
+
+def _in_float64(padded: np.ndarray, reach: int) -> Tuple[np.ndarray, np.ndarray]:
+    """:func:`_of_whole_maps` with the official code's rounding, which decides between cells that tie."""
+    return _highest(_blurred(padded.astype(np.float64), reach), 2)
+
+
+def _are_distinct(values: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """Whether errors below ``error`` (N,) leave the order of three values (N, 3) and the signs of the first two.
+
+    False for NaN.
+    """
+    with np.errstate(invalid='ignore'):  # infinity minus infinity
+        gaps = np.minimum(values[:, 0] - values[:, 1], values[:, 1] - values[:, 2])
+    return (gaps > 2 * error) & (np.abs(values[:, :2]).min(1) > error)
 
 
 def _blurred(maps: np.ndarray, reach: int) -> np.ndarray:
@@ -136,11 +164,14 @@ def _blurred(maps: np.ndarray, reach: int) -> np.ndarray:
     return blurred.reshape(maps.shape)[:, reach:maps.shape[1] - reach, reach:maps.shape[2] - reach]
 
 
-def _highest(blurred: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-    """Values and places, (N, 2), of the highest cell and, once that is set to zero, of the second highest."""
+def _highest(blurred: np.ndarray, count: int) -> Tuple[np.ndarray, np.ndarray]:
+    """Values and places, (N, count): each time the highest cell, which is then set to zero, as in the official code.
+
+    The values are float32, the cells are compared in the type of ``blurred``.
+    """
     flat, each = blurred.reshape(len(blurred), -1), np.arange(len(blurred))
-    values, places = np.empty((len(flat), 2), np.float32), np.empty((len(flat), 2), np.int64)
-    for rank in (0, 1):
+    values, places = np.empty((len(flat), count), np.float32), np.empty((len(flat), count), np.int64)
+    for rank in range(count):
         place = flat.argmax(1)
         values[:, rank], places[:, rank] = flat[each, place], place
         flat[each, place] = 0

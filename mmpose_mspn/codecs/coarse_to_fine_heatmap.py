@@ -173,13 +173,13 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
             raise ValueError(f'heatmaps must be (B, K, {rows}, {columns}) by heatmap_size, got '
                              f'{tuple(heatmaps.shape)}')
         heatmaps = heatmaps.detach().float()
-        cells = self._refined_maximum(heatmaps)
-        last_cell = cells.new_tensor([columns - 1, rows - 1])
-        cells = torch.minimum(cells.clamp(min=0), last_cell)
-        stride = cells.new_tensor(self.input_size) / cells.new_tensor(self.heatmap_size)
-        keypoints = cells * stride + stride / 2
-        scores = self.keypoint_scores(heatmaps, cells)
-        found = torch.cat([keypoints, scores[..., None].to(keypoints)], -1).cpu().numpy()  # the only synchronization
+        x, y = self._refined_maximum(heatmaps).unbind(-1)
+        x, y = x.clamp(0, columns - 1), y.clamp(0, rows - 1)
+        scores = self.keypoint_scores(heatmaps, torch.stack([x, y], -1))
+        # Numbers of Python instead of tensors: the host would wait until these were copied to a GPU.
+        stride_x, stride_y = self.input_size[0] / columns, self.input_size[1] / rows
+        found = torch.stack([x * stride_x + stride_x / 2, y * stride_y + stride_y / 2, scores.to(x)], -1)
+        found = found.cpu().numpy()  # the only synchronization
         return list(found[:, None, :, :2]), list(found[:, None, :, 2].astype(np.float32))
 
     def keypoint_scores(self, heatmaps: Tensor, cells: Tensor) -> Tensor:

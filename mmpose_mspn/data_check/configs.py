@@ -7,6 +7,10 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from mmpose_mspn.data_check.dataset_files import BOX_OPTIONS, DatasetFiles, check_files
 from mmpose_mspn.data_check.report import Report
+from mmpose_mspn.datasets.coco_rules import Evaluation
+from mmpose_mspn.datasets.file_checks import below_root
+
+COCO_METRICS = ('CocoMetric', 'CocoWholeBodyMetric')
 
 
 def check_config(cfg: Config, report: Report, **options) -> None:
@@ -23,16 +27,34 @@ def check_config(cfg: Config, report: Report, **options) -> None:
     Raises:
         ValueError: The config names no dataset.
     """
-    loaders = ('train_dataloader', 'val_dataloader', 'test_dataloader')
-    datasets = [dataset for loader in loaders for dataset in _single_datasets((cfg.get(loader) or {}).get('dataset'))]
+    splits = ('train', 'val', 'test')
+    datasets = [(dataset, split) for split in splits
+                for dataset in _single_datasets((cfg.get(f'{split}_dataloader') or {}).get('dataset'))]
     if not datasets:
-        raise ValueError(f'the config names no dataset to check: it needs a dataset in one of {", ".join(loaders)}')
-    known = [dataset for dataset in datasets if _dataset_type(dataset) in BOX_OPTIONS]
-    for files in _without_repetition(map(_files, known)):
+        loaders = ', '.join(f'{split}_dataloader' for split in splits)
+        raise ValueError(f'the config names no dataset to check: it needs a dataset in one of {loaders}')
+    known, unknown = [], []
+    for dataset, split in datasets:
+        if _dataset_type(dataset) not in BOX_OPTIONS:
+            unknown.append(f'{dataset.get("type")}: {_ann_file(dataset)}')
+            continue
+        try:
+            known.append(_files(dataset)._replace(evaluation=_evaluation(cfg, split)))
+        except Exception as error:  # mmpose raises errors of many types on a faulty metainfo
+            report.add('metainfo that does not load', f'{dataset["type"]}: {type(error).__name__}: {error}')
+    for files in _without_repetition(known):
         check_files(files, report, **options)
-    unknown = [f'{dataset["type"]}: {_files(dataset).ann_file}' for dataset in datasets if dataset not in known]
     for example in dict.fromkeys(unknown):
         report.add('dataset that is not checked', example)
+
+
+def _evaluation(cfg: Config, split: str) -> Optional[Evaluation]:
+    """What the COCO metric of a split reads, if it has one that compares with the annotations."""
+    metrics = (cfg.get(f'{split}_evaluator') or []) if split != 'train' else []
+    for metric in metrics if isinstance(metrics, list) else [metrics]:
+        if _dataset_type(metric) in COCO_METRICS and not metric.get('format_only') and not metric.get('ann_file'):
+            return Evaluation(metric.get('use_area', True), metric.get('iou_type') == 'keypoints_crowd')
+    return None
 
 
 def _single_datasets(dataset: Optional[dict]) -> Iterator[dict]:
@@ -46,21 +68,25 @@ def _single_datasets(dataset: Optional[dict]) -> Iterator[dict]:
         yield from _single_datasets(part)
 
 
-def _dataset_type(dataset: dict) -> str:
-    """The type without its scope."""
-    return dataset['type'].split('.')[-1]
+def _dataset_type(entry: dict) -> str:
+    """The type without its scope; a config may give it as a class too."""
+    kind = entry.get('type') or ''
+    return (kind if isinstance(kind, str) else kind.__name__).split('.')[-1]
+
+
+def _ann_file(dataset: dict) -> str:
+    return osp.join(dataset.get('data_root') or '', dataset.get('ann_file') or '')
 
 
 def _files(dataset: dict) -> DatasetFiles:
     """The files that a dataset of a config reads."""
     root = dataset.get('data_root') or ''
-    ann_file = osp.join(root, dataset.get('ann_file') or '')
     image_dir = osp.join(root, (dataset.get('data_prefix') or {}).get('img') or '')
-    boxes = dataset.get(BOX_OPTIONS.get(_dataset_type(dataset), 'bbox_file'))
-    if boxes and dataset['type'].startswith('mmpose_mspn.'):  # the stock datasets take the path without data_root
-        boxes = osp.join(root, boxes)
+    boxes = dataset.get(BOX_OPTIONS[_dataset_type(dataset)])
+    if boxes and 'mmpose_mspn' in str(dataset['type']):  # the stock datasets take the path without data_root
+        boxes = below_root(boxes, root)
     return DatasetFiles(
-        _dataset_type(dataset), ann_file, image_dir, (boxes, ) if boxes else (), _num_keypoints(dataset))
+        _dataset_type(dataset), _ann_file(dataset), image_dir, (boxes, ) if boxes else (), _num_keypoints(dataset))
 
 
 def _num_keypoints(dataset: dict) -> Optional[int]:
@@ -77,5 +103,6 @@ def _without_repetition(files: Iterable[DatasetFiles]) -> List[DatasetFiles]:
     for entry in files:
         key = (entry.dataset_type, osp.realpath(entry.ann_file), osp.realpath(entry.image_dir), entry.num_keypoints)
         first = merged.setdefault(key, entry)
-        merged[key] = first._replace(boxes=tuple(dict.fromkeys(first.boxes + entry.boxes)))
+        merged[key] = first._replace(boxes=tuple(dict.fromkeys(first.boxes + entry.boxes)),
+                                     evaluation=first.evaluation or entry.evaluation)
     return list(merged.values())

@@ -1,9 +1,10 @@
 """The files of a dataset, and their check by the dataset's type."""
 from typing import NamedTuple, Optional, Tuple
 
-from mmpose_mspn.data_check.coco_format import COCO_FIELDS, check_coco
+from mmpose_mspn.data_check.coco_format import check_coco
 from mmpose_mspn.data_check.mpii_format import check_mpii
 from mmpose_mspn.data_check.report import Report
+from mmpose_mspn.datasets.coco_rules import COCO_FIELDS, Evaluation, fields_of
 
 BOX_OPTIONS = dict(dict.fromkeys(COCO_FIELDS, 'bbox_file'), MpiiDataset='headbox_file')
 """By the type of each dataset that can be checked: the option that names its boxes."""
@@ -16,6 +17,7 @@ class DatasetFiles(NamedTuple):
     image_dir: str
     boxes: Tuple[str, ...] = ()  # files of a detector's boxes; MPII: of head boxes
     num_keypoints: Optional[int] = None  # of the dataset's own metainfo, if it has one
+    evaluation: Optional[Evaluation] = None  # what is evaluated against the annotations, if anything is
 
 
 def check_files(files: DatasetFiles, report: Report, **options) -> None:
@@ -29,7 +31,6 @@ def check_files(files: DatasetFiles, report: Report, **options) -> None:
     if files.dataset_type == 'MpiiDataset':
         check_mpii(files.ann_file, files.image_dir, report, files.boxes, **options)
         return
-    fields = COCO_FIELDS[files.dataset_type]
-    if files.num_keypoints is not None and list(fields.keypoints) == ['keypoints']:
-        fields = fields._replace(keypoints=dict(keypoints=files.num_keypoints))
-    check_coco(files.ann_file, files.image_dir, report, files.boxes, fields, **options)
+    fields = fields_of(files.dataset_type, files.num_keypoints)
+    check_coco(files.ann_file, files.image_dir, report, files.boxes, fields, evaluation=files.evaluation,
+               **options)

@@ -1,20 +1,8 @@
-"""Checks of the entries that annotation files consist of, whatever their format: fields, boxes, keypoints."""
-from typing import Callable, List, Sequence, Tuple
+"""Checks of the entries that annotation files consist of, whatever their format: boxes, keypoints."""
+from typing import Callable, Sequence, Tuple
 
 from mmpose_mspn.data_check.report import Report
 from mmpose_mspn.utils.numbers import is_finite
-
-
-def complete_entries(entries: List[dict], fields: Tuple[str, ...], name: str, report: Report) -> List[dict]:
-    """The entries that have all fields; the report collects the others, called ``name``."""
-    complete = []
-    for index, entry in enumerate(entries):
-        missing = [field for field in fields if not isinstance(entry, dict) or field not in entry]
-        if missing:
-            report.add('incomplete entry', f'entry {index}, {name}: no {", ".join(missing)}')
-        else:
-            complete.append(entry)
-    return complete
 
 
 def is_inside(x: float, y: float, size: Tuple[int, int], first: int = 0) -> bool:

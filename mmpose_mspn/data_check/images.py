@@ -2,16 +2,28 @@
 import os.path as osp
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Dict, Iterable, Optional, Tuple
+from typing import Dict, Iterable, NamedTuple, Optional, Tuple
 
+import mmcv
 from PIL import Image
 from tqdm import tqdm
 
 from mmpose_mspn.data_check.report import Report
 
+LOADED_FORMATS = ('JPEG', 'PNG', 'BMP')
+"""Formats whose header says enough to know what the loader makes of a file without an EXIF orientation."""
+ORIENTATION = 0x0112
+"""The EXIF tag that says how an image must be turned for display."""
+
+
+class ImageSize(NamedTuple):
+    """Sizes (width, height) of an image, in px."""
+    stored: Tuple[int, int]
+    loaded: Tuple[int, int]  # what mmcv loads, turned by the EXIF orientation where the format and OpenCV support it
+
 
 def image_sizes(paths: Iterable[str], report: Report, decode: bool = False,
-                progress: bool = True) -> Dict[str, Tuple[int, int]]:
+                progress: bool = True) -> Dict[str, ImageSize]:
     """Read the sizes of images.
 
     Args:
@@ -21,13 +33,13 @@ def image_sizes(paths: Iterable[str], report: Report, decode: bool = False,
         progress: Whether to show a progress bar.
 
     Returns:
-        (width, height) in px, by path, of the images that open.
+        The sizes, by path, of the images that open.
     """
     paths = list(dict.fromkeys(paths))
     sizes = {}
     with ThreadPoolExecutor() as pool:
-        opened = pool.map(partial(_open, decode=decode), paths)
-        for path, (size, problem) in zip(paths, tqdm(opened, 'images', len(paths), disable=not progress)):
+        opened = zip(paths, pool.map(partial(_open, decode=decode), paths))
+        for path, (size, problem) in tqdm(opened, 'images', len(paths), disable=not progress):
             if size is not None:
                 sizes[path] = size
             elif problem is None:
@@ -37,17 +49,29 @@ def image_sizes(paths: Iterable[str], report: Report, decode: bool = False,
     return sizes
 
 
-def _open(path: str, decode: bool) -> Tuple[Optional[Tuple[int, int]], Optional[str]]:
+def _open(path: str, decode: bool) -> Tuple[Optional[ImageSize], Optional[str]]:
     """(size, ``None``), or (``None``, the problem) if the file does not open; twice ``None`` if there is no file."""
     if not osp.exists(path):
         return None, None
     try:
         with Image.open(path) as image:
-            size = image.size
+            stored = image.size
+            by_header = image.format in LOADED_FORMATS and _is_upright(image)
             if decode:
                 image.load()
-            else:
+            elif by_header:
                 image.verify()
-        return size, None
+        if by_header and not decode:
+            return ImageSize(stored, stored), None
+        loaded = mmcv.imread(path)
+        if loaded is None:
+            return None, 'OpenCV, with which images are loaded, does not read it'
+        return ImageSize(stored, (loaded.shape[1], loaded.shape[0])), None
     except Exception as error:  # decoders raise errors of any type on a broken file
         return None, str(error) or type(error).__name__
+
+
+def _is_upright(image: Image.Image) -> bool:
+    """Whether the header of an image has no EXIF orientation other than the usual one."""
+    # Without the first condition, Pillow would decode a whole PNG file in search of tags.
+    return 'exif' not in image.info or image.getexif().get(ORIENTATION, 1) == 1

@@ -2,34 +2,34 @@
 import os.path as osp
 from typing import Dict, List, Optional
 
+from mmpose_mspn.datasets.coco_rules import REMEDIES as COCO_REMEDIES
 from mmpose_mspn.utils.files import read_json as read_file
 
 EXAMPLES = 3
 """Number of examples that a report shows for each kind of problem."""
 
 REMEDIES = {
+    **COCO_REMEDIES,
     'missing file': 'put it there, or change data_root and the paths below it in the config',
-    'unreadable file': 'fetch or write the file again, in the format named',
-    'incomplete entry': 'write all of the fields that the datasets read',
     'missing image': 'fetch the images again, or correct data_prefix',
-    'image that does not open': 'fetch the image again',
+    'image that does not open': 'fetch the image again, or write it as a JPEG or PNG file',
     'wrong image size': 'the annotations belong to other images, or these were resized: fetch both from one source',
-    'duplicate image id': 'give every image an id of its own: the later entry hides the earlier one',
-    'duplicate annotation id': 'give every annotation an id of its own: the later entry hides the earlier one',
+    'annotations of an unrotated photograph': 'the file stores the photograph sideways with an EXIF tag, by which the '
+                                              'loader turns it: annotate the turned image and write its width and '
+                                              'height, or remove the tag from the file',
+    'file without people': 'annotate people with a box and labeled keypoints',
     'annotation of an unknown image': 'add the image to "images", or drop the annotation',
-    'wrong number of keypoints': 'write x, y and visibility of every keypoint of the dataset, in its order',
-    'visibility out of range': 'write 0 (not labeled), 1 (occluded) or 2 (visible); MPII: joints_vis 0 or 1; '
-                               "COCO-WholeBody's feet, faces and hands: a number >= 0; AI Challenger's own files use "
-                               "other codes: use mmpose's conversion",
     'keypoint outside the image': 'correct it, or give it visibility 0',
-    'box without a positive size': 'write x, y, width and height in px, the last two > 0 (MPII: a finite scale > 0)',
     'box outside the image': 'correct the box: it must overlap the image (MPII: the center must lie in it)',
     'detection in an unknown image': 'use a box file that was made for these images',
-    'detection without a finite score': 'write a number as score',
+    'detections of other categories only': 'write category_id 1, which is a person, in the boxes and the annotations: '
+                                           'the datasets test on no other boxes',
     'result in an unknown image': 'test on the images that the evaluation asks for',
     'result of another category': 'write category_id 1, which is a person',
     'result that is not finite': 'write finite numbers; a network whose outputs are not finite has diverged',
     'wrong number of head boxes': 'use the head boxes of this annotation file: one for each person, in its order',
+    'head box without a positive size': 'correct it, because PCKh divides by the size',
+    'metainfo that does not load': 'correct metainfo in the config: see docs/data.md, "Another keypoint set"',
     'dataset that is not checked': 'none of its files was read, because only the formats of docs/data.md are known: '
                                    'check its files by other means',
 }
@@ -77,6 +77,6 @@ def read_json(path: str, report: Report) -> Optional[object]:
         return None
     try:
         return read_file('file', path)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, MemoryError) as error:
         report.add('unreadable file', str(error))
         return None

@@ -1,5 +1,6 @@
 """Datasets and transforms of the official protocol."""
 from .coco_dataset import AicDataset, CocoDataset, CocoWholeBodyDataset, CrowdPoseDataset
+from .collate import StackedSamples, stack_samples
 from .mpii_dataset import MpiiDataset
 from .transforms import (
     HalfBody,
@@ -13,5 +14,6 @@ from .transforms import (
 
 __all__ = [
     'AicDataset', 'CocoDataset', 'CocoWholeBodyDataset', 'CrowdPoseDataset', 'HalfBody', 'KeypointConverter',
-    'LoadVisibility', 'MpiiDataset', 'RandomBBoxTransform', 'RandomHalfBody', 'RandomScaleRotation', 'WidenBBox'
+    'LoadVisibility', 'MpiiDataset', 'RandomBBoxTransform', 'RandomHalfBody', 'RandomScaleRotation', 'StackedSamples',
+    'WidenBBox', 'stack_samples'
 ]

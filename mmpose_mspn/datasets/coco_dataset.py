@@ -1,33 +1,139 @@
 """mmpose's COCO-style datasets with checked files and visibility 0/1/2."""
-from typing import Optional
+from json import JSONDecodeError
+from typing import Dict, List, Optional, Tuple
 
+import numpy as np
 from mmpose.datasets.datasets import AicDataset as MmposeAicDataset
 from mmpose.datasets.datasets import CocoDataset as MmposeCocoDataset
 from mmpose.datasets.datasets import CocoWholeBodyDataset as MmposeCocoWholeBodyDataset
 from mmpose.datasets.datasets import CrowdPoseDataset as MmposeCrowdPoseDataset
 
-from mmpose_mspn.datasets.file_checks import FileChecksMixin
+from mmpose_mspn.datasets.coco_rules import (
+    PERSON,
+    REMEDIES,
+    check_annotations,
+    check_categories,
+    check_detections,
+    check_images,
+    fields_of,
+    is_person,
+    refuse,
+)
+from mmpose_mspn.datasets.file_checks import NO_BOX, NO_KEYPOINTS, FileChecksMixin
 from mmpose_mspn.datasets.transforms import LoadVisibility
 from mmpose_mspn.registry import DATASETS
+from mmpose_mspn.utils.files import read_json
+
+UNKNOWN_IMAGE = 'in images that the file does not list'
+OTHER_CATEGORY = f'of another category than {PERSON}'
 
 
 class CocoStyleMixin(FileChecksMixin):
     """For mmpose's COCO-style datasets: file checks, and :class:`LoadVisibility` on every sample.
 
-    The step runs when the annotations are loaded, so that a wrong visibility is refused before training begins. If the
-    dataset's own pipeline names the step, its result is left to that place.
+    :mod:`mmpose_mspn.datasets.coco_rules` says what ``ann_file`` and ``bbox_file`` must hold. The step runs when the
+    annotations are loaded, so that a wrong visibility is refused before training begins. If the dataset's own pipeline
+    names the step, its result is left to that place.
     """
 
+    # Whose fields the files have: a key of COCO_FIELDS.
+    file_kind: str = 'CocoDataset'
+
+    def _load_annotations(self) -> Tuple[List[dict], List[dict]]:
+        try:
+            loaded = super()._load_annotations()
+        except (JSONDecodeError, AssertionError):
+            raise
+        except Exception as error:  # which error mmpose raises depends on what is wrong in the file
+            self._check_content(read_json('ann_file', self.ann_file, dict))
+            if isinstance(error, ValueError) and self.ann_file in str(error):
+                raise
+            raise ValueError(f'ann_file {self.ann_file} cannot be loaded ({type(error).__name__}: {error}): '
+                             f'{REMEDIES["unreadable file"]}') from error
+        self._check_content(self.coco.dataset)
+        return loaded
+
+    def _check_content(self, content: dict) -> Tuple[Dict[int, dict], Optional[List[int]]]:
+        """Refuse ``ann_file`` at its first problem; its images by id, and the ids of its categories."""
+        file = f'ann_file {self.ann_file}'
+        fields = fields_of(self.file_kind, self._metainfo.get('num_keypoints'))
+        if not self.test_mode:
+            fields = fields._replace(image=())  # only the evaluation reads them
+        categories = check_categories(content, file, refuse)
+        if self.test_mode and categories is None:
+            raise ValueError(f'{file} has no categories, which a test needs: add "categories": [{{"id": 1, "name": '
+                             '"person"}] with the category_id of the annotations')
+        images = check_images(content, fields, file, refuse)
+        self._remember_sizes(images)
+        annotations = check_annotations(content, fields, images, categories, file, refuse)
+        elsewhere = sum(annotation['image_id'] not in images for annotation in annotations)
+        if elsewhere:
+            self._skipped[UNKNOWN_IMAGE] += elsewhere
+        return images, categories
+
+    def _remember_sizes(self, images: Dict[int, dict]) -> None:
+        """Keep the annotated sizes of the images, in arrays that data workers can share."""
+        self._image_ids = np.array(sorted(images), np.int64)
+        self._image_sizes = np.array([(images[number]['width'], images[number]['height'])
+                                      for number in sorted(images)], np.float32).reshape(-1, 2)
+
+    def prepare_data(self, idx: int) -> Optional[dict]:
+        item = super().prepare_data(idx)
+        sample = item.get('data_samples') if isinstance(item, dict) else None
+        if sample is not None and {'img_id', 'img_path', 'ori_shape'} <= set(sample.metainfo_keys()):
+            self._check_rotation(sample.img_id, sample.img_path, tuple(sample.ori_shape[:2]))
+        return item
+
+    def _check_rotation(self, img_id: int, path: str, shape: Tuple[int, int]) -> None:
+        """Refuse an image whose annotated width and height are its loaded height and width.
+
+        That is how a photograph looks that was annotated as it is stored, while the loader turns it by its EXIF tag.
+        """
+        annotated = tuple(self._image_sizes[np.searchsorted(self._image_ids, img_id)])
+        if annotated == shape and shape[0] != shape[1]:
+            raise ValueError(f'image {path} has {shape[1]} x {shape[0]} px as loaded, turned by its EXIF tag if it has '
+                             f'one, but {annotated[0]:.0f} x {annotated[1]:.0f} px in ann_file {self.ann_file}: '
+                             'annotate the image as loaded, or remove the tag from the file; tools/check_data.py lists '
+                             'all such images')
+
+    def _check_boxes(self) -> None:
+        """Refuse a ``bbox_file`` with faulty entries, or with boxes in images that ``ann_file`` does not list."""
+        file = f'bbox_file {self.bbox_file}'
+        boxes = read_json('bbox_file', self.bbox_file, list)
+        images, categories = self._check_content(read_json('ann_file', self.ann_file, dict))
+        people = [box for _, box in check_detections(boxes, images, file, refuse)]
+        unknown = sorted({box['image_id'] for box in people} - set(images))
+        if unknown:
+            raise ValueError(f'{file} has boxes in {len(unknown)} images that are not in {self.ann_file}, such as '
+                             f'{unknown[:3]}: use the boxes of these images')
+        if people and PERSON not in categories:
+            raise ValueError(f'{file} has people of category {PERSON}, but the categories of {self.ann_file} are '
+                             f'{categories}, so that no prediction would count: give both the category {PERSON}')
+        if len(people) < len(boxes):
+            self._skipped[OTHER_CATEGORY] += len(boxes) - len(people)
+
     def parse_data_info(self, raw_data_info: dict) -> Optional[dict]:
+        annotation = raw_data_info['raw_ann_info']
+        for field, reason in (('bbox', NO_BOX), ('keypoints', NO_KEYPOINTS)):
+            if field not in annotation:
+                self._skipped[reason] += 1
+                return None
         info = super().parse_data_info(raw_data_info)
-        if info is None:
-            return None
+        if info is None or self.data_mode == 'topdown' and not is_person(annotation):  # which is dropped
+            return info
         try:
             loaded = LoadVisibility()(dict(info))
         except ValueError as error:
             raise ValueError(f'ann_file {self.ann_file}: {error}') from error
         in_pipeline = any(isinstance(step, LoadVisibility) for step in self.pipeline.transforms)
         return info if in_pipeline else loaded
+
+    def _load_detection_results(self) -> List[dict]:
+        boxes = super()._load_detection_results()
+        kept = [box for box in boxes if (box['bbox'][0, 2:] > box['bbox'][0, :2]).all()]
+        if len(kept) < len(boxes):
+            self._skipped[NO_BOX] += len(boxes) - len(kept)
+        return kept
 
 
 @DATASETS.register_module()
@@ -43,6 +149,7 @@ class AicDataset(CocoStyleMixin, MmposeAicDataset):
     occluded, 3 absent): a 3 is refused.
     """
 
+    file_kind = 'AicDataset'
     source = 'AI Challenger'
     remedy = 'see docs/data.md'
 
@@ -51,6 +158,7 @@ class AicDataset(CocoStyleMixin, MmposeAicDataset):
 class CrowdPoseDataset(CocoStyleMixin, MmposeCrowdPoseDataset):
     """mmpose's ``CrowdPoseDataset``, 14 keypoints, with checked files and visibility 0/1/2."""
 
+    file_kind = 'CrowdPoseDataset'
     source = 'CrowdPose'
     remedy = 'see docs/data.md'
 
@@ -59,5 +167,6 @@ class CrowdPoseDataset(CocoStyleMixin, MmposeCrowdPoseDataset):
 class CocoWholeBodyDataset(CocoStyleMixin, MmposeCocoWholeBodyDataset):
     """mmpose's ``CocoWholeBodyDataset``, 133 keypoints, with checked files and visibility 0/1/2."""
 
+    file_kind = 'CocoWholeBodyDataset'
     source = 'COCO-WholeBody'
     remedy = 'see docs/data.md'

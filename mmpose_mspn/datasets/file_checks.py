@@ -1,6 +1,5 @@
 """Problems of COCO-style files, reported when they are loaded rather than in the middle of a training."""
 import json
-import os
 import os.path as osp
 from collections import Counter
 from typing import Dict, List, Optional
@@ -9,8 +8,6 @@ import mmcv
 import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
-
-from mmpose_mspn.utils.files import read_json
 
 NO_KEYPOINTS = 'without keypoints'
 NO_BOX = 'without a box of positive width and height'
@@ -24,7 +21,7 @@ class FileChecksMixin:
     """For mmpose's COCO-style datasets: clear errors, and a count of the people that are skipped.
 
     mmpose silently drops crowds, people without labeled keypoints and empty boxes; here they are counted and logged
-    once. The :attr:`other_files` lie below ``data_root``, as ``ann_file`` does.
+    once. The :attr:`other_files` lie below ``data_root``, as ``ann_file`` does; see :func:`below_root`.
 
     Raises:
         FileNotFoundError: ``ann_file`` or one of the :attr:`other_files` does not exist.
@@ -43,8 +40,8 @@ class FileChecksMixin:
         super()._join_prefix()
         for name in self.other_files:
             path = getattr(self, name)
-            if path and self.data_root and not osp.isabs(path):
-                setattr(self, name, osp.join(self.data_root, path))
+            if path:
+                setattr(self, name, below_root(path, self.data_root))
         for name in ('ann_file', *self.other_files):
             path = getattr(self, name)
             if not path:
@@ -52,7 +49,9 @@ class FileChecksMixin:
             if not osp.exists(path):
                 raise FileNotFoundError(f'{name} {path} does not exist: put {self.source} there, or change data_root '
                                         f'(now {self.data_root}); {self.remedy}')
-            if os.path.getsize(path) == 0:
+            if not osp.isfile(path):
+                raise ValueError(f'{name} {path} is not a file: name a file')
+            if osp.getsize(path) == 0:
                 raise ValueError(f'{name} {path} is empty: fetch or write it again')
 
     def load_data_list(self) -> List[dict]:
@@ -73,14 +72,6 @@ class FileChecksMixin:
             print_log(f'{file}: {len(people)} people; skipped: {skipped}', 'current')
         return people
 
-    def parse_data_info(self, raw_data_info: dict) -> Optional[dict]:
-        annotation = raw_data_info['raw_ann_info']
-        for field, reason in (('bbox', NO_BOX), ('keypoints', NO_KEYPOINTS)):
-            if field not in annotation:
-                self._skipped[reason] += 1
-                return None
-        return super().parse_data_info(raw_data_info)
-
     def _get_topdown_data_infos(self, instance_list: List[dict]) -> List[dict]:
         kept = []
         for info in instance_list:
@@ -91,20 +82,8 @@ class FileChecksMixin:
         return kept
 
     def _check_boxes(self) -> None:
-        """Refuse boxes in images that ``ann_file`` does not list."""
-        boxes = read_json('bbox_file', self.bbox_file, list)
-        images = {image['id'] for image in read_json('ann_file', self.ann_file, dict).get('images', [])}
-        unknown = sorted({box['image_id'] for box in boxes} - images)
-        if unknown:
-            raise ValueError(f'bbox_file {self.bbox_file} has boxes in {len(unknown)} images that are not in '
-                             f'{self.ann_file}, such as {unknown[:3]}: use the boxes of these images')
-
-    def _load_detection_results(self) -> List[dict]:
-        boxes = super()._load_detection_results()
-        kept = [box for box in boxes if (box['bbox'][0, 2:] > box['bbox'][0, :2]).all()]
-        if len(kept) < len(boxes):
-            self._skipped[NO_BOX] += len(boxes) - len(kept)
-        return kept
+        """Refuse a ``bbox_file`` that does not fit ``ann_file``."""
+        raise NotImplementedError
 
     def get_data_info(self, idx: int) -> dict:
         """The sample as mmpose's datasets give it, except that all samples share the values of :data:`SHARED_KEYS`.
@@ -126,6 +105,18 @@ class FileChecksMixin:
                 raise
             raise ValueError(f'image {path} is missing or does not decode: fetch it again; tools/check_data.py with '
                              '--decode lists all such images') from error
+
+
+def below_root(path: str, data_root: Optional[str]) -> str:
+    """Where a file of a config lies: below ``data_root``, whether or not the path already begins with that folder.
+
+    mmpose's own configs write ``bbox_file`` with the folder, and ``ann_file`` without it.
+    """
+    if not data_root or osp.isabs(path):
+        return path
+    joined = osp.join(data_root, path)
+    inside = osp.normpath(path).startswith(osp.join(osp.normpath(data_root), ''))
+    return path if inside and not osp.exists(joined) else joined
 
 
 def _why_invalid(info: dict) -> str:

@@ -5,7 +5,7 @@ Source: the evaluation notes of the MPII Human Pose dataset, single person part.
 pixels count from 1.
 """
 import os.path as osp
-from typing import List, NamedTuple, Tuple
+from typing import Iterator, List, NamedTuple, Tuple
 
 import numpy as np
 from scipy.io import loadmat
@@ -14,6 +14,10 @@ from mmpose_mspn.utils.files import write_json
 
 JOINTS = 16
 """Number of MPII's keypoints, which its files call joints."""
+
+
+RELEASE_FIELDS = ('annolist', 'img_train', 'single_person')
+"""Fields of ``RELEASE`` that say whom the test set shows."""
 
 
 class Person(NamedTuple):
@@ -32,13 +36,24 @@ def load_release(release_file: str) -> np.void:
         FileNotFoundError: There is no such file.
         ValueError: It is another file.
     """
-    if not osp.exists(release_file):
+    if not osp.isfile(release_file):
         raise FileNotFoundError(f'{release_file} does not exist: put mpii_human_pose_v1_u12_1.mat of MPII\'s '
                                 'annotations there')
-    content = loadmat(release_file)
+    try:
+        content = loadmat(release_file)
+    except Exception as error:  # scipy raises errors of many types on other files
+        raise ValueError(f'{release_file} is not MPII\'s annotation file ({type(error).__name__}: {error}): fetch '
+                         'mpii_human_pose_v1_u12_1.mat again') from error
     if 'RELEASE' not in content:
         raise ValueError(f'{release_file} is not MPII\'s annotation file: it holds no RELEASE')
-    return content['RELEASE'][0, 0]
+    try:
+        release = content['RELEASE'][0, 0]
+        for field in RELEASE_FIELDS:
+            release[field].ravel()
+    except (IndexError, ValueError, TypeError, AttributeError, KeyError) as error:
+        raise ValueError(f'{release_file} is not MPII\'s annotation file: its RELEASE has no '
+                         f'{", ".join(RELEASE_FIELDS)} ({error})') from error
+    return release
 
 
 def entries_of_test_images(release: np.void, field: str) -> np.ndarray:
@@ -47,8 +62,19 @@ def entries_of_test_images(release: np.void, field: str) -> np.ndarray:
 
 
 def find_people(release: np.void) -> List[Person]:
-    """The test set's single people whose position and scale are given, in the order of the file."""
-    people = []
+    """The test set's single people whose position and scale are given, in the order of the file.
+
+    Raises:
+        ValueError: The structure is not that of MPII's annotation file.
+    """
+    try:
+        return list(_people(release))
+    except (IndexError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f'RELEASE is not that of MPII\'s annotation file ({type(error).__name__}: {error}): fetch '
+                         'mpii_human_pose_v1_u12_1.mat again') from error
+
+
+def _people(release: np.void) -> Iterator[Person]:
     annotated = zip(entries_of_test_images(release, 'annolist'), entries_of_test_images(release, 'single_person'))
     for image_index, (image, numbers) in enumerate(annotated):
         name = str(image['image'][0, 0]['name'][0])
@@ -58,8 +84,7 @@ def find_people(release: np.void) -> List[Person]:
             if {'objpos', 'scale'} <= set(rects.dtype.names) and rect['objpos'].size and rect['scale'].size:
                 position = rect['objpos'][0, 0]
                 center = (float(position['x'].item()), float(position['y'].item()))
-                people.append(Person(image_index, rect_index, name, center, float(rect['scale'].item())))
-    return people
+                yield Person(image_index, rect_index, name, center, float(rect['scale'].item()))
 
 
 def write_test_people(release_file: str, ann_file: str) -> int:

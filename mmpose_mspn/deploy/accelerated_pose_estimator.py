@@ -23,16 +23,18 @@ class AcceleratedPoseEstimator(BasePoseEstimator):
 
     Args:
         estimator: The estimator, made ready by :func:`mmpose_mspn.accelerate`.
-        dtype: Type in which ``predict`` runs by autocast; ``None`` leaves the type as it is.
+        dtype: Type in which ``predict`` runs; ``None`` leaves the type as it is.
+        autocast: Whether autocast converts to ``dtype``, which the estimator does not do itself.
 
     Attributes:
         pixels_per_piece: Pixels of the crops, mirrored ones included, that pass the network together on a CPU.
     """
 
-    def __init__(self, estimator: nn.Module, dtype: Optional[torch.dtype] = None) -> None:
+    def __init__(self, estimator: nn.Module, dtype: Optional[torch.dtype] = None, autocast: bool = True) -> None:
         BaseModule.__init__(self)  # mmpose's constructor would build a backbone and a head
         self.estimator = estimator
         self.dtype = dtype
+        self.autocast = autocast
         self.pixels_per_piece = CACHED_BYTES // (dtype or torch.float32).itemsize
         self.is_init = True  # init_weights() must not overwrite the folded weights
         self.eval()
@@ -71,7 +73,8 @@ class AcceleratedPoseEstimator(BasePoseEstimator):
     def _in_pieces(self, predict: Callable, inputs: Tensor, data_samples: SampleList, **options) -> SampleList:
         size = self.piece_size(inputs)
         found = []
-        with nullcontext() if self.dtype is None else torch.autocast(inputs.device.type, self.dtype):
+        casts = self.autocast and self.dtype is not None
+        with torch.autocast(inputs.device.type, self.dtype) if casts else nullcontext():
             for start in range(0, len(inputs), size):
                 piece = slice(start, start + size)
                 found += predict(inputs[piece], data_samples[piece], **options)

@@ -3,6 +3,7 @@ from .distributed import CPUDistributedDataParallel, end_launch, prepare_launch
 from .hooks import (
     AcceleratedTestHook,
     AtomicCheckpointHook,
+    CarryKeypointsHook,
     ChannelsLastHook,
     CheckpointFitHook,
     FreedMemoryHook,
@@ -14,6 +15,7 @@ from .optim_wrappers import CPUAmpOptimWrapper, GuardedOptimWrapper
 
 __all__ = [
     'AcceleratedTestHook', 'AtomicCheckpointHook', 'CPUAmpOptimWrapper', 'CPUDistributedDataParallel',
-    'ChannelsLastHook', 'CheckpointFitHook', 'FreedMemoryHook', 'GuardedOptimWrapper', 'NonFiniteLossError',
+    'CarryKeypointsHook', 'ChannelsLastHook', 'CheckpointFitHook', 'FreedMemoryHook', 'GuardedOptimWrapper',
+    'NonFiniteLossError',
     'NonFiniteLossHook', 'ResumableDataHook', 'end_launch', 'prepare_launch'
 ]

@@ -2,7 +2,8 @@
 from typing import List
 
 from mmpose_mspn.data_check.report import Report, read_json
-from mmpose_mspn.utils.numbers import is_finite
+from mmpose_mspn.datasets.coco_rules import complete_entries, entries_of, shown
+from mmpose_mspn.utils.numbers import is_finite, is_id
 
 COCO_NUMBERS = 51
 """x, y and score of 17 keypoints."""
@@ -25,19 +26,27 @@ def check_coco_submission(result_file: str, ann_file: str, report: Report) -> Li
     if not isinstance(results, list):
         report.add('unreadable file', f'{result_file}: not a list of results')
         return []
-    images = {image['id'] for image in content['images']}
+    entries = complete_entries(entries_of(content, 'images', ann_file, report.add), ('id', ), f'image of {ann_file}',
+                               report.add)
+    images = {image['id'] for image in entries if is_id(image['id'])}
+    found = set()
     for index, result in enumerate(results):
         name = f'result {index} of {result_file}'
-        missing = [field for field in ('image_id', 'category_id', 'keypoints', 'score') if field not in result]
+        missing = [field for field in ('image_id', 'category_id', 'keypoints', 'score')
+                   if not isinstance(result, dict) or field not in result]
         if missing:
             report.add('incomplete entry', f'{name}: no {", ".join(missing)}')
             continue
-        if result['image_id'] not in images:
-            report.add('result in an unknown image', f'{name}: image {result["image_id"]}')
+        if not is_id(result['image_id']) or result['image_id'] not in images:
+            report.add('result in an unknown image', f'{name}: image {shown(result["image_id"])}')
+        else:
+            found.add(result['image_id'])
         if result['category_id'] != 1:
-            report.add('result of another category', f'{name}: category_id {result["category_id"]}')
-        if len(result['keypoints']) != COCO_NUMBERS:
-            report.add('wrong number of keypoints', f'{name}: {len(result["keypoints"])} values, not {COCO_NUMBERS}')
-        if not all(is_finite(number) for number in (*result['keypoints'], result['score'])):
+            report.add('result of another category', f'{name}: category_id {shown(result["category_id"])}')
+        keypoints = result['keypoints']
+        if not isinstance(keypoints, list) or len(keypoints) != COCO_NUMBERS:
+            number = len(keypoints) if isinstance(keypoints, list) else shown(keypoints)
+            report.add('wrong number of keypoints', f'{name}: {number} values, not {COCO_NUMBERS}')
+        if not is_finite(*(keypoints if isinstance(keypoints, list) else ()), result['score']):
             report.add('result that is not finite', name)
-    return sorted(images - {result.get('image_id') for result in results})
+    return sorted(images - found)

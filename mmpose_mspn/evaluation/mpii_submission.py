@@ -9,6 +9,7 @@ from mmengine.logging import print_log
 
 from mmpose_mspn.data_check.report import Report
 from mmpose_mspn.datasets.mpii_release import Person, find_people, load_release
+from mmpose_mspn.evaluation.finite_predictions import check_finite
 from mmpose_mspn.evaluation.mpii_submission_file import check_mpii_submission, write_mpii_submission
 from mmpose_mspn.registry import METRICS
 
@@ -53,6 +54,7 @@ class MpiiSubmission(BaseMetric):
     def process(self, data_batch: Sequence[dict], data_samples: Sequence[dict]) -> None:
         """Store each sample's keypoints, in px from 1, with the position of the person in the test set."""
         for sample in data_samples:
+            check_finite(sample)
             person = self._find(sample['raw_ann_info'])
             keypoints = np.asarray(sample['pred_instances']['keypoints'], float)[0] + 1
             self.results.append((person.image_index, person.rect_index, keypoints))

@@ -63,9 +63,9 @@ def check_mpii_submission(result_file: str, release_file: str, report: Report) -
     release = load_release(release_file)
     people = find_people(release)
     try:
-        predicted = loadmat(result_file)['pred'].ravel()
-    except (OSError, KeyError, ValueError) as error:
-        report.add('unreadable file', f'{result_file}: {error}')
+        predicted = np.asarray(loadmat(result_file)['pred']).ravel()
+    except Exception as error:  # scipy raises errors of many types on other files
+        report.add('unreadable file', f'{result_file}: {type(error).__name__}: {error}')
         return len(people)
     images = len(entries_of_test_images(release, 'annolist'))
     if len(predicted) != images:
@@ -73,7 +73,11 @@ def check_mpii_submission(result_file: str, release_file: str, report: Report) -
         return len(people)
     for person in people:
         name = f'person {person.rect_index + 1} of {person.image}'
-        keypoints = _keypoints(predicted[person.image_index]['annorect'], person.rect_index)
+        try:
+            keypoints = _keypoints(predicted[person.image_index]['annorect'], person.rect_index)
+        except (IndexError, KeyError, TypeError, ValueError, AttributeError) as error:
+            report.add('unreadable file', f'{result_file}: {name}: {type(error).__name__}: {error}')
+            continue
         if sorted(keypoints) != list(range(JOINTS)):
             report.add('wrong number of keypoints', f'{name}: joints {sorted(keypoints)}, not 0 to {JOINTS - 1}')
         elif not np.isfinite(list(keypoints.values())).all():

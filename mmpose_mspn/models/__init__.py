@@ -1,10 +1,11 @@
 """Backbones, heads, losses and pose estimators."""
 from .backbones import MSPN, AttentionResNet, GhostConv
+from .data_preprocessor import PoseDataPreprocessor
 from .heads import CPNHead, MSPNHead
 from .losses import CPNHeatmapLoss, MultiStageHeatmapLoss
 from .pose_estimators import EnsemblePoseEstimator, TopdownPoseEstimator
 
 __all__ = [
     'AttentionResNet', 'CPNHead', 'CPNHeatmapLoss', 'EnsemblePoseEstimator', 'GhostConv', 'MSPN', 'MSPNHead',
-    'MultiStageHeatmapLoss', 'TopdownPoseEstimator'
+    'MultiStageHeatmapLoss', 'PoseDataPreprocessor', 'TopdownPoseEstimator'
 ]

@@ -1,10 +1,11 @@
 """Loading of configs for the tools."""
 import pytest
+from mmengine.config import Config
 
-from mmpose_mspn.apis.config import load_config
-from tests.test_configs import CONFIGS, ROOT
+from mmpose_mspn.apis.config import check_data_root, load_config
+from tests.test_configs import ROOT
 
-CONFIG = str(ROOT / CONFIGS[0])
+CONFIG = str(ROOT / 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn50_8xb32-96k_coco-256x192.py')
 
 
 @pytest.mark.parametrize('how', [dict(data_root='/real/coco'), dict(cfg_options=dict(data_root='/real/coco'))])
@@ -25,3 +26,94 @@ def test_missing_configs_and_roots_are_named(tmp_path):
     (tmp_path / 'bare.py').write_text('model = None')
     with pytest.raises(ValueError, match='has no data_root to replace by elsewhere'):
         load_config(str(tmp_path / 'bare.py'), data_root='elsewhere')
+
+
+def replaced(tmp_path, text: str, new: str = '/new') -> dict:
+    path = tmp_path / 'config.py'
+    path.write_text(text)
+    return load_config(str(path), data_root=new)
+
+
+def test_a_root_is_compared_by_the_parts_of_the_path(tmp_path):
+    cfg = replaced(tmp_path, '''
+data_root = 'data/co'
+train_dataloader = dict(dataset=dict(data_root='data/co', bbox_file='data/coco2/boxes.json'))
+val_evaluator = dict(ann_file='./data/co/val.json', classwise='data/co')
+''')
+    assert cfg.train_dataloader.dataset == dict(data_root='/new/', bbox_file='data/coco2/boxes.json')
+    assert cfg.val_evaluator == dict(ann_file='/new/val.json', classwise='data/co')
+
+
+def test_an_empty_root_replaces_only_paths_of_data(tmp_path):
+    cfg = replaced(tmp_path, '''
+data_root = ''
+default_scope = 'mmpose'
+model = dict(type='X', init_cfg=dict(type='Pretrained', checkpoint='weights.pth'))
+train_dataloader = dict(dataset=dict(type='Y', data_root='', ann_file='train.json', data_prefix=dict(img='train')))
+val_dataloader = dict(dataset=dict(type='Y', ann_file='val.json'))
+val_evaluator = dict(type='CocoMetric', ann_file='val.json')
+''')
+    assert (cfg.data_root, cfg.default_scope, cfg.model.type) == ('/new/', 'mmpose', 'X')
+    assert cfg.model.init_cfg == dict(type='Pretrained', checkpoint='weights.pth')
+    assert cfg.train_dataloader.dataset == dict(
+        type='Y', data_root='/new/', ann_file='train.json', data_prefix=dict(img='train'))
+    assert cfg.val_dataloader.dataset == dict(type='Y', ann_file='/new/val.json')
+    assert cfg.val_evaluator == dict(type='CocoMetric', ann_file='/new/val.json')
+
+
+@pytest.mark.parametrize('key, near', [
+    ('train_dataloader.batch_sise', "'batch_size'"), ('model.backbon.num_stages', "'backbone'"),
+    ('model.backbone.num_stage', "'num_stages'"), ('optim_wrapper.optimizer.lrr', "'lr'"),
+    ('train_cfg.max_iter', "'max_iters'"), ('lod_from', "'load_from'"), ('randomness.sed', "'seed'"),
+    ('default_hooks.checkpoint.intervall', "'interval'"), ('param_scheduler.0.star_factor', "'start_factor'"),
+    ('train_dataloader.dataset.pipeline.99.prob', 'is a list of'), ('train_cfg.max_iters.x', 'has no keys')])
+def test_mistyped_keys_are_refused_with_near_matches(key, near):
+    with pytest.raises(ValueError, match=near):
+        load_config(CONFIG, {key: 1})
+
+
+@pytest.mark.parametrize('key', [
+    'randomness.deterministic', 'train_dataloader.pin_memory', 'optim_wrapper.accumulative_counts', 'load_from',
+    'model.test_cfg.output_heatmaps', 'default_hooks.checkpoint.save_best', 'model.backbone.with_cp',
+    'optim_wrapper.optimizer.betas', 'val_evaluator.nms_thr', 'train_cfg.val_begin',
+    'model.backbone.encoder.deep_stem'])
+def test_known_keys_that_the_config_lacks_are_merged(key):
+    cfg = load_config(CONFIG, {key: 3})
+    for part in key.split('.'):
+        cfg = cfg[part]
+    assert cfg == 3
+
+
+def test_a_new_key_is_added_on_purpose():
+    assert load_config(CONFIG, {'+my_note.of': 'the day'}).my_note.of == 'the day'
+
+
+def test_drawn_people_are_not_used_in_place_of_coco(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / 'config.py'
+    path.write_text("data_root = 'data/synthetic/'")
+    cfg = load_config(str(path))
+    check_data_root(cfg, chosen=False)
+    (tmp_path / 'data/coco/annotations').mkdir(parents=True)
+    (tmp_path / 'data/coco/annotations/person_keypoints_train2017.json').write_text('{}')
+    check_data_root(cfg, chosen=True)
+    with pytest.raises(ValueError, match='choose with --data-root data/coco/ or --data-root data/synthetic/'):
+        check_data_root(cfg, chosen=False)
+
+
+def test_a_config_that_cannot_be_read_is_named(tmp_path):
+    path = tmp_path / 'broken.py'
+    path.write_text('model = dict(')
+    with pytest.raises(ValueError, match='config .*broken.py cannot be read'):
+        load_config(str(path))
+    with pytest.raises(FileNotFoundError, match="did you mean 'broken.py'"):
+        load_config(str(tmp_path / 'brokn.py'))
+
+
+def test_each_launcher_has_its_variable_for_the_process_of_a_machine(monkeypatch):
+    """Under slurm and mpi, LOCAL_RANK is 0 in every process."""
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    for launcher, variable in (('slurm', 'SLURM_LOCALID'), ('mpi', 'OMPI_COMM_WORLD_LOCAL_RANK')):
+        monkeypatch.setenv(variable, '3')
+        assert _local_rank(Config(dict(launcher=launcher))) == 3
+    assert _local_rank(Config(dict(launcher='pytorch'))) == _local_rank(Config()) == 0

@@ -214,6 +214,23 @@ class TestSources:
             raise ZeroDivisionError
         assert [path.name for path in tmp_path.iterdir()] == ['odd.mp4']
 
+    def test_a_video_on_a_full_disk_is_refused_and_removed(self, tmp_path):
+        """A process with a limit of the file size stands for a disk that is full."""
+        script = (
+            'import resource, signal, sys\nimport numpy as np\n'
+            'import mmpose_mspn\nfrom pathlib import Path\n'
+            'from mmpose_mspn.apis.inputs import Frame\nfrom mmpose_mspn.apis.outputs import VideoWriter\n'
+            'signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n'
+            'resource.setrlimit(resource.RLIMIT_FSIZE, (60000, 60000))\n'
+            'draw = np.random.default_rng(0)\n'
+            'with VideoWriter(Path(sys.argv[1]), "noise", 10) as writer:\n'
+            '    for number in range(30):\n'
+            '        frame = Frame("noise.avi", draw.integers(0, 256, (64, 96, 3), dtype=np.uint8), number)\n'
+            '        writer.write(frame, frame.image)\n')
+        done = subprocess.run([sys.executable, '-c', script, str(tmp_path)], capture_output=True, text=True)
+        assert done.returncode == 1 and 'of 30 frames can be read again; check the free space' in done.stderr
+        assert not list(tmp_path.iterdir())
+
     def test_mp4_is_read(self, setup, tmp_path):
         source = tmp_path / 'walk.mp4'
         writer = cv2.VideoWriter(str(source), cv2.VideoWriter_fourcc(*'mp4v'), 5, SIZE)
@@ -283,6 +300,46 @@ class TestBoxes:
         counts = setup.infer(setup.images / NAMES[0], boxes=boxes)
         assert (counts['instances'], counts['skipped_boxes']) == (1, 2)
         assert f'{NAMES[0]}: 2 boxes of zero size' in log.text
+
+    def test_the_folder_is_part_of_a_name(self, setup, tmp_path):
+        for folder in ('a', 'b'):
+            (tmp_path / folder).mkdir()
+            (tmp_path / folder / '1.jpg').write_bytes((setup.images / NAMES[0]).read_bytes())
+        boxes = self.list_of(setup, tmp_path, dict(file_name='b/1.jpg', bbox=self.FIRST))
+        assert setup.infer(tmp_path / 'b', boxes=boxes)['instances'] == 1
+        with pytest.raises(ValueError, match=r'1 images that are not in .*/a, such as b/1\.jpg'):
+            setup.infer(tmp_path / 'a', boxes=boxes)
+        boxes = self.list_of(setup, tmp_path, dict(file_name='1.jpg', bbox=self.FIRST),
+                             dict(file_name='a/1.jpg', bbox=self.SECOND))
+        assert setup.infer(tmp_path / 'a', boxes=boxes)['instances'] == 2
+
+    def test_two_images_of_one_id_are_refused(self, setup, tmp_path):
+        boxes = write_json(tmp_path / 'boxes.json', dict(
+            images=[dict(id=7, file_name=NAMES[0]), dict(id=7, file_name=NAMES[1])],
+            annotations=[dict(image_id=7, bbox=self.FIRST, category_id=1)]))
+        with pytest.raises(ValueError, match='have the id 7 twice'):
+            setup.infer(setup.images, boxes=boxes)
+
+    @pytest.mark.parametrize('names, given, people', [
+        (['dog'], None, 1), (['dog', 'cat'], 'cat', 1), (['dog', 'cat'], '2', 1), (['person', 'cat'], None, 1),
+        (['dog', 'cat'], None, 'no box of the category .person., only of 1 .dog., 2 .cat.: .*--category'),
+        (['person', 'dog'], 'cat', 'no box of the category .cat.')])
+    def test_category(self, setup, tmp_path, names, given, people):
+        boxes = write_json(tmp_path / 'boxes.json', dict(
+            images=[dict(id=7, file_name=NAMES[0])],
+            categories=[dict(id=number, name=name) for number, name in enumerate(names, 1)],
+            annotations=[dict(image_id=7, bbox=self.FIRST, category_id=number + 1) for number in range(len(names))]))
+        if isinstance(people, int):
+            assert setup.infer(setup.images, boxes=boxes, category=given)['instances'] == people
+        else:
+            with pytest.raises(ValueError, match=people):
+                setup.infer(setup.images, boxes=boxes, category=given)
+
+    def test_a_list_without_persons_is_refused(self, setup, tmp_path):
+        boxes = self.list_of(setup, tmp_path, dict(file_name=NAMES[0], bbox=self.FIRST, category_id=18))
+        with pytest.raises(ValueError, match='no box of the category .person., only of 18'):
+            setup.infer(setup.images, boxes=boxes)
+        assert setup.infer(setup.images, boxes=boxes, category='18')['instances'] == 1
 
     def test_unknown_images_are_refused(self, setup, tmp_path):
         strangers = [dict(file_name=f'stranger{index}.jpg', bbox=self.FIRST) for index in range(7)]

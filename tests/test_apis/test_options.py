@@ -4,7 +4,7 @@ import torch
 from mmengine.config import Config
 
 from mmpose_mspn.apis.config import load_config
-from mmpose_mspn.apis.options import check_head_boxes, use_fast_test, use_fast_training, use_low_memory
+from mmpose_mspn.apis.options import check_head_boxes, use_amp, use_fast_test, use_fast_training, use_low_memory
 from mmpose_mspn.engine import AcceleratedTestHook
 from tests.test_configs import ROOT
 
@@ -25,6 +25,36 @@ def test_fast_training(launcher, wrapped):
     added = ['ChannelsLastHook'] + ([] if torch.cuda.is_available() else ['FreedMemoryHook'])
     assert cfg.optim_wrapper.optimizer.fused and hooks(cfg) == [*before, *(f'mmpose_mspn.{name}' for name in added)]
     assert bool(cfg.get('model_wrapper_cfg', {}).get('static_graph')) == wrapped
+
+
+@pytest.fixture(params=[(7, 5), (8, 0), (9, 0)], ids=lambda number: f'capability {number[0]}.{number[1]}')
+def gpu(request, monkeypatch) -> tuple:
+    """A GPU of this compute capability, as far as configs depend on it."""
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda device=None: request.param)
+    return request.param
+
+
+def test_amp_computes_in_bf16_where_the_gpu_does(gpu):
+    cfg = load_config(CONFIG)
+    use_amp(cfg)
+    expected = ('float16', 'dynamic') if gpu < (8, 0) else ('bfloat16', 1.)
+    assert (cfg.optim_wrapper.type, cfg.optim_wrapper.dtype, cfg.optim_wrapper.loss_scale) == (
+        'AmpOptimWrapper', *expected)
+    cfg = load_config(CONFIG, dict(optim_wrapper=dict(dtype='float16')))
+    use_amp(cfg)
+    assert (cfg.optim_wrapper.dtype, cfg.optim_wrapper.loss_scale) == ('float16', 'dynamic')
+
+
+@pytest.mark.parametrize('deterministic', [False, True])
+def test_fast_training_on_a_gpu(gpu, deterministic):
+    cfg = load_config(CONFIG, dict(randomness=dict(deterministic=deterministic, seed=0)))
+    cfg.launcher = 'none'
+    use_fast_training(cfg)
+    assert cfg.env_cfg.get('cudnn_benchmark', False) == (not deterministic)
+    assert cfg.env_cfg.dist_cfg.backend == 'nccl'  # the other settings stay
+    assert cfg.train_dataloader.pin_memory and cfg.val_dataloader.pin_memory
+    assert 'mmpose_mspn.FreedMemoryHook' not in hooks(cfg)
 
 
 def test_an_optimizer_that_cannot_be_fused_is_refused():

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from mmpose_mspn.codecs import blurred_peaks
+from mmpose_mspn.codecs import CoarseToFineHeatmap, blurred_peaks
 from mmpose_mspn.codecs.blurred_peaks import _two_highest_by_matrices, two_highest
 
 
@@ -32,6 +32,72 @@ def bumps(rng: np.random.Generator, rows: int, columns: int, count: int) -> np.n
         at_y, at_x = rng.uniform(-3, rows + 3), rng.uniform(-3, columns + 3)
         heatmap += rng.uniform(-50, 255) * np.exp(-((y - at_y)**2 + (x - at_x)**2) / (2 * rng.uniform(.5, 4)**2))
     return heatmap.astype(np.float32)
+
+
+def in_float64(heatmap: np.ndarray, kernel: int):
+    """Cells (x, y) of one map by the official steps: a border of 10 zeros, and float64."""
+    blurred = cv2.GaussianBlur(np.pad(heatmap.astype(np.float64), 10), (kernel, kernel), 0)
+    found = []
+    for _ in range(2):
+        y, x = np.unravel_index(blurred.argmax(), blurred.shape)
+        found.append([x - 10, y - 10])
+        blurred[y, x] = 0
+    return found
+
+
+@pytest.mark.parametrize('kernel', [3, 5, 7, 9, 11])
+@pytest.mark.parametrize('find', [two_highest, _two_highest_by_matrices])
+def test_cells_that_tie_around_symmetric_peaks(find, kernel):
+    """Targets of all levels, in the corners, at the borders and inside: most of them tie after the blur."""
+    if kernel > 9 and find is _two_highest_by_matrices:
+        pytest.skip('the weights are rounded, so the order of the summands decides between cells that tie')
+    codec = CoarseToFineHeatmap((48, 64), (12, 16), kernel_sizes=(15, 11, 9, 7, 5, 3, 1))
+    cells = torch.stack(torch.meshgrid(torch.arange(12), torch.arange(16), indexing='ij'), -1).reshape(1, -1, 2)
+    maps = codec.render(cells * 4 + 2., torch.full(cells.shape[:2], 2))[0]
+    _, found = find(maps, kernel)
+    expected = [[in_float64(one, kernel) for one in level] for level in maps.numpy()]
+    assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize('size', [(48, 64), (72, 96)])
+def test_targets_decode_as_by_the_official_code(size):
+    """The whole decode of targets without noise, against float64 and the recorded rules."""
+    columns, rows = size
+    codec = CoarseToFineHeatmap((columns * 4, rows * 4), size)
+    joints = np.random.default_rng(0).uniform(0, [columns * 4 - 1, rows * 4 - 1], (1, 51, 2))
+    maps = codec.render(torch.from_numpy(joints), torch.full((1, 51), 2))[0]
+    found, scores = codec.batch_decode(maps)
+    for level in range(len(maps)):
+        for joint, heatmap in enumerate(maps[level].numpy()):
+            first, second = np.array(in_float64(heatmap, 5), np.float64)
+            length = np.linalg.norm(second - first)
+            cell = np.clip(first + .25 * (second - first) / length, 0, [columns - 1, rows - 1])
+            assert_allclose(found[level][0, joint], cell * 4 + 2, atol=1e-9)
+            nearest = np.round(cell).astype(int)
+            assert scores[level][0, joint] == pytest.approx(heatmap[nearest[1], nearest[0]] / 255 + .5)
+
+
+@pytest.mark.parametrize('shift', [1e-7, 1e-6, -1e-6, 3e-6])
+def test_cells_that_almost_tie(shift):
+    """Two equal peaks of which one is higher by less than, about or more than the rounding of float32."""
+    heatmap = (peak((10, 10)) + peak((50, 30)) * np.float32(1 + shift)).astype(np.float32)
+    _, cells = two_highest(torch.from_numpy(heatmap)[None, None], 5)
+    assert cells[0, 0].tolist() == in_float64(heatmap, 5)
+
+
+def test_noisy_maps_are_not_blurred_in_float64(monkeypatch):
+    """That of float64 takes several times as long. A tie to rounding is rare among maps of a network."""
+    counts, blur = [], blurred_peaks._in_float64
+    monkeypatch.setattr(
+        blurred_peaks, '_in_float64', lambda padded, reach: counts.append(len(padded)) or blur(padded, reach))
+    rng = np.random.default_rng(0)
+    clean = np.stack([peak(at) for at in rng.integers(0, 48, (544, 2))])
+    noisy = clean + rng.normal(0, 3, clean.shape).astype(np.float32)
+    two_highest(torch.from_numpy(noisy)[None], 5)
+    assert sum(counts) < len(noisy) / 100
+    counts.clear()
+    two_highest(torch.from_numpy(clean)[None], 5)
+    assert sum(counts) > 400
 
 
 @settings(deadline=None, max_examples=150)

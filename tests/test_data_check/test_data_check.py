@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import Dict
 
 import cv2
+import mmcv
 import numpy as np
 import pytest
 from mmengine.config import Config
+from PIL import Image
 from scipy.io import savemat
 
 from mmpose_mspn.apis.config import load_config
 from mmpose_mspn.data_check.coco_format import COCO_FIELDS, check_coco
 from mmpose_mspn.data_check.configs import check_config
+from mmpose_mspn.data_check.images import image_sizes
 from mmpose_mspn.data_check.layouts import LAYOUTS, check_folder
 from mmpose_mspn.data_check.mpii_format import check_mpii
 from mmpose_mspn.data_check.report import REMEDIES, Report
@@ -188,6 +191,97 @@ def test_images_that_do_not_open(tmp_path):
     assert 'truncated' in str(report)
 
 
+def write_rotated(path, orientation, kind='JPEG'):
+    """A photograph that is stored with 64 × 48 px and an EXIF orientation."""
+    tags = Image.Exif()
+    tags[0x0112] = orientation
+    noise = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
+    Image.fromarray(noise).save(path, kind, exif=tags)
+
+
+@pytest.mark.parametrize('decode', [False, True])
+@pytest.mark.parametrize('kind', ['JPEG', 'PNG', 'WEBP'])
+@pytest.mark.parametrize('orientation', range(1, 9))
+def test_sizes_are_those_of_the_images_as_loaded(orientation, kind, decode, tmp_path):
+    """For any format and orientation: the annotations must have the size that the datasets' loader gives."""
+    write_rotated(tmp_path / '1.jpg', orientation, kind)
+    height, width = mmcv.imread(str(tmp_path / '1.jpg')).shape[:2]
+    report = Report()
+    size, = image_sizes([str(tmp_path / '1.jpg')], report, decode, progress=False).values()
+    assert (size.stored, size.loaded, bool(report)) == ((64, 48), (width, height), False)
+    assert kind != 'JPEG' or (width, height) == ((48, 64) if orientation > 4 else (64, 48))
+
+
+def test_annotations_of_a_rotated_photograph_belong_to_the_turned_image(tmp_path):
+    content = coco()
+    found(tmp_path, content)
+    write_rotated(tmp_path / '1.jpg', 6)
+    report = Report()
+    check_coco(str(tmp_path / 'coco.json'), str(tmp_path), report, progress=False)
+    assert report.counts == {'annotations of an unrotated photograph': 1}
+    assert '1.jpg: (48, 64) as loaded, annotated (64, 48) as stored' in str(report) and 'EXIF' in str(report)
+    content['images'][0].update(width=48, height=64)
+    content['annotations'][0]['keypoints'][1] = 63  # inside the turned image only
+    (tmp_path / 'coco.json').write_text(json.dumps(content))
+    report = Report()
+    check_coco(str(tmp_path / 'coco.json'), str(tmp_path), report, progress=False)
+    assert not report, str(report)
+
+
+@pytest.mark.parametrize('decode', [False, True])
+def test_images_that_only_other_libraries_read_are_found(decode, tmp_path):
+    found(tmp_path, coco())
+    Image.new('RGB', (64, 48)).save(tmp_path / '1.jpg', 'GIF')
+    (tmp_path / '2.jpg').unlink()
+    (tmp_path / '2.jpg').mkdir()
+    report = Report()
+    check_coco(str(tmp_path / 'coco.json'), str(tmp_path), report, decode=decode, progress=False)
+    assert report.counts == {'image that does not open': 2}
+
+
+def test_the_bar_reaches_the_end(tmp_path, capsys):
+    found(tmp_path, coco())
+    check_coco(str(tmp_path / 'coco.json'), str(tmp_path), Report())
+    assert '2/2' in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize('kind, fault', [
+    ('keypoint that is not finite', change((*PERSON, 'keypoints', 0), float('nan'))),
+    ('keypoint that is not finite', change((*PERSON, 'keypoints', 9), float('inf'))),  # not labeled
+    ('coordinate far outside the image', change((*PERSON, 'keypoints', 0), 1e10)),
+    ('coordinate far outside the image', change((*PERSON, 'bbox'), [5, 5, 1e10, 30])),
+    ('area out of range', change((*PERSON, 'area'), float('nan'))),
+    ('area out of range', change((*PERSON, 'area'), 1e10)),
+    ('id that is not an integer', change((*PERSON, 'id'), 'a')),
+    ('category that is not listed', change((*PERSON, 'category_id'), 2)),
+    ('iscrowd out of range', change((*PERSON, 'iscrowd'), 'no')),
+    ('num_keypoints out of range', change((*PERSON, 'num_keypoints'), None)),
+    ('image without a positive size', change(('images', 0, 'width'), 0)),
+    ('image without a name', change(('images', 0, 'file_name'), 5)),
+    ('incomplete entry', lambda content: content.pop('categories')),
+    ('unreadable file', change(('annotations', ), {})),
+])
+def test_values_that_the_datasets_refuse_are_found(kind, fault, tmp_path):
+    content = coco()
+    fault(content)
+    report = found(tmp_path, content, [])
+    assert report.counts == {kind: 1}
+    assert REMEDIES[kind] in str(report)
+
+
+def test_boxes_of_other_categories_only_are_reported(tmp_path):
+    assert found(tmp_path, coco(), [dict(detections()[0], category_id=2)]).counts == {
+        'detections of other categories only': 1}
+
+
+def test_a_file_without_people_is_reported(tmp_path):
+    content = dict(coco(), annotations=[])
+    found(tmp_path, content)
+    report = Report()
+    check_coco(str(tmp_path / 'coco.json'), str(tmp_path), report, progress=False)
+    assert report.counts == {'file without people': 1}
+
+
 def test_files_that_are_missing_or_not_json(tmp_path):
     report = Report()
     check_coco(str(tmp_path / 'none.json'), str(tmp_path), report, progress=False)
@@ -216,6 +310,13 @@ def mpii(**changes):
 
 @pytest.mark.parametrize('kind, changes', [
     (None, {}),
+    ('image without a name', dict(image=7)),
+    ('box without a positive size', dict(scale='1')),
+    ('coordinate far outside the image', dict(scale=1e10)),
+    ('box outside the image', dict(center='32 24')),
+    ('keypoint that is not finite', dict(joints=[[float('nan'), 1]] + [[1, 1]] * 15)),
+    ('keypoint that is not finite', dict(joints=[None] + [[1, 1]] * 15)),
+    ('wrong number of keypoints', dict(joints=None)),
     ('missing image', dict(image='gone.jpg')),
     ('box without a positive size', dict(scale=0)),
     ('box without a positive size', dict(scale=float('inf'))),
@@ -246,7 +347,8 @@ def test_mpii_head_boxes_and_folder(tmp_path):
     check_folder('mpii', str(tmp_path), report, progress=False)
     assert report.counts == {'missing file': 1}
     for people, expected in ((1, {}), (2, {'wrong number of head boxes': 1})):
-        savemat(str(tmp_path / 'annotations/mpii_gt_val.mat'), dict(headboxes_src=np.ones((2, 2, people))))
+        boxes = np.arange(2.)[:, None, None] * np.ones((2, 2, people))  # from (0, 0) to (1, 1)
+        savemat(str(tmp_path / 'annotations/mpii_gt_val.mat'), dict(headboxes_src=boxes))
         report = Report()
         check_folder('mpii', str(tmp_path), report, progress=False)
         assert report.counts == expected
@@ -376,6 +478,27 @@ def test_a_metainfo_of_the_config_sets_the_number_of_keypoints(metainfo, problem
     report = Report()
     check_config(cfg, report, progress=False)
     assert report.counts == problems
+
+
+@pytest.mark.parametrize('metric, missing', [
+    (dict(type='CocoMetric'), 2), (dict(type='mmpose_mspn.CocoMetric'), 2), ([dict(type='CocoMetric')], 2),
+    (dict(type='CocoMetric', use_area=False), 0), (dict(type='PCKAccuracy'), 0), (None, 0)])
+def test_fields_that_only_the_evaluation_of_the_config_reads(metric, missing, tmp_path):
+    """The two people have no area."""
+    found(tmp_path, coco())
+    dataset = dict(type='CocoDataset', data_root=str(tmp_path), ann_file='coco.json')
+    report = Report()
+    check_config(Config(dict(train_dataloader=dict(dataset=dataset), val_dataloader=dict(dataset=dataset),
+                             val_evaluator=metric)), report, progress=False)
+    assert report.counts == ({'incomplete entry': missing} if missing else {})
+    assert not missing or 'annotation 10 of' in str(report) and 'use_area=False' in str(report)
+
+
+def test_a_metainfo_that_does_not_load_is_reported():
+    report = Report()
+    check_config(Config(dict(train_dataloader=dict(dataset=dict(
+        type='CocoDataset', ann_file='coco.json', metainfo=dict(from_file='nowhere.py'))))), report, progress=False)
+    assert report.counts == {'metainfo that does not load': 1} and 'nowhere.py' in str(report)
 
 
 def test_a_metainfo_of_whole_bodies_counts_all_parts(tmp_path):

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mmengine.config import Config
+from PIL import Image
 
 from tests.test_datasets.coco_files import dataset, write_coco
 
@@ -113,3 +115,219 @@ def test_an_image_that_does_not_decode_is_named(tmp_path, content):
 def test_other_errors_of_a_pipeline_are_raised_unchanged(tmp_path):
     with pytest.raises(KeyError, match='bbox_scale'):
         dataset(write_coco(tmp_path), pipeline=[dict(type='TopdownAffine', input_size=(8, 8))])[0]
+
+
+# ---------------------------------------------------------------- contents that are refused, by id
+
+NAN, INF = float('nan'), float('inf')
+
+
+def with_keypoint(index: int, value: float) -> list:
+    values = np.array([[20 + 2 * i, 10 + 4 * i, 2] for i in range(17)], float).ravel()
+    values[index] = value
+    return values.tolist()
+
+
+@pytest.mark.parametrize('test_mode', [False, True])
+@pytest.mark.parametrize('fields, message', [
+    (dict(keypoints=with_keypoint(6, NAN)), r'annotation 7 of ann_file .*people.json: keypoint 2 at \(nan, 18.0\)'),
+    (dict(keypoints=with_keypoint(7, INF)), r'annotation 7 of .*keypoint 2 at \(24.0, inf\)'),
+    (dict(keypoints=with_keypoint(8, NAN)), 'annotation 7 of .*keypoint 2 has nan'),
+    (dict(keypoints=with_keypoint(6, 1e10)), 'annotation 7 of .*keypoint 2 at .* more than 10 times'),
+    (dict(keypoints=[1, 2, '2'] * 17), "annotation 7 of .*keypoint 0 has '2'"),
+    (dict(keypoints=[1, 2, 2] * 16), 'annotation 7 of .*keypoints has 48 values, not 51'),
+    (dict(keypoints={}), 'annotation 7 of .*keypoints has {} values'),
+    (dict(bbox=[10, 5, NAN, 80]), r'annotation 7 of .*bbox \[10, 5, nan, 80\]'),
+    (dict(bbox=[10, 5, INF, 80]), 'annotation 7 of .*inf'),
+    (dict(bbox=[10, 5, 1e10, 80]), 'annotation 7 of .*bbox .*more than 10 times'),
+    (dict(bbox=[-1e10, 5, 60, 80]), 'annotation 7 of .*bbox'),
+    (dict(bbox=[10, 5, -60, 80]), r'annotation 7 of .*bbox \[10, 5, -60, 80\]'),
+    (dict(bbox=[10, 5, 60]), r'annotation 7 of .*bbox \[10, 5, 60\]'),
+    (dict(bbox='10 5 60 80'), 'annotation 7 of .*bbox'),
+    (dict(area=NAN), 'annotation 7 of .*area nan'),
+    (dict(area=-1), 'annotation 7 of .*area -1'),
+    (dict(area=1e10), 'annotation 7 of .*area'),
+    (dict(area='4800'), 'annotation 7 of .*area'),
+    (dict(iscrowd='no'), 'annotation 7 of .*iscrowd'),
+    (dict(num_keypoints='17'), 'annotation 7 of .*num_keypoints'),
+    (dict(id='seven'), "annotation 'seven' of .*id 'seven'"),
+    (dict(image_id='1'), "annotation 7 of .*image_id '1'.*integers from 0, without quotes"),
+    (dict(category_id=None), 'entry 0, annotation of .*no category_id'),
+    (dict(category_id=3), r'annotation 7 of .*category_id 3 is not one of \[1\]'),
+])
+def test_annotations_with_faulty_values_are_refused_by_id(tmp_path, fields, message, test_mode):
+    write_coco(tmp_path)
+    change(tmp_path, **fields)
+    with pytest.raises(ValueError, match=message) as refused:
+        dataset(tmp_path, test_mode=test_mode)
+    assert '\n' not in str(refused.value)
+
+
+@pytest.mark.parametrize('fields, message', [
+    (dict(width=None), 'entry 0, image of ann_file .*people.json: no width'),
+    (dict(height=NAN), 'image 1 of .*height nan'),
+    (dict(width=0), 'image 1 of .*width 0'),
+    (dict(width=1e10), 'image 1 of .*width 10000000000.0'),
+    (dict(id='a'), "image id 'a'"),
+    (dict(file_name=None), 'entry 0, image of .*no file_name'),
+    (dict(file_name=5), 'image 1 of .*file_name 5'),
+])
+def test_images_with_faulty_values_are_refused(tmp_path, fields, message):
+    write_coco(tmp_path)
+    content = json.loads((tmp_path / 'people.json').read_text())
+    image = {**content['images'][0], **fields}
+    content['images'][0] = {name: value for name, value in image.items() if value is not None}
+    (tmp_path / 'people.json').write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=message):
+        dataset(tmp_path)
+
+
+@pytest.mark.parametrize('name, message', [('images', '1 occurs 2 times.*duplicate image id'),
+                                           ('annotations', '7 occurs 2 times.*duplicate annotation id')])
+def test_ids_that_occur_twice_are_refused(tmp_path, name, message):
+    write_coco(tmp_path)
+    content = json.loads((tmp_path / 'people.json').read_text())
+    content[name].append(content[name][0])
+    (tmp_path / 'people.json').write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=message):
+        dataset(tmp_path)
+
+
+def test_fields_that_training_does_not_need_may_be_missing(tmp_path):
+    write_coco(tmp_path)
+    change(tmp_path, area=None, iscrowd=None, num_keypoints=None)
+    content = json.loads((tmp_path / 'people.json').read_text())
+    del content['categories']
+    (tmp_path / 'people.json').write_text(json.dumps(content))
+    assert dataset(tmp_path)[0]['data_samples'].gt_instance_labels.keypoints_visible[0, :3].tolist() == [0, 1, 2]
+    with pytest.raises(ValueError, match='has no categories, which a test needs: add "categories"'):
+        dataset(tmp_path, test_mode=True)
+
+
+def test_annotations_of_unlisted_images_are_counted(tmp_path, logged):
+    write_coco(tmp_path)
+    content = json.loads((tmp_path / 'people.json').read_text())
+    content['annotations'].append(dict(content['annotations'][0], id=8, image_id=2))
+    (tmp_path / 'people.json').write_text(json.dumps(content))
+    assert len(dataset(tmp_path)) == 1
+    assert logged == [f'{tmp_path}/people.json: 1 people; skipped: 1 in images that the file does not list']
+
+
+@pytest.mark.parametrize('changes, message', [
+    (dict(bbox=[1, 2, NAN, 40]), r'detection 1 of bbox_file .*boxes.json: bbox \[1, 2, nan, 40\]'),
+    (dict(bbox=[1, 2, 1e10, 40]), 'detection 1 of .*bbox'),
+    (dict(bbox=[1, 2, 30]), 'detection 1 of .*bbox'),
+    (dict(score=NAN), 'detection 1 of .*nan.*write a number as score'),
+    (dict(score='0.5'), 'detection 1 of .*0.5'),
+    (dict(image_id='1'), "detection 1 of .*image_id '1'"),
+    (dict(category_id='person'), "detection 1 of .*category_id 'person'"),
+])
+def test_boxes_with_faulty_values_are_refused_by_index(tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        with_boxes(tmp_path, [box(), box(**changes)])
+
+
+def test_boxes_of_other_categories_are_counted_wherever_they_are(tmp_path, logged):
+    assert len(with_boxes(tmp_path, [box(category_id=18, image_id=99), box()])) == 1
+    assert logged == [f'{tmp_path}/boxes.json: 1 people; skipped: 1 of another category than 1']
+
+
+def test_boxes_of_a_category_that_is_not_annotated_are_refused(tmp_path):
+    """The evaluation would compare nothing with nothing."""
+    write_coco(tmp_path)
+    change(tmp_path, category_id=0)
+    content = json.loads((tmp_path / 'people.json').read_text())
+    content['categories'] = [dict(id=0, name='person')]
+    (tmp_path / 'people.json').write_text(json.dumps(content))
+    (tmp_path / 'boxes.json').write_text(json.dumps([box()]))
+    with pytest.raises(ValueError, match=r'people of category 1, but the categories of .* are \[0\]'):
+        dataset(tmp_path, bbox_file='boxes.json', test_mode=True)
+
+
+@pytest.mark.parametrize('written', ['boxes.json', 'data/people/boxes.json', './data/people/boxes.json'])
+def test_box_files_may_be_written_with_and_without_the_data_root(tmp_path, monkeypatch, written):
+    """mmpose's own configs write ``bbox_file`` with the folder."""
+    monkeypatch.chdir(tmp_path)
+    Path('data').mkdir()
+    write_coco(Path('data/people'))
+    Path('data/people/boxes.json').write_text(json.dumps([box()]))
+    Path('boxes.json').write_text('not this one')
+    assert len(dataset('data/people/', bbox_file=written, test_mode=True)) == 1
+
+
+def test_a_box_file_outside_of_the_data_root_is_not_taken(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_coco(Path('people'))
+    Path('boxes.json').write_text(json.dumps([box()]))
+    with pytest.raises(FileNotFoundError, match='bbox_file people/boxes.json does not exist'):
+        dataset('people', bbox_file='boxes.json', test_mode=True)
+
+
+# ---------------------------------------------------------------- images of all kinds
+
+
+def picture(size=(80, 90), mode='RGB') -> Image.Image:
+    noise = np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3), np.uint8)
+    return Image.fromarray(noise).convert(mode)
+
+
+@pytest.mark.parametrize('mode, kind', [('L', 'JPEG'), ('L', 'PNG'), ('RGBA', 'PNG'), ('P', 'PNG'), ('I;16', 'PNG'),
+                                        ('CMYK', 'JPEG'), ('LA', 'PNG')])
+def test_images_of_other_colors_are_loaded(tmp_path, mode, kind):
+    write_coco(tmp_path)
+    made = Image.fromarray(np.arange(7200, dtype=np.uint16).reshape(90, 80)) if mode == 'I;16' else picture(mode=mode)
+    made.save(tmp_path / 'a.jpg', kind)
+    assert dataset(tmp_path)[0]['inputs'].shape == (3, 64, 48)
+
+
+def animation(path: Path) -> None:
+    picture().save(path, 'GIF', save_all=True, append_images=[picture()])
+
+
+def truncated(kind: str):
+    def write(path: Path) -> None:
+        picture().save(path, kind)
+        path.write_bytes(path.read_bytes()[:3000])
+    return write
+
+
+@pytest.mark.parametrize('write', [animation, truncated('JPEG'), truncated('PNG'), Path.mkdir,
+                                   lambda path: path.write_bytes(b'GIF89a')])
+def test_images_that_opencv_does_not_read_are_named(tmp_path, write):
+    write_coco(tmp_path)
+    (tmp_path / 'a.jpg').unlink()
+    write(tmp_path / 'a.jpg')
+    with pytest.raises(ValueError, match=r'image .*a.jpg is missing or does not decode'):
+        dataset(tmp_path)[0]
+
+
+def rotated(path: Path, orientation: int) -> None:
+    """A photograph of 80 × 90 px as stored, with an EXIF orientation."""
+    tags = Image.Exif()
+    tags[0x0112] = orientation
+    picture().save(path, 'JPEG', exif=tags)
+
+
+@pytest.mark.parametrize('orientation', range(1, 9))
+@pytest.mark.parametrize('with_box_file', [False, True])
+def test_a_photograph_annotated_as_stored_is_refused_if_the_loader_turns_it(tmp_path, orientation, with_box_file):
+    """Orientations 5 to 8 swap width and height; 2 to 4 cannot be told from the sizes."""
+    write_coco(tmp_path)
+    rotated(tmp_path / 'a.jpg', orientation)
+    (tmp_path / 'boxes.json').write_text(json.dumps([box()]))
+    made = dataset(tmp_path, **(dict(bbox_file='boxes.json', test_mode=True) if with_box_file else {}))
+    if orientation < 5:
+        made[0]
+        return
+    with pytest.raises(ValueError, match='a.jpg has 90 x 80 px as loaded, .* but 80 x 90 px in ann_file .*people.json'):
+        made[0]
+    content = json.loads((tmp_path / 'people.json').read_text())
+    content['images'][0].update(width=90, height=80)
+    (tmp_path / 'people.json').write_text(json.dumps(content))
+    dataset(tmp_path)[0]
+
+
+def test_the_configs_pack_what_the_check_of_the_size_needs():
+    """Their training pipelines name the entries of a sample one by one."""
+    loaders = Config.fromfile(str(Path(__file__).parents[2] / 'configs/_base_/datasets/topdown_loaders.py'))
+    assert {'img_id', 'img_path', 'ori_shape'} <= set(loaders.train_meta)

@@ -124,7 +124,7 @@ def test_a_wrong_number_of_joints_is_refused(folder):
 
 @pytest.mark.parametrize('content, message', [
     ('', 'ann_file .*people.json is empty: fetch or write it again'),
-    ('[{"image": ', r'ann_file .*people.json is not JSON \(.*\): fetch or write it again'),
+    ('[{"image": ', r'ann_file .*people.json is not JSON \(.*\): download it or write it again'),
     ('{"images": []}', 'ann_file .*people.json must hold a list, got a dict'),
     ('[]', 'people.json holds no person to train on: it needs people with "image", a "center"'),
     ('[7]', 'person 0 of .*people.json lacks center, image, joints, joints_vis, scale: write all'),
@@ -180,6 +180,59 @@ def test_an_image_that_does_not_decode_is_named(folder):
     (folder / person(2)['image']).write_bytes(b'no image')
     with pytest.raises(ValueError, match='image .*000000002.jpg is missing or does not decode'):
         build(folder, pipeline=TEST_PIPELINE)[1]
+
+
+@pytest.mark.parametrize('test_mode', [False, True])
+@pytest.mark.parametrize('changes, message', [
+    (dict(joints=[[NAN, 1.]] + [[1., 1.]] * 15), 'must have 16 joints .* all finite'),
+    (dict(joints=[[1., 1e10]] + [[1., 1.]] * 15), 'must have 16 joints'),
+    (dict(joints=None), 'must have 16 joints'),
+    (dict(joints_vis=['1'] * 16), 'must have 16 joints'),
+    (dict(image=7), 'has the image 7'),
+    (dict(scale=1e10), 'has center .* and scale .*: no image has a side'),
+    (dict(center=[1e10, 5]), 'has center .*no image has a side'),
+])
+def test_people_with_faulty_values_are_refused_by_number(changes, message, test_mode, folder):
+    (folder / 'people.json').write_text(json.dumps([person(1), {**person(2), **changes}]))
+    with pytest.raises(ValueError, match=f'person 1 of .*people.json {message}'):
+        build(folder, test_mode=test_mode)
+
+
+def test_images_need_not_be_named_by_numbers(folder):
+    names = ['b.jpg', 'a.jpg', 'b.jpg', '000000001.jpg']
+    (folder / 'people.json').write_text(json.dumps([{**person(1), 'image': name} for name in names]))
+    people = build(folder)
+    assert [people.get_data_info(number)['img_id'] for number in range(4)] == [-1, -2, -1, 1]
+
+
+@pytest.mark.parametrize('value', [0., NAN, INF])
+def test_head_boxes_without_a_size_are_refused(value, folder):
+    """mmpose counts every joint of such a person as right."""
+    boxes = np.ones((2, 2, 3))
+    boxes[0] = 0
+    boxes[1, :, 2] = value
+    savemat(str(folder / 'heads.mat'), dict(headboxes_src=boxes))
+    with pytest.raises(ValueError, match='heads.mat has 1 head boxes without a finite size > 0, such as that of '
+                                         'person 2'):
+        build(folder, test_mode=True, headbox_file='heads.mat')
+
+
+@pytest.mark.parametrize('write', [
+    lambda path: path.write_bytes(b'no matrix'),
+    lambda path: path.write_bytes(path.read_bytes()[:150]),
+    lambda path: savemat(str(path), dict(other=np.ones(3))),
+    lambda path: savemat(str(path), dict(headboxes_src=np.array(['a', 'b']))),
+])
+def test_other_files_of_head_boxes_are_refused(write, folder):
+    write(folder / 'heads.mat')
+    with pytest.raises(ValueError, match='headbox_file .*heads.mat|heads.mat must hold the head boxes'):
+        build(folder, test_mode=True, headbox_file='heads.mat')
+
+
+def test_detected_boxes_are_refused(folder):
+    (folder / 'boxes.json').write_text('[]')
+    with pytest.raises(ValueError, match='bbox_file .*boxes.json is not used with MPII'):
+        build(folder, test_mode=True, bbox_file='boxes.json')
 
 
 @pytest.mark.skipif(not SAMPLE.exists(), reason=f'{SAMPLE} does not exist')

@@ -117,6 +117,26 @@ def test_a_missing_or_wrong_release_file_is_named(tmp_path):
         write_test_people(str(tmp_path / 'other.mat'), str(tmp_path / 'out.json'))
 
 
+@pytest.mark.parametrize('content', [
+    dict(RELEASE=1), dict(RELEASE='text'), dict(RELEASE=one(annolist=1.)),
+    dict(RELEASE=one(annolist=np.ones((1, 2)), img_train=np.zeros((1, 2)), single_person=np.ones((1, 2))))])
+def test_release_files_of_another_structure_are_refused(content, tmp_path):
+    savemat(str(tmp_path / 'other.mat'), content)
+    with pytest.raises(ValueError, match="MPII's annotation file"):
+        write_test_people(str(tmp_path / 'other.mat'), str(tmp_path / 'out.json'))
+
+
+def test_bytes_that_are_no_matrix_are_refused_and_reported(release, tmp_path):
+    (tmp_path / 'other.mat').write_bytes(b'no matrix')
+    with pytest.raises(ValueError, match="other.mat is not MPII's annotation file"):
+        write_test_people(str(tmp_path / 'other.mat'), str(tmp_path / 'out.json'))
+    for content in (b'no matrix', b'', Path(release).read_bytes()[:200]):
+        (tmp_path / 'pred.mat').write_bytes(content)
+        report = Report()
+        check_mpii_submission(str(tmp_path / 'pred.mat'), release, report)
+        assert report.counts == {'unreadable file': 1}
+
+
 def test_tool(release, people, tmp_path):
     def run(*args):
         return subprocess.run([sys.executable, TOOL, *args], capture_output=True, text=True, check=False)

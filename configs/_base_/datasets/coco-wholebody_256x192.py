@@ -11,5 +11,5 @@ val_dataloader = dict(
     dataset=dict(type=dataset_type, data_root=data_root, ann_file='annotations/coco_wholebody_val_v1.0.json'))
 test_dataloader = val_dataloader
 
-val_evaluator = dict(type='CocoWholeBodyMetric')
+val_evaluator = dict(type='mmpose_mspn.CocoWholeBodyMetric')
 test_evaluator = val_evaluator

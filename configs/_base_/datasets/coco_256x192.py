@@ -52,5 +52,5 @@ test_dataloader = val_dataloader
 
 # Score of a person: detector score × mean score of all keypoints, without another suppression. The metric finds the
 # dataset's annotation file by itself.
-val_evaluator = dict(type='CocoMetric', score_mode='bbox_keypoint', keypoint_score_thr=0., nms_mode='none')
+val_evaluator = dict(type='mmpose_mspn.CocoMetric', score_mode='bbox_keypoint', keypoint_score_thr=0., nms_mode='none')
 test_evaluator = val_evaluator

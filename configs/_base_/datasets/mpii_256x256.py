@@ -40,7 +40,7 @@ val_dataloader = dict(
         pipeline=val_pipeline))
 test_dataloader = val_dataloader
 
-val_evaluator = dict(type='MpiiPCKAccuracy')
+val_evaluator = dict(type='mmpose_mspn.MpiiPCKAccuracy')
 test_evaluator = val_evaluator
 # MPII's own annotation file, from which the test config makes the submission.
 release_file = data_root + 'annotations/mpii_human_pose_v1_u12_1.mat'

@@ -3,7 +3,10 @@ model = dict(
     type='mmpose_mspn.TopdownPoseEstimator',
     # The pixels of the ImageNet weights below; tf-cpn only subtracts means.
     data_preprocessor=dict(
-        type='PoseDataPreprocessor', mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True),
+        type='mmpose_mspn.PoseDataPreprocessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True),
     backbone=dict(
         type='ResNet',
         depth=50,

@@ -1,6 +1,7 @@
 """Hooks: checkpoints, exact resuming, non-finite losses, memory layout and freed memory, accelerated tests."""
 from .accelerated_test_hook import AcceleratedTestHook
 from .atomic_checkpoint_hook import AtomicCheckpointHook
+from .carry_keypoints_hook import CarryKeypointsHook
 from .channels_last_hook import ChannelsLastHook
 from .checkpoint_fit_hook import CheckpointFitHook
 from .freed_memory_hook import FreedMemoryHook
@@ -8,6 +9,7 @@ from .non_finite_loss_hook import NonFiniteLossError, NonFiniteLossHook
 from .resumable_data_hook import ResumableDataHook
 
 __all__ = [
-    'AcceleratedTestHook', 'AtomicCheckpointHook', 'ChannelsLastHook', 'CheckpointFitHook', 'FreedMemoryHook',
+    'AcceleratedTestHook', 'AtomicCheckpointHook', 'CarryKeypointsHook', 'ChannelsLastHook', 'CheckpointFitHook',
+    'FreedMemoryHook',
     'NonFiniteLossError', 'NonFiniteLossHook', 'ResumableDataHook'
 ]

@@ -63,6 +63,9 @@ class BaseHeatmapHead(BaseHead):
         self.out_channels = out_channels
         self.loss_module = MMPOSE_MODELS.build(loss)
         self.decoder = MMPOSE_CODECS.build(decoder)
+        if not hasattr(self.decoder, 'render'):
+            raise ValueError(f'decoder must be a mmpose_mspn.CoarseToFineHeatmap, which renders the targets, got '
+                             f'{type(self.decoder).__name__}')
         columns, rows = self.decoder.heatmap_size
         self.heatmap_shape = (rows, columns)
 
@@ -87,20 +90,24 @@ class BaseHeatmapHead(BaseHead):
             The instances; with ``output_heatmaps`` also a list of ``PixelData`` with ``heatmaps`` (K, H, W).
         """
         test_cfg = test_cfg or {}
-        if test_cfg.get('flip_test', False):
-            crops, mirrored = feats
-            heatmaps = flip_test_mean(
-                self.forward_last(crops),
-                self.forward_last(mirrored),
-                flip_indices=batch_data_samples[0].metainfo['flip_indices'],
-                flip_mode=test_cfg.get('flip_mode', 'heatmap'),
-                shift_heatmap=test_cfg.get('shift_heatmap', False))
-        else:
-            heatmaps = self.forward_last(feats)
+        self._check_crops(batch_data_samples)
+        heatmaps = self.predict_heatmaps(feats, batch_data_samples, test_cfg)
         instances = self.decode(heatmaps)
         if not test_cfg.get('output_heatmaps', False):
             return instances
         return instances, [PixelData(heatmaps=maps) for maps in heatmaps.detach()]
+
+    def predict_heatmaps(self, feats, batch_data_samples: OptSampleList, test_cfg: dict) -> Tensor:
+        """The heatmaps (B, K, H, W) that :meth:`predict` decodes, for the same arguments."""
+        if not test_cfg.get('flip_test', False):
+            return self.forward_last(feats)
+        crops, mirrored = feats
+        return flip_test_mean(
+            self.forward_last(crops),
+            self.forward_last(mirrored),
+            flip_indices=batch_data_samples[0].metainfo['flip_indices'],
+            flip_mode=test_cfg.get('flip_mode', 'heatmap'),
+            shift_heatmap=test_cfg.get('shift_heatmap', False))
 
     def loss(self, feats, batch_data_samples: OptSampleList, train_cfg: Optional[dict] = None) -> dict:
         """Losses by name and ``acc_pose``, the share of keypoints in place, computed on the device.
@@ -113,12 +120,24 @@ class BaseHeatmapHead(BaseHead):
         Raises:
             ValueError: The samples have no such labels.
         """
+        self._check_crops(batch_data_samples)
         keypoints, visible = self._labels(batch_data_samples)
+        if keypoints.shape[1] != self.out_channels:
+            raise ValueError(f'the samples have {keypoints.shape[1]} keypoints, the head has out_channels='
+                             f'{self.out_channels}: set out_channels to the number of the dataset\'s keypoints')
         targets = self.decoder.render(keypoints, visible)
         outputs = self.forward(feats)
         losses = self.loss_module(outputs, targets, visible)
         losses['acc_pose'] = self._accuracy(outputs[-1][-1], keypoints, visible)
         return losses
+
+    def _check_crops(self, samples: OptSampleList) -> None:
+        """Refuse crops of another size than the decoder's, which would place every keypoint wrongly."""
+        for sample in samples or ():
+            size = sample.metainfo.get('input_size')
+            if size is not None and tuple(size) != self.decoder.input_size:
+                raise ValueError(f'the pipeline cuts crops of input_size {tuple(size)}, the head\'s decoder has '
+                                 f'input_size {self.decoder.input_size}: write the same codec in both')
 
     def _labels(self, samples: OptSampleList) -> Tuple[Tensor, Tensor]:
         """Keypoints (B, K, 2) in px and their visibility (B, K), 0/1/2."""
@@ -135,10 +154,11 @@ class BaseHeatmapHead(BaseHead):
     def _accuracy(self, heatmaps: Tensor, keypoints: Tensor, visible: Tensor) -> Tensor:
         """Share of the labeled keypoints whose maximum lies within ``PCK_THRESHOLD`` of the right cell."""
         rows, columns = self.heatmap_shape
-        size = keypoints.new_tensor([columns, rows])
+        w, h = self.decoder.input_size
         index = heatmaps.flatten(2).argmax(-1)
-        cells = torch.stack([index % columns, torch.div(index, columns, rounding_mode='floor')], -1)
-        right_cells = torch.floor(keypoints * size / keypoints.new_tensor(self.decoder.input_size))
-        right = ((cells - right_cells) / size).norm(dim=-1) < PCK_THRESHOLD
+        # Sizes as numbers of Python: the host would wait until tensors of them were copied to a GPU.
+        off_x = (index % columns - torch.floor(keypoints[..., 0] * columns / w)) / columns
+        off_y = (torch.div(index, columns, rounding_mode='floor') - torch.floor(keypoints[..., 1] * rows / h)) / rows
+        right = torch.stack([off_x, off_y], -1).norm(dim=-1) < PCK_THRESHOLD
         labeled = visible > NOT_LABELED
         return (right & labeled).sum() / labeled.sum().clamp(min=1)

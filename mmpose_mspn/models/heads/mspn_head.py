@@ -94,6 +94,9 @@ class MSPNHead(BaseHeatmapHead):
         return resize_to(self.predictors[-1][-1](feats[-1][-1]), self.heatmap_shape)
 
     def _check_features(self, feats: MultiStageFeatures) -> None:
+        if any(isinstance(units, Tensor) for units in feats):
+            raise ValueError('the backbone gave one feature map per level, the head takes those of all stages and '
+                             "units: take mmpose_mspn.MSPN with output='all', or mmpose's MSPN or RSN, as backbone")
         shape = [len(units) for units in feats]
         if shape != [self.num_units] * self.num_stages:
             raise ValueError(f'the backbone gave {len(shape)} stages of {shape} units, the head has '

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmpose_mspn.checkpoints.fit import compare_with_model
+from mmpose_mspn.models.pose_estimators.first_stages import check_stages
 from mmpose_mspn.models.pose_estimators.views import check_shifts, mean_heatmaps
 from mmpose_mspn.registry import MODELS
 
@@ -73,6 +74,7 @@ class EnsemblePoseEstimator(MmposeTopdownPoseEstimator):
         self.train_cfg: dict = {}
         self.test_cfg = test_cfg or {}
         check_shifts(self.test_cfg.get('shift_test'))
+        check_stages(self, self.test_cfg.get('stages'))
         self.decoder = MMPOSE_CODECS.build(decoder)
         for member in built:
             _check_pixels(member, preprocessor)

@@ -1,4 +1,4 @@
-"""Top-down estimator with a one-pass flip test, a shift test and loading of every layout of MSPN checkpoints."""
+"""Top-down estimator: one-pass flip test, shift test, first stages alone, and every layout of MSPN checkpoints."""
 from typing import Mapping
 
 from mmengine.structures import PixelData
@@ -10,13 +10,14 @@ from torch import Tensor
 from mmpose_mspn.checkpoints import convert, recognize, unpack
 from mmpose_mspn.models.backbones.mspn import MSPN
 from mmpose_mspn.models.heads.mspn_head import MSPNHead
+from mmpose_mspn.models.pose_estimators.first_stages import check_stages, first_stages
 from mmpose_mspn.models.pose_estimators.views import check_shifts, extract_views, mean_heatmaps
 from mmpose_mspn.registry import MODELS
 
 
 @MODELS.register_module()
 class TopdownPoseEstimator(MmposeTopdownPoseEstimator):
-    """mmpose's estimator, for any backbone and head, with three additions.
+    """mmpose's estimator, for any backbone and head, with four additions.
 
     - The flip test runs crops and mirrored crops through the backbone in one batch.
     - ``test_cfg=dict(shift_test=[(dx, dy), …])`` averages the heatmaps of the crop moved by each (dx, dy), in input px
@@ -24,6 +25,8 @@ class TopdownPoseEstimator(MmposeTopdownPoseEstimator):
       of the "multi-shift test" of the published MPII test figure (92.6 PCKh), which the official code names but does
       not contain. Pixels without content are black, as outside the image. The flip test applies to every view. Any
       head that predicts heatmaps can be used.
+    - ``test_cfg=dict(stages=n)`` predicts by the first n stages alone, exactly as the predictor of stage n does in the
+      whole network. It needs MSPN's backbone and head, and weights of all stages load.
     - With an MSPN backbone and head, checkpoints in the official layout and in mmpose's MSPN layout load without
       conversion, by ``load_from``, ``init_model``, ``load_checkpoint`` or ``load_state_dict``. With mmpose's RSN and
       an MSPN head, so do mmpose's RSN checkpoints.
@@ -33,12 +36,14 @@ class TopdownPoseEstimator(MmposeTopdownPoseEstimator):
         kwargs: Keyword arguments of mmpose's estimator.
 
     Raises:
-        ValueError: ``shift_test`` is empty or does not consist of pairs of integers.
+        ValueError: ``shift_test`` is empty or does not consist of pairs of integers, or there are not so many
+            ``stages``.
     """
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         check_shifts(self.test_cfg.get('shift_test'))
+        check_stages(self, self.test_cfg.get('stages'))
 
     @property
     def reads_layouts(self) -> bool:
@@ -53,8 +58,11 @@ class TopdownPoseEstimator(MmposeTopdownPoseEstimator):
             data_samples: The B samples.
 
         Raises:
-            ValueError: ``shift_test`` is set, and a shift is larger than the crop or the head predicts no heatmaps.
+            ValueError: ``test_cfg`` has more ``stages`` than the network; or ``shift_test`` is set, and a shift is
+                larger than the crop or the head predicts no heatmaps.
         """
+        if self.test_cfg.get('stages') is not None:
+            return first_stages(self, self.test_cfg['stages']).predict(inputs, data_samples)
         fields = None
         if self.test_cfg.get('shift_test'):
             maps = mean_heatmaps(self, inputs, data_samples, self.test_cfg)

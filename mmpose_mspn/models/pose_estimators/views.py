@@ -7,6 +7,8 @@ from mmpose.models.pose_estimators.base import BasePoseEstimator
 from torch import Tensor
 from torch.nn import functional as F
 
+from mmpose_mspn.models.heads.base_heatmap_head import BaseHeatmapHead
+
 Shift = Tuple[int, int]
 """(dx, dy) in px by which a crop's content moves right and down."""
 
@@ -72,9 +74,8 @@ def mean_heatmaps(estimator: BasePoseEstimator, inputs: Tensor, samples: list, t
             raise ValueError(f'shift_test must stay inside the input of {inputs.shape[3]} x {inputs.shape[2]} px, got '
                              f'{(dx, dy)}')
         moved = shift_crops(inputs, dx, dy, black_pixel(estimator))
-        predicted = estimator.head.predict(
-            extract_views(estimator, moved, test_cfg.get('flip_test', False)), samples, test_cfg=test_cfg)
-        maps = _predicted_heatmaps(predicted, estimator)
+        feats = extract_views(estimator, moved, test_cfg.get('flip_test', False))
+        maps = _predicted_heatmaps(estimator, feats, samples, test_cfg)
         cells = (dx * maps.shape[3] / inputs.shape[3], dy * maps.shape[2] / inputs.shape[2])
         total = total + shift_back(maps, *cells)
         views_per_cell = views_per_cell + shift_back(torch.ones_like(maps[:1, :1]), *cells)
@@ -82,8 +83,11 @@ def mean_heatmaps(estimator: BasePoseEstimator, inputs: Tensor, samples: list, t
     return total / views_per_cell.clamp(min=1e-6)
 
 
-def _predicted_heatmaps(predicted: Any, estimator: BasePoseEstimator) -> Tensor:
-    """Heatmaps (B, K, H, W) from what a head's ``predict`` returned with ``output_heatmaps``."""
+def _predicted_heatmaps(estimator: BasePoseEstimator, feats: Any, samples: list, test_cfg: dict) -> Tensor:
+    """Heatmaps (B, K, H, W) of any head. Those of other packages decode them too, which is not used."""
+    if isinstance(estimator.head, BaseHeatmapHead):
+        return estimator.head.predict_heatmaps(feats, samples, test_cfg)
+    predicted = estimator.head.predict(feats, samples, test_cfg=test_cfg)
     fields = predicted[1] if isinstance(predicted, tuple) else []
     if not fields or 'heatmaps' not in fields[0]:
         raise ValueError(f'{type(estimator.head).__name__} predicts no heatmaps to average: shift_test and ensembles '
@@ -110,8 +114,10 @@ def shift_crops(crops: Tensor, dx: int, dy: int, fill: Union[Tensor, float]) -> 
     if (dx, dy) == (0, 0):
         return crops
     border = (dx, -dx, dy, -dy)
+    if not isinstance(fill, Tensor):
+        return F.pad(crops, border, value=fill)
     inside = F.pad(torch.ones_like(crops[:1, :1]), border) > 0
-    return torch.where(inside, F.pad(crops, border), torch.as_tensor(fill).to(crops))
+    return torch.where(inside, F.pad(crops, border), fill.to(crops))
 
 
 def shift_back(maps: Tensor, dx: float, dy: float) -> Tensor:

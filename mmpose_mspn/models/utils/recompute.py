@@ -6,19 +6,39 @@ from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+KNOWN_PACKAGES = {'torch', 'mmengine', 'mmcv', 'mmpose', 'mmpose_mspn'}
+"""Packages in which the names of layers tell whether they draw random numbers."""
+
 
 def recompute(module: nn.Module, *inputs):
     """The output of ``module``, whose activations are dropped and computed again in the backward pass.
 
     ``torch.utils.checkpoint`` alone would run every batch norm twice per step and update its running statistics twice.
-    Here the second run does not update them.
+    Here the second run does not update them. The state of the random generators, which torch would copy for every
+    module, is kept only for modules that may draw random numbers.
 
     Args:
         module: Any module.
         inputs: The arguments of its ``forward``.
     """
     return checkpoint(
-        module, *inputs, use_reentrant=False, context_fn=lambda: (nullcontext(), _frozen_statistics(module)))
+        module,
+        *inputs,
+        use_reentrant=False,
+        preserve_rng_state=may_draw(module),
+        context_fn=lambda: (nullcontext(), _frozen_statistics(module)))
+
+
+def may_draw(module: nn.Module) -> bool:
+    """Whether a module's ``forward`` may draw random numbers.
+
+    The layers of torch and of OpenMMLab that do so are known by their names. Modules of other packages are assumed to
+    do so.
+    """
+    return any(
+        type(part).__module__.split('.')[0] not in KNOWN_PACKAGES
+        or any(word in type(part).__name__.lower() for word in ('drop', 'shake', 'rrelu', 'gumbel', 'noise'))
+        for part in module.modules())
 
 
 @contextmanager

@@ -1,0 +1,204 @@
+"""``tools/diagnose.py`` as a function, and the report of ``tools/infer.py``: what a network does, as a page."""
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence, Union
+
+from mmengine.config import Config
+from mmengine.logging import print_log
+from mmengine.registry import init_default_scope
+from mmpose.apis import init_model
+from torch import nn
+
+from mmpose_mspn.diagnosis.cases import cases, empty_record, worst
+from mmpose_mspn.diagnosis.compare import read_others, side_by_side
+from mmpose_mspn.diagnosis.curves import find_logs, read_curves
+from mmpose_mspn.diagnosis.errors import diagnose as diagnose_errors
+from mmpose_mspn.diagnosis.network import predict_test_data, stage_table, write_results
+from mmpose_mspn.diagnosis.people import KeypointSet
+from mmpose_mspn.diagnosis.pictures import case_picture
+from mmpose_mspn.diagnosis.report import about, check_page_packages, write_report
+from mmpose_mspn.diagnosis.sources import Source, read_source
+from mmpose_mspn.diagnosis.stages import has_stages
+from mmpose_mspn.diagnosis.summary import summarize
+from mmpose_mspn.diagnosis.viewer import Viewer
+
+from .config import ensure_synthetic, load_config
+from .loading import check_file, check_weights, choose_device
+
+PathLike = Union[str, Path]
+PREDICTIONS = 'predictions.json'
+"""Name of the file with the network's predictions, in the folder of the report."""
+PEOPLE = 50
+"""Default number of cases on a page."""
+
+
+def diagnose(config: PathLike,
+             out: PathLike,
+             checkpoint: Optional[PathLike] = None,
+             predictions: Optional[PathLike] = None,
+             data_root: Optional[PathLike] = None,
+             compare: Sequence[PathLike] = (),
+             people: int = PEOPLE,
+             device: Optional[str] = None,
+             cfg_options: Optional[dict] = None) -> dict:
+    """Explain the AP (MPII: PCKh) of a model, and write ``index.html`` and ``diagnosis.json`` to a folder.
+
+    Args:
+        config: Config. Its ``test_dataloader`` and ``test_evaluator`` define what is measured.
+        out: Folder for the results, created if it is missing.
+        checkpoint: Weights of the config's model. The model predicts, the page shows its stages and, if the log lies
+            beside the checkpoint, its losses. An ensemble needs none, because its config names the checkpoints.
+        predictions: Results file of any model for the same data. It replaces the network's own predictions.
+        data_root: Replaces ``data_root`` of the config.
+        compare: ``diagnosis.json`` of other models on the same data, which the page shows beside this one.
+        people: Number of cases on the page, >= 1.
+        device: Device of torch. The default is the first GPU if there is one and the CPU otherwise.
+        cfg_options: Values to merge into the config.
+
+    Returns:
+        The content of ``diagnosis.json``, see docs/diagnose.md.
+
+    Raises:
+        FileNotFoundError: A file is missing.
+        ImportError: A package that the page needs is not installed.
+        ValueError: An argument or the content of a file is wrong.
+    """
+    if people < 1:
+        raise ValueError(f'people must be >= 1, got {people}')
+    check_page_packages()
+    cfg = load_config(str(config), cfg_options, None if data_root is None else str(data_root))
+    init_default_scope(cfg.get('default_scope') or 'mmpose')
+    for name, path in (('checkpoint', checkpoint), ('predictions', predictions)):
+        if path is not None:
+            check_file(name, path)
+    others = read_others(compare)
+    model = _load_model(cfg, checkpoint, device)
+    if model is None and predictions is None:
+        raise ValueError('there are no predictions to explain: give a checkpoint, or a results file of any model '
+                         '(predictions, --predictions)')
+    ensure_synthetic(cfg)
+    logs = [] if checkpoint is None else find_logs(Path(checkpoint).parent)
+    return explain(cfg, out, model, predictions, dict(config=config, checkpoint=checkpoint), logs, others, people)
+
+
+def explain(cfg: Config,
+            out: PathLike,
+            model: Optional[nn.Module],
+            predictions: Optional[PathLike] = None,
+            names: Optional[Dict[str, Optional[PathLike]]] = None,
+            logs: Sequence[Path] = (),
+            others: Sequence[dict] = (),
+            people: int = PEOPLE) -> dict:
+    """:func:`diagnose` with a loaded config and model.
+
+    Args:
+        cfg: The config.
+        out: Folder for the results.
+        model: The model in eval mode; ``None`` if there are predictions only.
+        predictions: Results file; by default the model's predictions.
+        names: ``config`` and ``checkpoint``, which the page names.
+        logs: Logs of the training.
+        others: Other diagnoses, from :func:`mmpose_mspn.diagnosis.compare.read_others`.
+        people: Number of cases on the page.
+
+    Returns:
+        The content of ``diagnosis.json``.
+    """
+    out, source, stages = Path(out), read_source(cfg), None
+    if model is not None:
+        print_log('diagnosis: one pass over the data', 'current')
+        result = predict_test_data(model, cfg)
+        if has_stages(model):
+            stages = stage_table(source, result)
+        if predictions is None:
+            predictions = out / PREDICTIONS
+            write_results(source, result, predictions)
+    print_log('diagnosis: errors', 'current')
+    content = measure(source, predictions)
+    content.update(
+        about=about(**(names or {}), predictions=predictions, annotations=source.truth.file),
+        stages=stages,
+        curves=read_curves(logs) or None,
+        compare=side_by_side(content, others) if others else None)
+    shown = worst(content['cases'], people)
+    by_id = {image.id: image.path for image in source.truth.images}
+    paths = [by_id[record['image_id']] for record in shown]
+    _write_page(out, content, shown, paths, model, cfg, source.keypoints, source.meta)
+    return content
+
+
+def measure(source: Source, predictions: PathLike) -> dict:
+    """The part of a diagnosis that needs only a results file.
+
+    Args:
+        source: The test data.
+        predictions: The results file.
+
+    Returns:
+        Entries of ``diagnosis.json``.
+    """
+    found = source.read_predictions(predictions)
+    metrics = source.measure(predictions)
+    errors = diagnose_errors(source.truth, found, source.keypoints, source.figure.by_id)
+    content = summarize(source.truth, found, source.keypoints, source.figure, errors)
+    content.update(
+        metrics=metrics,
+        **_describe(source.keypoints),
+        pck_name='PCKh' if source.figure.by_id else 'PCK',
+        cases=cases(source.truth, found, errors))
+    return content
+
+
+def report_pictures(model: nn.Module, out: PathLike, images: Sequence[dict], folder: PathLike,
+                    people: int = PEOPLE) -> None:
+    """Write the page of pictures without annotations: everyone predicted, and the network's heatmaps.
+
+    Args:
+        model: Pose estimator of :func:`~mmpose_mspn.apis.loading.load_pose_model`.
+        out: Folder for ``index.html`` and ``diagnosis.json``.
+        images: The images of ``predictions.json``, see :func:`mmpose_mspn.apis.inference.infer`.
+        folder: Folder of the images.
+        people: Number of people on the page, >= 1: those with the lowest scores.
+    """
+    keypoints = KeypointSet.from_metainfo(model.dataset_meta)
+    records = [
+        empty_record(id=f'prediction-{number}-{index}', image_id=number, file=image['image'], prediction=index,
+                     score=instance['score'], predicted_box=instance['bbox'], predicted=instance['keypoints'])
+        for number, image in enumerate(images) for index, instance in enumerate(image['instances'])
+    ]
+    records.sort(key=lambda record: record['score'])
+    content = dict(
+        about=about(pictures=folder),
+        counts=dict(images=len(images), predictions=len(records)),
+        **_describe(keypoints),
+        cases=records)
+    shown = records[:people]
+    paths = [str(Path(folder) / record['file']) for record in shown]
+    _write_page(Path(out), content, shown, paths, model, model.cfg, keypoints, model.dataset_meta)
+
+
+def _describe(keypoints: KeypointSet) -> dict:
+    return dict(keypoint_names=list(keypoints.names), skeleton=[list(link) for link in keypoints.links])
+
+
+def _load_model(cfg: Config, checkpoint: Optional[PathLike], device: Optional[str]) -> Optional[nn.Module]:
+    """The model with its weights, or ``None`` if there is no checkpoint and the config is not of an ensemble."""
+    if checkpoint is None and 'members' not in cfg.model:
+        return None
+    model = init_model(cfg, None if checkpoint is None else str(checkpoint), device=choose_device(device))
+    if checkpoint is not None:
+        check_weights(model, checkpoint)
+    return model
+
+
+def _write_page(out: Path, content: dict, shown: List[dict], paths: List[str], model: Optional[nn.Module], cfg: Config,
+                keypoints: KeypointSet, meta: dict) -> None:
+    print_log('diagnosis: pictures', 'current')
+    pictures = {record['id']: case_picture(record, path) for record, path in zip(shown, paths)}
+    viewed = []
+    if model is not None and has_stages(model):
+        viewed = [entry for entry in Viewer(model, cfg, keypoints, meta).look(shown, paths) if entry is not None]
+    flip_test = model is not None and bool((model.test_cfg or {}).get('flip_test', False))
+    page = write_report(
+        out, content, shown, {name: picture for name, picture in pictures.items() if picture is not None}, viewed,
+        flip_test)
+    print_log(f'diagnosis: {page}', 'current')

@@ -1,0 +1,180 @@
+"""AP and AR by the rules of the COCO API, for all images at once, so that a diagnosis can afford dozens of them."""
+from dataclasses import asdict, dataclass
+from typing import Optional, Sequence, Tuple
+
+import numpy as np
+
+from .people import KeypointSet, Predictions, Truth
+from .similarity import oks, pairs_of
+
+THRESHOLDS = np.linspace(.5, .95, 10)
+"""OKS from which a prediction counts as right."""
+RECALLS = np.linspace(0, 1, 101)
+"""Recalls at which precision is read."""
+MOST = 20
+"""Predictions of an image that count, those of the highest scores."""
+
+
+@dataclass(frozen=True)
+class Precision:
+    """AP and AR, 0 to 1; ``None`` where nobody is to be found.
+
+    Attributes:
+        people: Those who are to be found.
+        ap: Mean of precision over recalls and :data:`THRESHOLDS`.
+        ap50: At the threshold 0.5.
+        ap75: At the threshold 0.75.
+        ar: Mean of the highest recall over :data:`THRESHOLDS`.
+    """
+    people: int
+    ap: Optional[float]
+    ap50: Optional[float]
+    ap75: Optional[float]
+    ar: Optional[float]
+
+    def as_dict(self) -> dict:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Who belongs together, by falling score, at each of T thresholds.
+
+    Attributes:
+        person: (T, M), the person matched to each prediction, -1 none.
+        ignored: (T, M), predictions that count neither as right nor as wrong: matched to someone ignored.
+        rank: (M,), a prediction's place by score in its image, from 0.
+    """
+    person: np.ndarray
+    ignored: np.ndarray
+    rank: np.ndarray
+
+
+def ranks(predictions: Predictions) -> np.ndarray:
+    """(M,), a prediction's place in its image, from 0."""
+    first = np.searchsorted(predictions.image, predictions.image, 'left')
+    return np.arange(len(predictions)) - first
+
+
+def match(truth: Truth, predictions: Predictions, similarity: np.ndarray, thresholds: Sequence[float],
+          ignored: Optional[np.ndarray] = None, free: Optional[np.ndarray] = None) -> Matches:
+    """Match predictions to people by falling score, each to the most similar person that is still free.
+
+    Of people who tie, the last one wins; someone to be found goes before someone ignored: COCO's rules.
+
+    Args:
+        truth: The people.
+        predictions: The predictions, ordered.
+        similarity: (P,), OKS of all pairs.
+        thresholds: T values of OKS from which a pair may match.
+        ignored: (N,), who need not be found; by default the truth's.
+        free: (N,), who may be matched; by default everyone.
+    """
+    ignored = truth.ignored if ignored is None else ignored
+    thresholds = np.minimum(np.asarray(thresholds, np.float64), 1 - 1e-10)
+    pairs, rank = pairs_of(truth, predictions), ranks(predictions)
+    shape = (len(thresholds), len(predictions))
+    person, passed = np.full(shape, -1), np.zeros(shape, bool)
+    used = rank[pairs.prediction] < MOST
+    # Pairs below every threshold match nobody.
+    used &= similarity >= thresholds.min()
+    if free is not None:
+        used &= free[pairs.person]
+    if not used.any():
+        return Matches(person, passed, rank)
+    images, row = np.unique(predictions.image[pairs.prediction[used]], return_inverse=True)
+    first = np.searchsorted(truth.image, images, 'left')
+    slots = int((np.searchsorted(truth.image, images, 'right') - first).max())
+    slot = pairs.person[used] - first[row]
+    dense = np.full((len(images), min(MOST, int(rank.max()) + 1), slots), -1.)
+    dense[row, rank[pairs.prediction[used]], slot] = similarity[used]
+    number = np.full(dense.shape[:2], -1)
+    number[row, rank[pairs.prediction[used]]] = pairs.prediction[used]
+    exists = first[:, None] + np.arange(slots)
+    exists = np.minimum(exists, len(truth) - 1)
+    off, crowd = ignored[exists], truth.crowd[exists]
+    taken = np.zeros((len(images), len(thresholds), slots), bool)
+    for place in range(dense.shape[1]):
+        here = np.flatnonzero(number[:, place] >= 0)
+        candidates = dense[here, place][:, None, :]
+        open_ = (candidates >= thresholds[:, None]) & ~(taken[here] & ~crowd[here][:, None, :])
+        found, chosen = _best(candidates, open_ & ~off[here][:, None, :])
+        found_off, chosen_off = _best(candidates, open_ & off[here][:, None, :])
+        chosen = np.where(found, chosen, chosen_off)
+        found_off &= ~found
+        found |= found_off
+        who, at = np.nonzero(found)
+        taken[here[who], at, chosen[who, at]] = True
+        predicted = number[here, place]
+        person[at, predicted[who]] = first[here[who]] + chosen[who, at]
+        passed[at, predicted[who]] = found_off[who, at]
+    return Matches(person, passed, rank)
+
+
+def _best(candidates: np.ndarray, allowed: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """Whether any of the last axis is allowed, and which of them is highest, the last of equals."""
+    values = np.where(allowed, candidates, -1)
+    return allowed.any(-1), values.shape[-1] - 1 - values[..., ::-1].argmax(-1)
+
+
+def average_precision(truth: Truth,
+                      predictions: Predictions,
+                      keypoints: KeypointSet,
+                      among: Optional[np.ndarray] = None,
+                      counted: Optional[np.ndarray] = None,
+                      area_range: Optional[Tuple[float, float]] = None,
+                      own_images: bool = False) -> Precision:
+    """AP and AR of predictions.
+
+    Args:
+        truth: The people.
+        predictions: The predictions, ordered.
+        keypoints: Their keypoints.
+        among: (K,) mask: only these keypoints count, and only people who have one of them labeled.
+        counted: (N,) mask: only these people are to be found; who matches another counts neither as right nor wrong.
+        area_range: Lowest and highest area in px²: only people within are to be found, and only predictions whose
+            keypoints' extent lies within can be false.
+        own_images: Leave images out in which nobody is to be found.
+    """
+    ignored = truth.ignored.copy()
+    if among is not None:
+        ignored |= ~(truth.labeled & among).any(1)
+    if counted is not None:
+        ignored |= ~counted
+    if area_range is not None:
+        ignored |= (truth.areas < area_range[0]) | (truth.areas > area_range[1])
+    people = int((~ignored).sum())
+    if not people:
+        return Precision(0, None, None, None, None)
+    if own_images:
+        wanted = np.zeros(len(truth.images), bool)
+        wanted[truth.image[~ignored]] = True
+        predictions = predictions.chosen(wanted[predictions.image])
+    similarity = oks(truth, predictions, keypoints, pairs_of(truth, predictions), among)
+    matches = match(truth, predictions, similarity, THRESHOLDS, ignored)
+    right = (matches.person >= 0) & ~matches.ignored
+    wrong = matches.person < 0
+    if area_range is not None:
+        areas = predictions.areas
+        wrong &= (areas >= area_range[0]) & (areas <= area_range[1])
+    order = np.flatnonzero(matches.rank < MOST)
+    order = order[np.argsort(-predictions.scores[order], kind='stable')]
+    precision, recall = _curves(right[:, order], wrong[:, order], people)
+    return Precision(people, float(precision.mean()), float(precision[0].mean()), float(precision[5].mean()),
+                     float(recall.mean()))
+
+
+def _curves(right: np.ndarray, wrong: np.ndarray, people: int) -> Tuple[np.ndarray, np.ndarray]:
+    """Precision (T, R) at :data:`RECALLS` and the highest recall (T,), from predictions (T, M) by falling score."""
+    hits, misses = right.cumsum(1).astype(np.float64), wrong.cumsum(1).astype(np.float64)
+    precision = np.zeros((len(right), len(RECALLS)))
+    if not right.shape[1]:
+        return precision, np.zeros(len(right))
+    recall = hits / people
+    share = hits / (misses + hits + np.spacing(1))
+    share = np.maximum.accumulate(share[:, ::-1], 1)[:, ::-1]
+    for index in range(len(right)):
+        places = np.searchsorted(recall[index], RECALLS, 'left')
+        reached = places < right.shape[1]
+        precision[index, reached] = share[index, places[reached]]
+    return precision, recall[:, -1]

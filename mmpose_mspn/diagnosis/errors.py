@@ -1,0 +1,183 @@
+"""Kinds of errors: "Benchmarking and Error Diagnosis in Multi-Instance Pose Estimation", Ronchi and Perona, 2017.
+
+Section 3 of the paper. A labeled keypoint of a matched person is, by the similarity ks of its prediction (see
+``similarity.py``):
+
+- good, ks >= 0.85 to its own place: as close as human annotators agree;
+- jitter, 0.5 <= ks < 0.85;
+- else, whichever is nearest: inversion, ks >= 0.5 to the same person's keypoint of the other side; swap, ks >= 0.5 to
+  another person's keypoint of that name or of the other side; an inversion where both are equally near;
+- else a miss.
+"""
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .average_precision import match
+from .people import KeypointSet, Predictions, Truth
+from .similarity import Pairs, keypoint_similarity, oks, pairs_of
+
+GOOD_FROM = 0.85
+"""ks of a good keypoint."""
+NEAR_FROM = 0.5
+"""ks from which a keypoint is near a place."""
+KINDS = ('good', 'jitter', 'inversion', 'swap', 'miss')
+"""What the codes 0 to 4 mean; -1: not labeled, or nobody matched."""
+GOOD, JITTER, INVERSION, SWAP, MISS = range(len(KINDS))
+ERRORS = KINDS[1:]
+NO_KIND = -1
+
+MATCH_FROM = (0.5, 0.1)
+"""OKS of a match: first as AP's loosest threshold has it, then of who is left over."""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What became of each prediction and each person.
+
+    Attributes:
+        person: (M,), whom the prediction is of, -1 nobody.
+        prediction: (N,), the inverse, -1 for people who are missed or ignored.
+        oks: (M,), to that person; 0 without one.
+        passed: (M,), predictions matched to someone who need not be found: no error at all.
+        best_oks: (M,), to the most similar person of the image, whoever that is matched to; 0 without people.
+        similarity: (M, K), ks to that person's keypoint, NaN where not labeled or without a match.
+        kinds: (M, K), codes of :data:`KINDS`.
+    """
+    person: np.ndarray
+    prediction: np.ndarray
+    oks: np.ndarray
+    passed: np.ndarray
+    best_oks: np.ndarray
+    similarity: np.ndarray
+    kinds: np.ndarray
+
+    @property
+    def matched(self) -> np.ndarray:
+        """(M,), predictions of someone who is to be found."""
+        return (self.person >= 0) & ~self.passed
+
+    @property
+    def false(self) -> np.ndarray:
+        """(M,), predictions of nobody."""
+        return self.person < 0
+
+
+def diagnose(truth: Truth, predictions: Predictions, keypoints: KeypointSet, by_id: bool = False) -> Diagnosis:
+    """Match the predictions and name every keypoint's error.
+
+    Args:
+        truth: The people.
+        predictions: The predictions, ordered.
+        keypoints: Their keypoints.
+        by_id: A prediction belongs to the person with its id, as in MPII; else they are matched by OKS.
+    """
+    pairs = pairs_of(truth, predictions)
+    similarity = oks(truth, predictions, keypoints, pairs)
+    person, passed = _by_id(truth, predictions) if by_id else _by_oks(truth, predictions, similarity)
+    own = person[pairs.prediction] == pairs.person
+    matched_oks, best_oks = np.zeros(len(predictions)), np.zeros(len(predictions))
+    matched_oks[pairs.prediction[own]] = similarity[own]
+    found = ~truth.ignored[pairs.person]
+    np.maximum.at(best_oks, pairs.prediction[found], similarity[found])
+    prediction = np.full(len(truth), -1)
+    real = np.flatnonzero((person >= 0) & ~passed)
+    prediction[person[real]] = real
+    ks, kinds = _kinds(truth, predictions, keypoints, pairs, own)
+    kinds[passed] = NO_KIND
+    return Diagnosis(person, prediction, matched_oks, passed, best_oks, ks, kinds)
+
+
+def _by_oks(truth: Truth, predictions: Predictions, similarity: np.ndarray) -> tuple:
+    """Person and passed, (M,) each. Every threshold matches what the higher one before it left over."""
+    person, passed = np.full(len(predictions), -1), np.zeros(len(predictions), bool)
+    pairs = pairs_of(truth, predictions)
+    for threshold in MATCH_FROM:
+        free = np.ones(len(truth), bool)
+        free[person[(person >= 0) & ~passed]] = False
+        waiting = person < 0
+        left = np.where(waiting[pairs.prediction], similarity, -1)
+        matches = match(truth, predictions, left, [threshold], free=free)
+        new = waiting & (matches.person[0] >= 0)
+        person[new], passed[new] = matches.person[0][new], matches.ignored[0][new]
+    return person, passed
+
+
+def _by_id(truth: Truth, predictions: Predictions) -> tuple:
+    order = np.argsort(truth.ids, kind='stable')
+    person = order[np.searchsorted(truth.ids, predictions.ids, sorter=order)]
+    return person, truth.ignored[person]
+
+
+def _kinds(truth: Truth, predictions: Predictions, keypoints: KeypointSet, pairs: Pairs, own: np.ndarray) -> tuple:
+    """Similarity and kinds, (M, K) each."""
+    straight = keypoint_similarity(truth, predictions, keypoints, pairs)
+    mirrored = keypoint_similarity(truth, predictions, keypoints, pairs, mirrored=True)
+    shape = (len(predictions), len(keypoints))
+    at_home, opposite, elsewhere = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    at_home[pairs.prediction[own]] = straight[own]
+    opposite[pairs.prediction[own]] = np.where(keypoints.flip != np.arange(len(keypoints)), mirrored[own], 0)
+    np.maximum.at(elsewhere, pairs.prediction[~own], np.maximum(straight, mirrored)[~own])
+    kinds = np.full(shape, MISS)
+    kinds[elsewhere >= NEAR_FROM] = SWAP
+    kinds[(opposite >= NEAR_FROM) & (opposite >= elsewhere)] = INVERSION
+    kinds[at_home >= NEAR_FROM] = JITTER
+    kinds[at_home >= GOOD_FROM] = GOOD
+    labeled = np.zeros(shape, bool)
+    labeled[pairs.prediction[own]] = truth.labeled[pairs.person[own]]
+    kinds[~labeled] = NO_KIND
+    return np.where(labeled, at_home, np.nan), kinds
+
+
+def corrected(truth: Truth, predictions: Predictions, diagnosis: Diagnosis, kinds: tuple = ERRORS,
+              among: np.ndarray = None) -> Predictions:
+    """The predictions with errors put right: these keypoints lie where they are annotated.
+
+    Args:
+        truth: The people.
+        predictions: The predictions.
+        diagnosis: Of these.
+        kinds: Names of :data:`ERRORS`.
+        among: (K,) mask: of these keypoints only.
+    """
+    wrong = np.isin(diagnosis.kinds, [KINDS.index(kind) for kind in kinds])
+    if among is not None:
+        wrong &= among
+    true_places = truth.keypoints[np.maximum(diagnosis.person, 0)]
+    return replace(predictions, keypoints=np.where(wrong[..., None], true_places, predictions.keypoints))
+
+
+def with_true_scores(predictions: Predictions, diagnosis: Diagnosis) -> Predictions:
+    """The predictions scored by what a perfect score would know: the OKS to the person they are of, 0 of nobody."""
+    return replace(predictions, scores=diagnosis.oks).ordered()
+
+
+def without_false(predictions: Predictions, diagnosis: Diagnosis) -> Predictions:
+    """The predictions that are of someone."""
+    return predictions.chosen(~diagnosis.false)
+
+
+def without_missed(truth: Truth, diagnosis: Diagnosis) -> Truth:
+    """The people without those who are missed."""
+    kept = truth.ignored | (diagnosis.prediction >= 0)
+    fields = ('keypoints', 'visible', 'boxes', 'areas', 'norms', 'image', 'ids', 'ignored', 'crowd')
+    return replace(truth, **{name: getattr(truth, name)[kept] for name in fields})
+
+
+def poorly_scored(diagnosis: Diagnosis, truth: Truth, predictions: Predictions, keypoints: KeypointSet) -> np.ndarray:
+    """Indices of people of whose predictions (OKS >= 0.5) not the best has the highest score."""
+    pairs = pairs_of(truth, predictions)
+    similarity = oks(truth, predictions, keypoints, pairs)
+    near = (similarity >= NEAR_FROM) & ~truth.ignored[pairs.person]
+    people, prediction, close = pairs.person[near], pairs.prediction[near], similarity[near]
+    # Who is nearer to another belongs there.
+    own = close >= diagnosis.best_oks[prediction]
+    people, prediction, close = people[own], prediction[own], close[own]
+    best = np.zeros(len(truth))
+    np.maximum.at(best, people, close)
+    highest = np.full(len(truth), -np.inf)
+    np.maximum.at(highest, people, predictions.scores[prediction])
+    at_top = predictions.scores[prediction] >= highest[people]
+    top = np.zeros(len(truth))
+    np.maximum.at(top, people[at_top], close[at_top])
+    return np.flatnonzero(top < best)

@@ -1,0 +1,186 @@
+"""``diagnosis.json``, and the page that shows it: one file that loads nothing from anywhere."""
+import base64
+import hashlib
+from pathlib import Path
+from typing import Dict, List, Optional, Union
+
+from mmpose_mspn.utils.files import write_atomically, write_json
+from mmpose_mspn.version import __version__
+
+from .errors import ERRORS, KINDS
+
+FORMAT = 1
+"""Raise it when entries of diagnosis.json change their meaning."""
+JSON_FILE, PAGE_FILE = 'diagnosis.json', 'index.html'
+PAGE_FOLDER = Path(__file__).parent / 'page'
+VIEWER_BYTES = 7_000_000
+"""What the pictures of the stage viewer take of the page at most."""
+GROUP_NAMES = dict(people='People', ap='AP', ap50='AP at 0.5', ap75='AP at 0.75', ar='AR', pckh='PCKh@0.5',
+                   pckh10='PCKh@0.1')
+INSTALL = 'pip install -r requirements/diagnose.txt'
+
+
+def check_page_packages() -> None:
+    """Raise ImportError, with the remedy, unless the packages that make pages are installed."""
+    try:
+        import jinja2  # noqa: F401
+        import plotly.offline  # noqa: F401
+    except ImportError as error:
+        raise ImportError(f'the page needs {error.name}, which is not installed: {INSTALL}') from error
+
+
+def write_report(out: Union[str, Path],
+                 content: dict,
+                 shown: List[dict],
+                 pictures: Dict[str, dict],
+                 viewer: List[dict],
+                 flip_test: bool = False) -> Path:
+    """Write both files.
+
+    Args:
+        out: Folder, made if missing.
+        content: What ``diagnosis.json`` holds; docs/diagnose.md describes it.
+        shown: Those of ``content['cases']`` that the page shows.
+        pictures: By a case's id, its picture; see :func:`mmpose_mspn.diagnosis.pictures.case_picture`.
+        viewer: What the stage viewer shows; see :class:`mmpose_mspn.diagnosis.viewer.Viewer`.
+        flip_test: Whether the network's times hold a flip test.
+
+    Returns:
+        The page.
+    """
+    out = Path(out)
+    viewer, left_out = _within(viewer, VIEWER_BYTES)
+    content = dict(content, format=FORMAT)
+    content['viewer'] = [_numbers(entry) for entry in viewer]
+    write_json(out / JSON_FILE, content)
+    page = _render(content, shown, pictures, viewer, left_out, flip_test)
+    write_atomically(out / PAGE_FILE, page.encode())
+    return out / PAGE_FILE
+
+
+def about(**entries: Optional[Union[str, Path]]) -> dict:
+    """What a diagnosis is of, as text, with this package's version.
+
+    Args:
+        entries: Some of ``config``, ``checkpoint``, ``predictions``, ``annotations`` and ``pictures``.
+    """
+    names = ('config', 'checkpoint', 'predictions', 'annotations', 'pictures')
+    return dict({name: None if entries.get(name) is None else str(entries[name]) for name in names},
+                version=__version__)
+
+
+def _within(viewer: List[dict], budget: int) -> tuple:
+    """The first entries whose pictures fit, and how many do not."""
+    kept, used = [], 0
+    for entry in viewer:
+        used += sum(len(value) for value in entry.values() if isinstance(value, str))
+        if kept and used > budget:
+            break
+        kept.append(entry)
+    return kept, len(viewer) - len(kept)
+
+
+def _numbers(entry: dict) -> dict:
+    """A viewer's entry without its pictures."""
+    return {name: value for name, value in entry.items() if name not in ('crop', 'heatmaps', 'targets')}
+
+
+def _render(content: dict, shown: List[dict], pictures: Dict[str, dict], viewer: List[dict], left_out: int,
+            flip_test: bool) -> str:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+    from plotly.offline import get_plotlyjs
+
+    # Data reaches the page escaped, as text or as JSON. These files are this package's own and Plotly's.
+    style, script = ((PAGE_FOLDER / name).read_text(encoding='utf-8') for name in ('page.css', 'page.js'))
+    plotly = get_plotlyjs().replace('</script', r'<\/script')
+    labels = {record['id']: _label(record) for record in shown}
+    data = dict(
+        content,
+        cases=shown,
+        pictures={record['id']: pictures[record['id']] for record in shown if record['id'] in pictures},
+        viewer=viewer or None,
+        group_names=GROUP_NAMES)
+    environment = Environment(
+        loader=FileSystemLoader(PAGE_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True)
+    return environment.get_template('index.html.j2').render(
+        title=_title(content),
+        policy=_policy(plotly, script),
+        style=Markup(style),
+        script=Markup(script),
+        plotly=Markup(plotly),
+        data=data,
+        sections=_sections(content, viewer),
+        tiles=_tiles(content),
+        best=_costliest(content),
+        viewer=[dict(entry, label=labels[entry['id']]) for entry in viewer],
+        viewer_left_out=left_out,
+        flip_test=flip_test,
+        cases=shown,
+        total_cases=len(content['cases']),
+        kinds=KINDS,
+        error_kinds=ERRORS,
+        group_names=GROUP_NAMES,
+        **{name: content.get(name) for name in ('about', 'figure', 'metrics', 'counts', 'keypoints', 'corrections',
+                                                'parts', 'groups', 'calibration', 'stages', 'curves', 'compare',
+                                                'pck_name')})
+
+
+def _policy(*scripts: str) -> str:
+    """A content security policy: only these scripts run, and nothing is fetched."""
+    hashes = ' '.join(f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+                      for script in scripts)
+    return (f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
+            "base-uri 'none'; form-action 'none'")
+
+
+def _title(content: dict) -> str:
+    return f'Why {content["figure"]["name"]} is what it is' if content.get('figure') else 'What the network sees'
+
+
+def _label(record: dict) -> str:
+    if record['status'] is None:
+        return f'score {record["score"]:.2f}, {record["file"]}'
+    value = 'missed' if record['oks'] is None else f'OKS {record["oks"]:.2f}'
+    return f'{value}, {record["file"]}'
+
+
+def _sections(content: dict, viewer: List[dict]) -> List[tuple]:
+    """Ids and names of the parts of this page."""
+    measured = bool(content.get('corrections'))
+    every = (('summary', 'Summary', True), ('errors', 'Errors', measured), ('keypoints', 'Keypoints', measured),
+             ('groups', 'Groups', measured), ('scores', 'Scores', measured),
+             ('stages', 'Stages', content.get('stages')), ('training', 'Training', content.get('curves')),
+             ('compare', 'Compare', content.get('compare')), ('cases', 'Cases', True), ('viewer', 'Network', viewer))
+    return [(name, label) for name, label, there in every if there]
+
+
+def _tiles(content: dict) -> List[dict]:
+    """The numbers on top, each with its path in the JSON."""
+    counts, figure = content['counts'], content.get('figure')
+    tiles = []
+    if figure:
+        digits = 3 if figure['name'] == 'AP' else 1
+        tiles.append(dict(label=figure['name'], value=figure['value'], path='figure/value', digits=digits, hint=''))
+        everyone = content['groups']['everyone'][0]
+        for name, label in dict(ap50='AP at OKS 0.5', ap75='AP at OKS 0.75', ar='AR', pckh10='PCKh@0.1').items():
+            if name in everyone:
+                tiles.append(dict(label=label, value=everyone[name], digits=digits, hint='',
+                                  path=f'groups/everyone/0/{name}'))
+    hints = dict(duplicates='predictions of someone who is found already',
+                 background='predictions of nobody',
+                 poorly_scored='people of whose predictions not the best has the highest score')
+    for name, label in (('images', 'images'), ('people', 'people'), ('matched', 'found'), ('missed', 'missed'),
+                        ('duplicates', 'duplicate boxes'), ('background', 'boxes of nobody'),
+                        ('poorly_scored', 'poorly scored'), ('predictions', 'predictions')):
+        if name in counts:
+            tiles.append(dict(label=label, value=counts[name], path=f'counts/{name}', digits=0,
+                              hint=hints.get(name, '')))
+    return tiles
+
+
+def _costliest(content: dict) -> Optional[dict]:
+    """The kind of keypoint errors whose correction gains most."""
+    rows = [row for row in content.get('corrections') or [] if row['name'] in ERRORS and row['gain']]
+    return max(rows, key=lambda row: row['gain']) if rows else None

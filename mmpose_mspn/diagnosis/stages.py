@@ -1,0 +1,230 @@
+"""What every stage and unit of the network predicts, in one pass over the data.
+
+MSPN and CPN train a predictor at each unit, so a trained network answers what another stage brings.
+"""
+import time
+from dataclasses import dataclass, field
+from typing import Dict, Iterable, List, Optional, Tuple
+
+import numpy as np
+import torch
+from mmengine.structures import InstanceData
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from mmpose_mspn.models.backbones.mspn import MSPN
+from mmpose_mspn.models.heads.base_heatmap_head import BaseHeatmapHead
+from mmpose_mspn.models.heads.flip_test import flip_test_mean
+from mmpose_mspn.models.pose_estimators.views import extract_views
+
+Predictor = Tuple[int, int]
+"""A stage and a unit, from 0."""
+
+
+@dataclass
+class Pass:
+    """Predictions of every predictor for the same people.
+
+    Attributes:
+        samples: Per person, what metrics read of a sample but its prediction.
+        instances: Per predictor and person, ``keypoints`` (1, K, 2) in image px, ``keypoint_scores`` (1, K),
+            ``bboxes`` and ``bbox_scores``.
+        movement: Mean px of the input crop by which keypoints moved since the predictor before; the first has none.
+        milliseconds: Per person, from the crop to this predictor's keypoints, as if no later stage or other predictor
+            ran; ``None`` where the network is not MSPN. The median of the batches, the first left out where there are
+            several.
+        final: The predictor whose keypoints are the network's predictions.
+    """
+    samples: List[dict] = field(default_factory=list)
+    instances: Dict[Predictor, List[dict]] = field(default_factory=dict)
+    movement: Dict[Predictor, Optional[float]] = field(default_factory=dict)
+    milliseconds: Dict[Predictor, Optional[float]] = field(default_factory=dict)
+    final: Predictor = (0, 0)
+
+
+def has_stages(model: nn.Module) -> bool:
+    """Whether the model predicts heatmaps at several units."""
+    return isinstance(getattr(model, 'head', None), BaseHeatmapHead)
+
+
+@torch.no_grad()
+def stage_heatmaps(model: nn.Module, inputs: Tensor, samples: list) -> List[List[Tensor]]:
+    """Heatmaps [stage][unit] (B, K, H, W) of all predictors, averaged over the flip test where the model has one.
+
+    Args:
+        model: A top-down estimator with a head of :class:`BaseHeatmapHead`.
+        inputs: (B, 3, h, w), normalized.
+        samples: The B samples.
+    """
+    test_cfg = model.test_cfg or {}
+    if not test_cfg.get('flip_test', False):
+        return [list(units) for units in model.head(model.extract_feat(inputs))]
+    crops, mirrored = (model.head(feats) for feats in extract_views(model, inputs, True))
+    settings = dict(
+        flip_indices=samples[0].metainfo['flip_indices'],
+        flip_mode=test_cfg.get('flip_mode', 'heatmap'),
+        shift_heatmap=test_cfg.get('shift_heatmap', False))
+    return [[flip_test_mean(heatmaps, other, **settings) for heatmaps, other in zip(units, others)]
+            for units, others in zip(crops, mirrored)]
+
+
+@torch.no_grad()
+def run_pass(model: nn.Module, loader: Iterable) -> Pass:
+    """Predict with every predictor.
+
+    A model without several predictors, and an ensemble, has one. All stages run, whatever ``stages`` of ``test_cfg``
+    is; that decides whose keypoints are the network's. Shifts of ``test_cfg`` count for those only.
+
+    Args:
+        model: A top-down estimator in eval mode.
+        loader: Batches of the test data.
+    """
+    result, moved, seconds = Pass(), {}, {}
+    clock = Clock(model)
+    with clock:
+        for batch in loader:
+            data = model.data_preprocessor(batch, False)
+            inputs, samples = data['inputs'], data['data_samples']
+            if has_stages(model):
+                found = _predict_all(model, inputs, samples, clock, moved, seconds)
+            else:
+                found = {(0, 0): _instances(model.predict(inputs, samples))}
+            for predictor, instances in found.items():
+                result.instances.setdefault(predictor, []).extend(instances)
+            result.final = final_predictor(model, max(found))
+            result.samples += [_light(sample) for sample in samples]
+    for predictor in result.instances:
+        result.movement[predictor] = float(np.mean(moved[predictor])) if predictor in moved else None
+        timed = seconds.get(predictor, [])
+        timed = timed[1:] if len(timed) > 1 else timed
+        result.milliseconds[predictor] = 1000 * float(np.median(timed)) if timed else None
+    return result
+
+
+def _predict_all(model: nn.Module, inputs: Tensor, samples: list, clock: 'Clock', moved: Dict[Predictor, list],
+                 seconds: Dict[Predictor, list]) -> Dict[Predictor, List[dict]]:
+    """Instances of every predictor; ``moved`` and ``seconds`` take up what the batch tells."""
+    clock.restart()
+    heatmaps = stage_heatmaps(model, inputs, samples)
+    found, before = {}, None
+    final = final_predictor(model, (len(heatmaps) - 1, len(heatmaps[-1]) - 1))
+    for stage, units in enumerate(heatmaps):
+        for unit, maps in enumerate(units):
+            start = clock.now()
+            decoded = model.head.decode(maps)
+            decode_time = clock.now() - start
+            here = np.concatenate([instances.keypoints[..., :2] for instances in decoded]).copy()
+            if before is not None:
+                moved.setdefault((stage, unit), []).extend(np.linalg.norm(here - before, axis=-1).mean(1))
+            before = here
+            reached = clock.reached(stage, unit)
+            if reached is not None:
+                seconds.setdefault((stage, unit), []).append((reached + decode_time) / len(inputs))
+            if (stage, unit) == final and (model.test_cfg or {}).get('shift_test'):
+                placed = model.predict(inputs, samples)
+            else:
+                placed = model.add_pred_to_datasample(decoded, None, samples)
+            found[stage, unit] = _instances(placed)
+    return found
+
+
+def final_predictor(model: nn.Module, last: Predictor) -> Predictor:
+    """The predictor whose heatmaps the model decodes: the last one, or that of ``stages`` in its ``test_cfg``."""
+    stages = (model.test_cfg or {}).get('stages')
+    return last if stages is None else (stages - 1, last[1])
+
+
+def _instances(samples: list) -> List[dict]:
+    return [_as_arrays(sample.pred_instances) for sample in samples]
+
+
+def _as_arrays(instances: InstanceData) -> dict:
+    wanted = ('keypoints', 'keypoint_scores', 'bboxes', 'bbox_scores')
+    return {name: np.array(_numpy(instances[name])) for name in wanted if name in instances}
+
+
+def _numpy(value):
+    return value.cpu().numpy() if isinstance(value, Tensor) else value
+
+
+def _light(sample) -> dict:
+    """A sample without its pictures and predictions."""
+    content = dict(sample.metainfo)
+    content['gt_instances'] = {name: _numpy(value) for name, value in sample.gt_instances.all_items()
+                               if name in ('bboxes', 'bbox_scores', 'bbox_scales', 'bbox_centers')}
+    return content
+
+
+class Clock:
+    """Seconds from the start of the backbone to each predictor's heatmaps, of one batch at a time.
+
+    The backbone runs its units in order, so what a unit's predictor needs is over when that unit ends.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        self.device = next(model.parameters()).device
+        self.timed = has_stages(model) and isinstance(model.backbone, MSPN) and hasattr(model.head, 'predictors')
+        self.handles: List[RemovableHandle] = []
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin a batch."""
+        self.start = 0.
+        self.unit_ends: Dict[Predictor, float] = {}
+        self.predictor_starts: Dict[Predictor, float] = {}
+        self.predictor_seconds: Dict[Predictor, float] = {}
+
+    def __enter__(self) -> 'Clock':
+        if self.timed:
+            self._watch()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        for handle in self.handles:
+            handle.remove()
+
+    def now(self) -> float:
+        """Seconds, once the device has done what it was asked to."""
+        if self.device.type == 'cuda':
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
+
+    def reached(self, stage: int, unit: int) -> Optional[float]:
+        """Seconds until this predictor's heatmaps, if no other predictor had run; ``None`` if that is not known."""
+        if (stage, unit) not in self.unit_ends:
+            return None
+        return self.unit_ends[stage, unit] - self.start + self.predictor_seconds.get((stage, unit), 0.)
+
+    def _watch(self) -> None:
+        def begin(*_: object) -> None:
+            self.start = self.now()
+
+        self.handles.append(self.model.backbone.register_forward_pre_hook(begin))
+        for stage, module in enumerate(self.model.backbone.stages):
+            for unit, up in enumerate(module.units):
+                self.handles.append(up.register_forward_hook(self._end_of_unit((stage, unit))))
+        for stage, predictors in enumerate(self.model.head.predictors):
+            for unit, predictor in enumerate(predictors):
+                self.handles.append(predictor.register_forward_pre_hook(self._begin_of_predictor((stage, unit))))
+                self.handles.append(predictor.register_forward_hook(self._end_of_predictor((stage, unit))))
+
+    def _end_of_unit(self, place: Predictor):
+        def note(*_: object) -> None:
+            self.unit_ends[place] = self.now()
+
+        return note
+
+    def _begin_of_predictor(self, place: Predictor):
+        def note(*_: object) -> None:
+            self.predictor_starts[place] = self.now()
+
+        return note
+
+    def _end_of_predictor(self, place: Predictor):
+        def note(*_: object) -> None:
+            # The flip test runs it twice.
+            spent = self.now() - self.predictor_starts[place]
+            self.predictor_seconds[place] = self.predictor_seconds.get(place, 0.) + spent
+
+        return note

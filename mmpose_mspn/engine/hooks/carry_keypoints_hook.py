@@ -1,0 +1,63 @@
+"""Training from a checkpoint with other keypoints."""
+from typing import Dict, Optional, Sequence
+
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
+from mmengine.runner import BaseLoop, Runner
+
+from mmpose_mspn.checkpoints.carry import carry, number_of_keypoints, origins_table, own_names, source_names
+from mmpose_mspn.checkpoints.fit import compare_state_dicts
+from mmpose_mspn.registry import HOOKS
+
+
+@HOOKS.register_module()
+class CarryKeypointsHook(Hook):
+    """Lets ``load_from`` of a training name a checkpoint with another keypoint set, in any layout of MSPN.
+
+    The predictors are carried over by keypoint name, as :func:`mmpose_mspn.checkpoints.carry.carry` does it, and the
+    log says for every keypoint where it starts. Left alone are checkpoints with the dataset's own keypoints, as many
+    keypoints under unknown names or under none of the dataset's names, checkpoints without predictors of heatmaps, and
+    whatever is loaded to resume a training or for a test.
+
+    Args:
+        mapping: By keypoint of the dataset: the keypoint of the checkpoint that it starts from, if not the one of the
+            same name.
+        source_names: Names of the checkpoint's keypoints, if it does not hold them and they are not COCO's 17 or
+            MPII's 16.
+
+    Raises:
+        ValueError: The keypoints cannot be carried over, or other weights are not those of the model: names them.
+    """
+
+    def __init__(self, mapping: Optional[Dict[str, str]] = None, source_names: Optional[Sequence[str]] = None) -> None:
+        self.mapping = dict(mapping or {})
+        self.source_names = source_names
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        if not isinstance(runner._train_loop, BaseLoop) or runner._resume:
+            return
+        by_index = runner.train_dataloader.dataset.metainfo['keypoint_id2name']
+        names = [by_index[index] for index in range(len(by_index))]
+        if not self._differs(checkpoint, names):
+            return
+        weights, origins = carry(checkpoint, names, self.mapping, source_names(checkpoint, self.source_names))
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        mismatches = compare_state_dicts(weights, model.state_dict())
+        if mismatches:
+            raise ValueError(f'the checkpoint of load_from is not of this network: {mismatches}')
+        for key in set(checkpoint) - {'meta'}:
+            del checkpoint[key]
+        checkpoint['state_dict'] = weights
+        print_log(f'keypoints carried over from the checkpoint:\n{origins_table(origins)}', 'current')
+
+    def _differs(self, checkpoint: dict, names: Sequence[str]) -> bool:
+        """Whether a checkpoint has other keypoints than ``names``."""
+        try:
+            count = number_of_keypoints(checkpoint)
+        except ValueError:
+            return False
+        own = self.source_names or own_names(checkpoint)
+        if count != len(names):
+            return True
+        return own is not None and list(own) != list(names) and bool(self.mapping or set(own) & set(names))

@@ -1,0 +1,75 @@
+"""mmpose's metrics, with checks of what they measure and what they measure it against."""
+from typing import Optional, Sequence
+
+from mmpose.evaluation.metrics import CocoMetric as MmposeCocoMetric
+from mmpose.evaluation.metrics import CocoWholeBodyMetric as MmposeCocoWholeBodyMetric
+from mmpose.evaluation.metrics import MpiiPCKAccuracy as MmposeMpiiPCKAccuracy
+
+from mmpose_mspn.datasets.coco_rules import Evaluation, check_evaluated, refuse
+from mmpose_mspn.evaluation.finite_predictions import FinitePredictionsMixin
+from mmpose_mspn.registry import METRICS
+from mmpose_mspn.utils.files import read_json
+
+
+class GroundTruthMixin(FinitePredictionsMixin):
+    """For mmpose's COCO metrics: refuse, before the run, annotations that the evaluation cannot use after it.
+
+    Args:
+        ann_file: Annotation file, if it is not that of the dataset.
+        kwargs: Further arguments of mmpose's metric.
+
+    Raises:
+        FileNotFoundError: ``ann_file`` does not exist.
+        ValueError: ``ann_file`` is not in COCO's format; an annotation lacks what the evaluation reads; a prediction is
+            not finite, or is of an image that ``ann_file`` does not list.
+    """
+
+    def __init__(self, ann_file: Optional[str] = None, **kwargs) -> None:
+        if ann_file is not None:
+            self._check(read_json('ann_file of the evaluator', ann_file, dict), ann_file, **kwargs)
+        super().__init__(ann_file=ann_file, **kwargs)
+
+    @property
+    def dataset_meta(self) -> Optional[dict]:
+        """Meta information of the dataset."""
+        return super().dataset_meta
+
+    @dataset_meta.setter
+    def dataset_meta(self, dataset_meta: dict) -> None:
+        loaded = self.coco is not None
+        MmposeCocoMetric.dataset_meta.fset(self, dataset_meta)
+        if self.coco is not None and not loaded:
+            self._check(self.coco.dataset, self.coco.anno_file[0], format_only=self.format_only,
+                        use_area=self.use_area, iou_type=self.iou_type)
+
+    def process(self, data_batch: Sequence[dict], data_samples: Sequence[dict]) -> None:
+        """Check the samples of a batch, and store what the evaluation needs of them."""
+        if self.coco is not None and not self.format_only:
+            for sample in data_samples:
+                if sample['img_id'] not in self.coco.imgs:
+                    raise ValueError(f'image {sample["img_id"]} ({sample.get("img_path")}) is not in the annotations '
+                                     f'that the evaluator uses, {self.coco.anno_file[0]}: name the ann_file of the '
+                                     'tested dataset, or leave ann_file of the evaluator away')
+        super().process(data_batch, data_samples)
+
+    @staticmethod
+    def _check(content: dict, ann_file: str, format_only: bool = False, use_area: bool = True,
+               iou_type: str = 'keypoints', **kwargs) -> None:
+        if not format_only:
+            evaluation = Evaluation(use_area, iou_type == 'keypoints_crowd')
+            check_evaluated(content, evaluation, f'ann_file {ann_file}', refuse)
+
+
+@METRICS.register_module()
+class CocoMetric(GroundTruthMixin, MmposeCocoMetric):
+    """mmpose's ``CocoMetric`` with checked predictions and annotations."""
+
+
+@METRICS.register_module()
+class CocoWholeBodyMetric(GroundTruthMixin, MmposeCocoWholeBodyMetric):
+    """mmpose's ``CocoWholeBodyMetric`` with checked predictions and annotations."""
+
+
+@METRICS.register_module()
+class MpiiPCKAccuracy(FinitePredictionsMixin, MmposeMpiiPCKAccuracy):
+    """mmpose's ``MpiiPCKAccuracy`` with checked predictions."""

@@ -1,0 +1,78 @@
+"""The objects to train and to validate on, from one annotation file or two."""
+from typing import Callable, NamedTuple, Optional, Tuple
+
+import numpy as np
+
+from mmpose_mspn.new_dataset.coco_file import Category, find_category, read_coco
+from mmpose_mspn.new_dataset.repair import ImageFolder, RepairedFile, repair
+from mmpose_mspn.utils.files import FilePath
+
+
+class Source(NamedTuple):
+    """An annotation file and the folder of its images."""
+    path: FilePath
+    images: FilePath
+
+
+def read_objects(train: Source, val: Optional[Source], category_name: Optional[str],
+                 skip_broken: bool) -> Tuple[Category, RepairedFile, Optional[RepairedFile]]:
+    """Read and complete the objects of a category.
+
+    Args:
+        train: What to train on.
+        val: What to validate on, if it is a file of its own.
+        category_name: The category, needed where several have keypoints.
+        skip_broken: Whether to leave out what cannot be repaired instead of refusing it.
+
+    Raises:
+        FileNotFoundError: A file or folder does not exist.
+        ValueError: A file is not usable, or both have not the same keypoints.
+    """
+    content = read_coco('the annotation file', train.path)
+    category = find_category(content, train.path, category_name)
+    repaired = _repaired(content, train, category, skip_broken)
+    if val is None:
+        return category, repaired, None
+    content = read_coco('--val', val.path)
+    other = find_category(content, val.path, category_name or category.name)
+    if other.keypoints != category.keypoints:
+        raise ValueError(f'{val.path} has other keypoints than {train.path} ({", ".join(other.keypoints)} instead of '
+                         f'{", ".join(category.keypoints)}): take files with the same keypoints in the same order')
+    return category, repaired, _repaired(content, val, other._replace(written_id=category.written_id), skip_broken)
+
+
+def _repaired(content: dict, source: Source, category: Category, skip_broken: bool) -> RepairedFile:
+    repaired = repair(content, source.path, category, ImageFolder(source.images), skip_broken)
+    if not repaired.objects:
+        raise ValueError(f'{source.path} has no annotation of category {category.name} with labeled keypoints: label '
+                         'some, or choose another category with --category')
+    return repaired
+
+
+def hold_out(whole: RepairedFile, share: float, path: FilePath) -> Tuple[RepairedFile, RepairedFile]:
+    """Split objects by image into those to train on and those to validate on, the same at each call.
+
+    Args:
+        whole: All objects.
+        share: Share of the images to hold out, between 0 and 1; at least one image is held out.
+        path: Their file, for messages.
+
+    Raises:
+        ValueError: ``share`` is out of range, or there is one image only.
+    """
+    if not 0 < share < 1:
+        raise ValueError(f'--val-share must be a share of the images between 0 and 1, got {share}')
+    with_objects = sorted({entry['image_id'] for entry in whole.objects})
+    if len(with_objects) < 2:
+        raise ValueError(f'{path} has labeled objects in one image only, so none can be held out for validation: label '
+                         'more images, or name a file for validation with --val')
+    count = min(max(1, round(share * len(with_objects))), len(with_objects) - 1)
+    held_out = set(np.random.default_rng(0).permutation(with_objects)[:count].tolist())
+    return _part(whole, lambda image_id: image_id not in held_out), _part(whole, lambda image_id: image_id in held_out)
+
+
+def _part(whole: RepairedFile, is_chosen: Callable[[int], bool]) -> RepairedFile:
+    """The images for which ``is_chosen`` is true, with their annotations."""
+    return RepairedFile([image for image in whole.images if is_chosen(image['id'])],
+                        [entry for entry in whole.annotations if is_chosen(entry['image_id'])],
+                        whole.filled_in, whole.left_out)

@@ -1,0 +1,284 @@
+"""What labeling tools leave out of COCO files, filled in."""
+import os
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from mmpose_mspn.new_dataset.coco_file import SHOWN, Category
+from mmpose_mspn.utils.files import FilePath
+from mmpose_mspn.utils.numbers import is_finite
+from mmpose_mspn.utils.visibility import CODES, NOT_LABELED
+
+AREA_OF_BOX = 0.53
+"""Area of an object as a share of its box, where a file does not give it: mmpose's value."""
+MARGIN = 0.1
+"""Margin of a box that is made from keypoints, as a share of the longer side of their extent."""
+TIGHT = 0.5
+"""A box whose sides are that close to the extent of the keypoints, in px, was made from them without a margin."""
+ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)
+"""The EXIF tag of an image's orientation, and its values that swap width and height."""
+
+
+@dataclass
+class RepairedFile:
+    """The objects of a category and their images, complete.
+
+    Attributes:
+        images: Entries with an integer ``id``, ``file_name`` below the folder of images, ``width`` and ``height``.
+        annotations: Complete entries; those with ``num_keypoints`` > 0 and ``iscrowd`` 0 can be trained on.
+        filled_in: What was filled in or changed, and how often.
+        left_out: What was left out, and how often.
+    """
+    images: List[dict]
+    annotations: List[dict]
+    filled_in: Dict[str, int] = field(default_factory=Counter)
+    left_out: Dict[str, int] = field(default_factory=Counter)
+
+    @property
+    def objects(self) -> List[dict]:
+        """The annotations that can be trained on."""
+        return [entry for entry in self.annotations if entry['num_keypoints'] and not entry['iscrowd']]
+
+
+class ImageFolder:
+    """A folder of images and its sub-folders.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        FileNotFoundError: It does not exist.
+    """
+
+    def __init__(self, folder: FilePath) -> None:
+        self.folder = Path(folder)
+        if not self.folder.is_dir():
+            raise FileNotFoundError(f'the folder of images {folder} does not exist: name a folder that does')
+        self._by_name: Optional[Dict[str, List[str]]] = None
+
+    def find(self, file_name: str) -> Optional[str]:
+        """The path below the folder of an image that a file calls ``file_name``; ``None`` if it is not there.
+
+        A name that does not lead to a file is looked up in all sub-folders. Of several files of that name, the one
+        whose folders agree best counts, and none if two agree equally well.
+        """
+        name = file_name.replace('\\', '/')
+        if (self.folder / name).is_file():
+            inside = os.path.relpath(self.folder / name, self.folder)
+            return name if inside.startswith('..') else inside
+        parts = name.split('/')
+        found = sorted(self._names().get(parts[-1], []), key=lambda path: _common_end(path.split('/'), parts))
+        if not found or len(found) > 1 and (
+                _common_end(found[-1].split('/'), parts) == _common_end(found[-2].split('/'), parts)):
+            return None
+        return found[-1]
+
+    def _names(self) -> Dict[str, List[str]]:
+        if self._by_name is None:
+            self._by_name = {}
+            for root, _, files in os.walk(self.folder):
+                for name in files:
+                    path = Path(root, name).relative_to(self.folder).as_posix()
+                    self._by_name.setdefault(name, []).append(path)
+        return self._by_name
+
+    def size(self, path: str) -> Optional[Tuple[int, int]]:
+        """Width and height in px of an image below the folder, as OpenCV reads it; ``None`` if it does not open."""
+        try:
+            with Image.open(self.folder / path) as image:
+                turned = image.getexif().get(ORIENTATION) in TURNED
+                return image.size[::-1] if turned else image.size
+        except (OSError, UnidentifiedImageError, ValueError):
+            return None
+
+
+def _common_end(path: Sequence[str], other: Sequence[str]) -> int:
+    """Number of equal folders from the end."""
+    count = 0
+    for one, two in zip(reversed(path), reversed(other)):
+        if one != two:
+            break
+        count += 1
+    return count
+
+
+def repair(content: dict, path: FilePath, category: Category, folder: ImageFolder,
+           skip_broken: bool = False) -> RepairedFile:
+    """Complete the annotations of a category.
+
+    Args:
+        content: Content of a COCO annotation file.
+        path: The file, for messages.
+        category: The category.
+        folder: Where the images are.
+        skip_broken: Whether to leave out what cannot be repaired instead of refusing it.
+
+    Raises:
+        ValueError: An annotation or an image cannot be repaired. The first few are named.
+    """
+    repaired = RepairedFile([], [])
+    problems: List[str] = []
+    images = _images_by_id(content, repaired)
+    entries = [entry for entry in content['annotations'] if isinstance(entry, dict)]
+    own = [entry for entry in entries if entry.get('category_id') == category.id]
+    repaired.left_out['annotations of other categories'] += len(entries) - len(own)
+    used_ids = Counter(entry.get('id') for entry in own)
+    next_id = 1 + max((number for number in used_ids if isinstance(number, int)), default=0)
+    complete_images: Dict[object, Optional[dict]] = {}
+    for entry in own:
+        name = entry.get('id')
+        image_id = entry.get('image_id')
+        try:
+            if image_id not in images:
+                raise ValueError(f'annotation {name} is of image {image_id}, which images does not list')
+            if image_id not in complete_images:
+                complete_images[image_id] = _complete_image(images[image_id], len(complete_images) + 1, folder,
+                                                            repaired)
+            image = complete_images[image_id]
+            if image is None:
+                continue
+            annotation = _complete_annotation(entry, category, image, repaired)
+        except ValueError as error:
+            problems.append(str(error))
+            if str(error).startswith('image '):  # named once, not for each of its annotations
+                complete_images[image_id] = None
+            continue
+        if annotation is None:
+            repaired.left_out['annotations without keypoints'] += 1
+            continue
+        if not isinstance(name, int) or isinstance(name, bool) or used_ids[name] > 1:
+            used_ids[name] -= 1
+            annotation['id'], next_id = next_id, next_id + 1
+            repaired.filled_in['annotation ids that were missing or repeated'] += 1
+        repaired.annotations.append(annotation)
+    if problems and not skip_broken:
+        more = f' (and {len(problems) - SHOWN} more)' if len(problems) > SHOWN else ''
+        raise ValueError(f'{path} has {len(problems)} entries that cannot be repaired: {"; ".join(problems[:SHOWN])}'
+                         f'{more}. Correct them in the labeling tool, or leave them out with --skip-broken')
+    repaired.left_out['entries that cannot be repaired'] += len(problems)
+    repaired.images = [image for image in complete_images.values() if image is not None]
+    return repaired
+
+
+def _images_by_id(content: dict, repaired: RepairedFile) -> Dict[object, dict]:
+    """The entries of images; the earlier one counts where two share an id."""
+    images: Dict[object, dict] = {}
+    for entry in content['images']:
+        if isinstance(entry, dict) and entry.get('id') is not None:
+            images.setdefault(entry['id'], entry)
+    return images
+
+
+def _complete_image(entry: dict, number: int, folder: ImageFolder, repaired: RepairedFile) -> dict:
+    """The entry with an integer id, a path that leads to the file, and a size."""
+    file_name = entry.get('file_name')
+    if not isinstance(file_name, str) or not file_name:
+        raise ValueError(f'image {entry["id"]} has no file_name')
+    path = folder.find(file_name)
+    if path is None:
+        raise ValueError(f'image {file_name} is not in {folder.folder}')
+    image = dict(entry, file_name=path)
+    if path != file_name:
+        repaired.filled_in['images found in other folders than named'] += 1
+    if not isinstance(entry['id'], int):
+        image['id'] = number
+        repaired.filled_in['image ids that were not integers'] += 1
+    if not is_finite(image.get('width'), image.get('height')) or min(image['width'], image['height']) <= 0:
+        size = folder.size(path)
+        if size is None:
+            raise ValueError(f'image {file_name} has no width and height, and does not open')
+        image['width'], image['height'] = size
+        repaired.filled_in['image sizes'] += 1
+    return image
+
+
+def _complete_annotation(entry: dict, category: Category, image: dict, repaired: RepairedFile) -> Optional[dict]:
+    """The complete annotation, or ``None`` if it has no keypoints."""
+    keypoints = _keypoints(entry, category, image, repaired)
+    if keypoints is None:
+        return None
+    labeled = keypoints[keypoints[:, 2] > NOT_LABELED]
+    box = _box(entry, labeled[:, :2], image, repaired)
+    if box is None:
+        return None
+    annotation = dict(
+        entry,
+        image_id=image['id'],
+        category_id=category.written_id,
+        keypoints=[value for x, y, visible in keypoints.tolist() for value in (x, y, int(visible))],
+        bbox=box,
+        num_keypoints=len(labeled),
+        iscrowd=int(bool(entry.get('iscrowd'))))
+    for key in ('iscrowd', 'num_keypoints'):
+        if entry.get(key) != annotation[key]:
+            repaired.filled_in[key] += 1
+    if not is_finite(entry.get('area')) or entry['area'] <= 0:
+        annotation['area'] = AREA_OF_BOX * box[2] * box[3]
+        repaired.filled_in['area'] += 1
+    return annotation
+
+
+def _keypoints(entry: dict, category: Category, image: dict, repaired: RepairedFile) -> Optional[np.ndarray]:
+    """(K, 3) of x, y and visibility; ``None`` if there are none."""
+    values = entry.get('keypoints')
+    if not values:
+        return None
+    name, count = f'annotation {entry.get("id")}', len(category.keypoints)
+    if not isinstance(values, list) or len(values) != 3 * count:
+        raise ValueError(f'{name} has {len(values)} values for {count} keypoints, which need {3 * count}')
+    if not is_finite(*values):
+        raise ValueError(f'{name} has keypoints that are not finite numbers')
+    keypoints = np.array(values, float).reshape(-1, 3)
+    wrong = sorted(set(keypoints[:, 2].tolist()) - set(CODES))
+    if wrong:
+        raise ValueError(f'{name} has visibility {wrong[0]:g}, which must be 0 (not labeled), 1 (occluded) or 2 '
+                         '(visible)')
+    position = keypoints[:, :2]
+    outside = ((position < 0) | (position > [image['width'], image['height']])).any(1) & (keypoints[:, 2] > NOT_LABELED)
+    if outside.any():
+        keypoints[outside, 2] = NOT_LABELED
+        repaired.filled_in['keypoints outside their image, now not labeled'] += int(outside.sum())
+    return keypoints
+
+
+def _box(entry: dict, labeled: np.ndarray, image: dict, repaired: RepairedFile) -> Optional[List[float]]:
+    """The box (x, y, width, height) inside the image; ``None`` for an object without labeled keypoints and box.
+
+    CVAT writes the extent of the keypoints as the box, which is empty if they lie on a line. Such a box, too, is made
+    again with a margin.
+    """
+    size = np.array([image['width'], image['height']], float)
+    given = _given_box(entry)
+    extent = np.array([labeled.min(0), labeled.max(0)]) if len(labeled) else None
+    is_tight = given is not None and extent is not None and len(labeled) > 1 and np.abs(given - extent).max() <= TIGHT
+    if given is not None and not is_tight:
+        inside = np.clip(given, 0, size)
+        if (inside[1] > inside[0]).all():
+            if np.array_equal(inside, given):
+                return [float(value) for value in entry['bbox']]
+            repaired.filled_in['boxes that left their image'] += 1
+            return _xywh(inside)
+    if extent is None:
+        return None
+    margin = MARGIN * (extent[1] - extent[0]).max()
+    if margin == 0:
+        raise ValueError(f'annotation {entry.get("id")} has no box, and its labeled keypoints lie at one point, which '
+                         'gives none')
+    repaired.filled_in['boxes, from the keypoints'] += 1
+    return _xywh(np.clip(extent + [[-margin], [margin]], 0, size))
+
+
+def _given_box(entry: dict) -> Optional[np.ndarray]:
+    """Corners (2, 2) of the annotated box, or ``None``."""
+    values = entry.get('bbox')
+    if not isinstance(values, list) or len(values) != 4 or not is_finite(*values):
+        return None
+    return np.array([values[:2], [values[0] + values[2], values[1] + values[3]]], float)
+
+
+def _xywh(corners: np.ndarray) -> List[float]:
+    return [float(value) for value in (*corners[0], *(corners[1] - corners[0]))]

@@ -1,0 +1,89 @@
+"""Errors of the tools, in one line, in real processes."""
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.launching import ROOT, environment
+
+CONFIG = 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py'
+
+
+def run(*arguments: object, cwd: Path = ROOT, **variables: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=120,
+                          env={**environment(), **variables})
+
+
+def tool(name: str, *arguments: object, **kwargs) -> subprocess.CompletedProcess:
+    return run(ROOT / 'tools' / f'{name}.py', *arguments, **kwargs)
+
+
+@pytest.mark.parametrize('name, arguments, code, message', [
+    ('train', ['nowhere.py'], 1, 'error: config nowhere.py does not exist'),
+    ('train', [CONFIG, '--cfg-options', 'model.backbon.num_stages=1'], 1, "did you mean 'backbone'?"),
+    ('train', [CONFIG, '--resum'], 2, "unrecognized arguments: --resum; did you mean '--resume'"),
+    ('test', [CONFIG, 'x.pth', '--out', 'm.csv'], 1, 'error: --out m.csv must end with one of .json'),
+    ('infer', ['a.jpg', CONFIG, 'x.pth', '--ot', 'y'], 2, '--out'),
+    ('check_data', ['nowhere.py'], 1, 'error: config nowhere.py does not exist'),
+    ('submission', ['mpii-people', 'nowhere.mat', 'out.json'], 1, 'nowhere.mat'),
+    ('convert_checkpoint', ['nowhere.pth', 'out.pth'], 1, 'nowhere.pth'),
+    ('publish_model', ['nowhere.pth', 'out'], 1, 'nowhere.pth'),
+    ('demo', ['--config', 'nowhere.py'], 1, 'error: config nowhere.py does not exist'),
+    ('make_synthetic', ['{}', '--train', '-1'], 1, 'error: '),
+])
+def test_an_error_is_one_line(tmp_path, name, arguments, code, message):
+    done = tool(name, *(argument.format(tmp_path) for argument in arguments))
+    lines = done.stderr.strip().splitlines()
+    assert done.returncode == code and message in lines[-1] and 'Traceback' not in done.stderr, done.stderr
+    if code == 1:
+        assert [line for line in lines if line.startswith('error: ')] == lines[-1:]
+
+
+@pytest.mark.parametrize('arguments, variables', [(['--debug'], {}), ([], {'MMPOSE_MSPN_DEBUG': '1'})])
+def test_debug_shows_the_traceback(arguments, variables):
+    done = tool('train', 'nowhere.py', *arguments, **variables)
+    assert done.returncode == 1 and 'Traceback' in done.stderr and 'FileNotFoundError' in done.stderr
+
+
+SCRIPT = 'from mmpose_mspn.apis.command_line import run_tool\ndef main():\n    {}\nrun_tool(main)'
+
+
+@pytest.mark.parametrize('body, code, shown', [
+    ("raise ValueError('two\\n lines')", 1, 'error: two lines\n'),
+    ("open('nowhere')", 1, 'error: nowhere: No such file or directory\n'),
+    ("raise KeyboardInterrupt", 130, 'interrupted\n'),
+    ("return 3", 3, ''),
+    ("from mmpose.registry import MODELS; MODELS.build(dict(type='mmpose_mspn.MSPNN'))", 1, "mmpose_mspn.MSPN'"),
+])
+def test_what_is_shown(body, code, shown):
+    done = run('-c', SCRIPT.format(body))
+    assert done.returncode == code and done.stderr.endswith(shown if shown.endswith('\n') or not shown else '?\n')
+    assert shown in done.stderr and 'Traceback' not in done.stderr
+
+
+@pytest.mark.parametrize('body', ["{}['key']", '1 / 0', 'None.x', "assert False, 'ours'"])
+def test_mistakes_in_code_keep_their_traceback(body):
+    done = run('-c', SCRIPT.format(body))
+    assert done.returncode == 1 and 'Traceback' in done.stderr
+
+
+def test_an_error_in_a_data_worker_is_one_line():
+    done = run('-c', '''
+from torch.utils.data import DataLoader
+from mmpose_mspn.apis.command_line import run_tool
+class Broken(list):
+    def __getitem__(self, index):
+        raise ValueError(f'annotation {index} is wrong')
+run_tool(lambda: list(DataLoader(Broken([1]), num_workers=1)))
+''')
+    assert done.stderr.endswith('error: annotation 0 is wrong\n') and 'Traceback' not in done.stderr
+
+
+def test_the_demo_finds_its_config_from_any_folder(tmp_path):
+    done = tool('demo', '--help', cwd=tmp_path)
+    assert done.returncode == 0
+    found = run('-c', 'import sys; sys.path.insert(0, sys.argv[1]); import demo; print(demo.CONFIG.is_file())',
+                ROOT / 'tools', cwd=tmp_path)
+    assert found.stdout.strip() == 'True' and os.path.isfile(ROOT / CONFIG)

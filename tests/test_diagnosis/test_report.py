@@ -1,0 +1,130 @@
+"""The page as a file: nothing hostile gets through as markup, nothing is fetched, every number is in the JSON."""
+import base64
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from mmpose_mspn.diagnosis.report import VIEWER_BYTES, write_report
+
+from .conftest import HOSTILE
+
+
+class Page(HTMLParser):
+    """The tags of a page, the scripts' text, and what cells say of numbers."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.scripts, self.numbers, self.text, self.inside = [], [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.tags.append((tag, attributes))
+        if tag == 'script':
+            self.scripts.append([attributes, ''])
+        if 'data-path' in attributes:
+            self.numbers.append([attributes['data-path'], attributes['data-value'], ''])
+        self.inside.append(tag)
+
+    def handle_endtag(self, tag):
+        while self.inside and self.inside.pop() != tag:
+            pass
+
+    def handle_data(self, data):
+        if self.inside and self.inside[-1] == 'script':
+            self.scripts[-1][1] += data
+        elif self.inside and self.inside[-1] != 'style':
+            self.text.append(data)
+        if self.numbers and self.inside and self.inside[-1] in ('td', 'span') and not self.numbers[-1][2]:
+            self.numbers[-1][2] = data.strip()
+
+
+@pytest.fixture(scope='module')
+def page(made):
+    return Page((made.folder / 'index.html').read_text(encoding='utf-8'))
+
+
+def value_at(content, path):
+    """The JSON's value at a path; cases are found by their id. What does not apply has no values below it."""
+    for step in path.split('/'):
+        if content is None:
+            return None
+        if isinstance(content, list) and not step.isdigit():
+            content = next(entry for entry in content if entry['id'] == step)
+        else:
+            content = content[int(step) if isinstance(content, list) else step]
+    return content
+
+
+def test_every_number_on_the_page_stands_in_the_json(page, made):
+    assert len(page.numbers) > 300
+    for path, value, shown in page.numbers:
+        expected = value_at(made.content, path)
+        if expected is None:
+            assert (value, shown) == ('', '–')
+        else:
+            assert float(value) == expected, path
+            digits = len(shown.partition('.')[2])
+            assert float(shown.replace(',', '')) == pytest.approx(expected, abs=.5001 * 10**-digits), path
+
+
+def test_the_data_block_is_the_json_and_the_pictures(page, made):
+    block = next(json.loads(text) for attributes, text in page.scripts if attributes.get('id') == 'data')
+    for name, value in made.content.items():
+        if name == 'viewer':
+            for entry, numbers in zip(block[name], value):
+                assert {key: entry[key] for key in numbers} == numbers
+        elif name == 'cases':
+            by_id = {case['id']: case for case in value}
+            assert all(case == by_id[case['id']] for case in block[name])
+        else:
+            assert block[name] == value
+
+
+def test_hostile_names_are_text(page, made):
+    assert {record['file'] for record in made.content['cases']} >= set(HOSTILE)
+    names = ''.join(page.text)
+    for name in HOSTILE:
+        assert name in names
+    assert [attributes.get('type') for attributes, _ in page.scripts] == ['application/json', None, None]
+    for tag, attributes in page.tags:
+        assert not any(name.startswith('on') for name in attributes)
+        assert tag != 'b' or 'hacked' not in str(attributes)
+    assert all('src' not in attributes for tag, attributes in page.tags if tag == 'img')
+
+
+def test_the_page_is_one_file_that_lets_nothing_else_run_or_load(page):
+    policy = next(attributes['content'] for tag, attributes in page.tags
+                  if tag == 'meta' and attributes.get('http-equiv') == 'Content-Security-Policy')
+    allowed = re.findall("'sha256-([^']+)'", policy)
+    scripts = [text for attributes, text in page.scripts if 'type' not in attributes]
+    assert allowed == [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts]
+    assert "default-src 'none'" in policy and 'http' not in policy
+    for tag, attributes in page.tags:
+        assert tag not in ('iframe', 'object', 'embed', 'base', 'video', 'audio')
+        assert 'src' not in attributes
+        assert tag != 'link' or attributes['href'] == 'data:,'
+
+
+def test_the_license_of_the_charts_is_in_the_file(page):
+    assert any('Licensed under the MIT license' in text and 'plotly.js' in text for _, text in page.scripts)
+
+
+def test_the_viewers_pictures_keep_to_a_budget(made, tmp_path):
+    """Fifty people with large heatmaps: some are left out of the viewer, with a note, and the file stays small."""
+    shown = made.content['cases'][:8]
+    picture = 'data:image/jpeg;base64,'.ljust(VIEWER_BYTES // 4 - 50, 'A')
+    viewer = [dict(id=record['id'], size=[1, 1], heatmap_size=[1, 1], predictors=[], truth=None, crop=picture,
+                   heatmaps='', targets=None) for record in shown]
+    page = write_report(tmp_path, made.content, shown, {}, viewer)
+    assert page.stat().st_size < 15_000_000
+    assert '4 more people' in page.read_text()
+    assert len(json.loads((tmp_path / 'diagnosis.json').read_text())['viewer']) == 4
+
+
+def test_the_size_of_a_page(made):
+    """Plotly takes 5 MB, and each of these people about 50 kB."""
+    assert (made.folder / 'index.html').stat().st_size < 6_500_000

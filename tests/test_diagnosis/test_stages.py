@@ -1,0 +1,106 @@
+"""The pass over the data predicts with every predictor what the network's own prediction says of it."""
+import numpy as np
+import pytest
+import torch
+from mmengine.dataset import pseudo_collate
+
+from mmpose_mspn.diagnosis.stages import has_stages, run_pass, stage_heatmaps
+from mmpose_mspn.models.pose_estimators.first_stages import first_stages
+from tests import building
+from tests.test_models.test_pose_estimators.test_topdown import FLIP, HEADS, build, configs
+
+STAGES, UNITS = 2, 4
+
+
+def model_of(**test_cfg):
+    config = configs(num_stages=STAGES)
+    config['test_cfg'] = dict(flip_test=True, **test_cfg)
+    return build(config)
+
+
+def batches(count=3, size=2):
+    """As a data loader gives them: crops of uint8 and samples."""
+    draw = np.random.default_rng(0)
+    found = []
+    for _ in range(count):
+        samples = building.samples(size, flip_indices=FLIP)
+        found.append(pseudo_collate([
+            dict(inputs=torch.from_numpy(draw.integers(0, 256, (3, 64, 48), np.uint8)), data_samples=sample)
+            for sample in samples]))
+    return found
+
+
+def predicted(model, loader):
+    """Keypoints (N, K, 2) that the model itself predicts."""
+    with torch.no_grad():
+        samples = [sample for batch in loader for sample in model.test_step(batch)]
+    return np.concatenate([sample.pred_instances.keypoints for sample in samples])
+
+
+def keypoints_of(result, predictor):
+    return np.concatenate([found['keypoints'] for found in result.instances[predictor]])
+
+
+def test_every_stages_last_predictor_predicts_what_that_stage_alone_does():
+    model, loader = model_of(), batches()
+    result = run_pass(model, loader)
+    assert sorted(result.instances) == [(stage, unit) for stage in range(STAGES) for unit in range(UNITS)]
+    assert result.final == (1, 3)
+    for stages in (1, 2):
+        assert np.array_equal(keypoints_of(result, (stages - 1, 3)), predicted(first_stages(model, stages), batches()))
+
+
+def test_stages_of_the_test_cfg_decide_whose_keypoints_are_the_networks():
+    model = model_of(stages=1)
+    result = run_pass(model, batches())
+    assert result.final == (0, 3) and (1, 3) in result.instances
+    assert np.array_equal(keypoints_of(result, result.final), predicted(model, batches()))
+
+
+def test_shifts_count_for_the_networks_own_keypoints():
+    model = model_of(shift_test=[(0, 0), (4, 2)])
+    result = run_pass(model, batches(1))
+    assert np.array_equal(keypoints_of(result, (1, 3)), predicted(model, batches(1)))
+
+
+def test_movement_is_the_mean_distance_to_the_predictor_before():
+    model, loader = model_of(), batches(2)
+    result = run_pass(model, loader)
+    assert result.movement[0, 0] is None
+    before = decoded(model, (0, 3))
+    after = decoded(model, (1, 0))
+    assert result.movement[1, 0] == pytest.approx(np.linalg.norm(after - before, axis=-1).mean(), rel=1e-5)
+
+
+def decoded(model, predictor):
+    """Keypoints (N, K, 2) in px of the crop."""
+    found = []
+    for batch in batches(2):
+        data = model.data_preprocessor(batch, False)
+        maps = stage_heatmaps(model, data['inputs'], data['data_samples'])[predictor[0]][predictor[1]]
+        found += [instances.keypoints for instances in model.head.decode(maps)]
+    return np.concatenate(found)
+
+
+def test_times_rise_with_the_stages_and_leave_no_hook_behind():
+    model = model_of()
+    result = run_pass(model, batches())
+    times = [result.milliseconds[stage, 3] for stage in range(STAGES)]
+    assert 0 < times[0] < times[1]
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+
+
+def test_a_head_with_one_heatmap_has_one_predictor():
+    config = configs()
+    config['head'], config['backbone']['output'] = HEADS['single'], 'final'
+    model = build(config)
+    assert not has_stages(model)
+    result = run_pass(model, batches())
+    assert list(result.instances) == [(0, 0)] and result.milliseconds == {(0, 0): None}
+    assert np.array_equal(keypoints_of(result, (0, 0)), predicted(model, batches()))
+
+
+def test_what_metrics_read_of_a_sample_stays():
+    sample = run_pass(model_of(), batches(1)).samples[0]
+    assert sample['id'] == 0 and sample['img_id'] == 0
+    assert sample['gt_instances']['bbox_scores'].tolist() == [1]

@@ -1,0 +1,84 @@
+"""Accelerated copies on the emulated GPU."""
+import copy
+from collections import Counter
+
+import pytest
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from mmpose_mspn import accelerate
+from tests.building import samples
+from tests.test_fake_cuda.fake_cuda import CUDA, FakeCuda
+from tests.test_fake_cuda.test_models import FLIP, INPUT, build
+
+
+class Conversions(TorchDispatchMode):
+    """Counts the operators that convert tensors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = Counter()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.calls[func._schema.name] += 1
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.fixture
+def model() -> nn.Module:
+    model = build('mspn', dict(flip_test=True, output_heatmaps=True))
+    with torch.no_grad():
+        for _ in range(2):  # statistics of norms
+            model.extract_feat(torch.randn(4, 3, *INPUT[::-1]))
+    return model.eval()
+
+
+def predict(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    with torch.no_grad():
+        found = model.predict(images, samples(flip_indices=FLIP))
+    return torch.stack([sample.pred_fields.heatmaps for sample in found])
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_weights_are_converted_once_and_heads_stay_in_float32(model, dtype):
+    images = torch.randn(2, 3, *INPUT[::-1])
+    expected = predict(model, images)
+    with FakeCuda() as gpu:
+        model.to('cuda')
+        fast = accelerate(model, dtype)
+        assert {weight.dtype for weight in fast.backbone.parameters()} == {dtype}
+        assert {weight.dtype for weight in fast.head.parameters()} == {torch.float32}
+        assert {weight.dtype for weight in model.parameters()} == {torch.float32}
+        images = images.to('cuda')
+        predict(fast, images)
+        gpu.waits.clear()
+        counted = Conversions()
+        with counted:
+            found = predict(fast, images)
+        assert gpu.waits == {'a blocking copy to cpu': 1}
+        convolutions = counted.calls['aten::convolution']
+        # In float16, the emulation itself converts around each convolution.
+        if dtype == torch.bfloat16:
+            assert counted.calls['aten::_to_copy'] < 10 < convolutions
+        assert found.dtype == torch.float32 and found.device == CUDA
+        found = found.cpu()
+    gap = (found - expected).abs().max() / expected.std()
+    assert gap < (.02 if dtype == torch.float16 else .15), gap
+
+
+def test_a_copy_of_it_predicts_the_same(model):
+    images = torch.randn(2, 3, *INPUT[::-1])
+    with FakeCuda():
+        fast = accelerate(model.to('cuda'), torch.bfloat16)
+        images = images.to('cuda')
+        assert torch.equal(predict(fast, images), predict(copy.deepcopy(fast), images))
+
+
+def test_float32_stays_float32(model):
+    images = torch.randn(2, 3, *INPUT[::-1])
+    expected = predict(model, images)
+    with FakeCuda():
+        fast = accelerate(model.to('cuda'))
+        assert {weight.dtype for weight in fast.parameters()} == {torch.float32}
+        torch.testing.assert_close(predict(fast, images.to('cuda')).cpu(), expected, rtol=1e-3, atol=1e-4)

@@ -1,0 +1,39 @@
+#!/usr/bin/env python3
+"""Explain a model's AP (MPII: PCKh): errors by kind, groups, stages and worst cases, as one page and as JSON."""
+import argparse
+
+from mmengine.config import DictAction
+
+from mmpose_mspn.apis.diagnosis import PEOPLE, diagnose
+
+
+def parse_args() -> argparse.Namespace:
+    """The command line's arguments."""
+    parser = argparse.ArgumentParser(description=__doc__, epilog='docs/diagnose.md explains the page.')
+    parser.add_argument('config', help='config file, whose test data and metric count')
+    parser.add_argument('checkpoint', nargs='?', help='checkpoint file: its network predicts, and its stages are shown')
+    parser.add_argument('--predictions', metavar='FILE', help="results file of any model in COCO's format, in place of "
+                        "the network's own predictions")
+    parser.add_argument('--data-root', metavar='FOLDER', help="folder of the data, in place of the config's data_root")
+    parser.add_argument('--out', required=True, metavar='FOLDER', help='folder of index.html and diagnosis.json')
+    parser.add_argument('--compare', nargs='+', default=[], metavar='JSON',
+                        help='diagnosis.json of other models on the same data')
+    parser.add_argument('--people', type=int, default=PEOPLE, help='cases on the page (default: %(default)s)')
+    parser.add_argument('--device', help='such as cpu or cuda:1 (default: cuda:0 where there is one, else cpu)')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='key=value pairs merged into the config')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Diagnose; a bad argument ends with its message, not with a traceback."""
+    try:
+        content = diagnose(**vars(parse_args()))
+    except (ValueError, OSError, ImportError) as error:
+        raise SystemExit(f'error: {error}') from error
+    counts, figure = content['counts'], content['figure']
+    print(f'{figure["name"]} {figure["value"]:.3f}: {counts["matched"]} of {counts["people"]} people found, '
+          f'{counts["false"]} predictions of nobody')
+
+
+if __name__ == '__main__':
+    main()
