@@ -2,7 +2,7 @@
 import pytest
 from mmengine.config import Config
 
-from mmpose_mspn.apis.config import check_data_root, load_config
+from mmpose_mspn.apis.config import _local_rank, check_data_root, load_config
 from tests.test_configs import ROOT
 
 CONFIG = str(ROOT / 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn50_8xb32-96k_coco-256x192.py')
