@@ -4,12 +4,13 @@ import argparse
 
 from mmengine.config import DictAction
 
+from mmpose_mspn.apis.command_line import ToolParser, run_tool
 from mmpose_mspn.apis.diagnosis import PEOPLE, diagnose
 
 
 def parse_args() -> argparse.Namespace:
     """The command line's arguments."""
-    parser = argparse.ArgumentParser(description=__doc__, epilog='docs/diagnose.md explains the page.')
+    parser = ToolParser(description=__doc__, epilog='docs/diagnose.md explains the page.')
     parser.add_argument('config', help='config file, whose test data and metric count')
     parser.add_argument('checkpoint', nargs='?', help='checkpoint file: its network predicts, and its stages are shown')
     parser.add_argument('--predictions', metavar='FILE', help="results file of any model in COCO's format, in place of "
@@ -25,15 +26,12 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Diagnose; a bad argument ends with its message, not with a traceback."""
-    try:
-        content = diagnose(**vars(parse_args()))
-    except (ValueError, OSError, ImportError) as error:
-        raise SystemExit(f'error: {error}') from error
+    """Diagnose."""
+    content = diagnose(**vars(parse_args()))
     counts, figure = content['counts'], content['figure']
     print(f'{figure["name"]} {figure["value"]:.3f}: {counts["matched"]} of {counts["people"]} people found, '
           f'{counts["false"]} predictions of nobody')
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

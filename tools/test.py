@@ -31,6 +31,9 @@ def main() -> None:
         parser.error('the checkpoint is missing: only ensembles are tested without one')
     cfg.load_from, cfg.resume = args.checkpoint, False
     check_run(cfg, ('test', ))
+    if args.badcase and cfg.test_dataloader.dataset.get('bbox_file'):
+        parser.error('--badcase compares with annotated keypoints, and detector boxes (test_dataloader.dataset.'
+                     'bbox_file) have none: tools/diagnose.py finds the worst cases under any boxes')
     check_weight_files(cfg)
     check_loaded_weights(cfg)
     check_head_boxes(cfg, 'test')
@@ -41,9 +44,6 @@ def main() -> None:
     if args.dump:
         cfg.test_evaluator = [*evaluators(cfg, 'test'), dict(type='DumpResults', out_file_path=args.dump)]
     if args.badcase:
-        if cfg.test_dataloader.dataset.get('bbox_file'):
-            parser.error('--badcase compares with annotated keypoints, and detector boxes (test_dataloader.dataset.'
-                         'bbox_file) have none: tools/diagnose.py finds the worst cases under any boxes')
         badcase = cfg.default_hooks.badcase
         by_loss = badcase.get('metric_type', 'loss') == 'loss'
         badcase.setdefault('metric', dict(type='KeypointMSELoss') if by_loss else cfg.test_evaluator)
