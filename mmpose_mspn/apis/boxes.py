@@ -61,31 +61,28 @@ class FileBoxes:
         self._names = self._file_names(catalog)
         persons = self._wanted_ids(catalog, entries, category)
         self._boxes: Dict[str, List[Tuple[List[float], float]]] = {}
-        named: Set[str] = set()
+        by_name: Dict[str, Optional[str]] = {}
         others = 0
         for index, name in enumerate(self._names_of(entries)):
             entry, box = entries[index], self._box(entries[index], index)
-            named.add(name)
+            if name not in by_name:
+                by_name[name] = _image_of(name, images)
             if entry.get('category_id', COCO_PERSON_ID) not in persons or entry.get('iscrowd'):
                 others += 1
                 continue
-            self._boxes.setdefault(name, []).append(box)
+            self._boxes.setdefault(by_name[name] or name, []).append(box)
         if others:
             print_log(f'{others} boxes of {path} are of crowds or of other categories and are ignored', 'current')
         if entries and not self._boxes:
             raise ValueError(f'boxes {path} have {len(entries)} entries, all of them of crowds: take other boxes')
-        by_image = {name: _image_of(name, images) for name in named}
-        unknown = {name for name, image in by_image.items() if image is None}
+        unknown = {name for name, image in by_name.items() if image is None}
         if unknown:
             raise ValueError(f'boxes {path} name {len(unknown)} images that are not in {images.folder}, such as '
                              f'{_first_few(unknown)} (folders are part of a name): put them there, or take the boxes '
                              'of these images')
-        self._names_by_image: Dict[str, List[str]] = {}
-        for name, image in by_image.items():
-            self._names_by_image.setdefault(image, []).append(name)
 
     def __call__(self, frame: Frame) -> Boxes:
-        found = [box for name in self._names_by_image.get(frame.name, []) for box in self._boxes.get(name, [])]
+        found = self._boxes.get(frame.name, [])
         boxes = np.array([box for box, _ in found], np.float64).reshape(-1, 4)
         return boxes, np.array([score for _, score in found], np.float64)
 

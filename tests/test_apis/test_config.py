@@ -1,7 +1,8 @@
 """Loading of configs for the tools."""
 import pytest
+from mmengine.config import Config
 
-from mmpose_mspn.apis.config import check_data_root, load_config
+from mmpose_mspn.apis.config import _local_rank, check_data_root, load_config
 from tests.test_configs import ROOT
 
 CONFIG = str(ROOT / 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn50_8xb32-96k_coco-256x192.py')
@@ -107,3 +108,12 @@ def test_a_config_that_cannot_be_read_is_named(tmp_path):
         load_config(str(path))
     with pytest.raises(FileNotFoundError, match="did you mean 'broken.py'"):
         load_config(str(tmp_path / 'brokn.py'))
+
+
+def test_each_launcher_has_its_variable_for_the_process_of_a_machine(monkeypatch):
+    """Under slurm and mpi, LOCAL_RANK is 0 in every process."""
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    for launcher, variable in (('slurm', 'SLURM_LOCALID'), ('mpi', 'OMPI_COMM_WORLD_LOCAL_RANK')):
+        monkeypatch.setenv(variable, '3')
+        assert _local_rank(Config(dict(launcher=launcher))) == 3
+    assert _local_rank(Config(dict(launcher='pytorch'))) == _local_rank(Config()) == 0

@@ -8,6 +8,7 @@ from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 from torch import nn
 
+from mmpose_mspn.checkpoints import read_checkpoint
 from mmpose_mspn.engine import CPUAmpOptimWrapper, GuardedOptimWrapper
 from tests.test_engine.toy import Toy, runner
 
@@ -170,7 +171,7 @@ def test_a_checkpoint_holds_what_it_holds_without_the_guard(tmp_path):
     for name, hooks in (('bare', []), ('guarded', [STOP])):
         # A rate of their own for biases makes several groups, for which mmengine saves base settings too.
         runner(tmp_path / name, 2, hooks=hooks, optim=dict(paramwise_cfg=dict(bias_lr_mult=2.))).train()
-        saved.append(torch.load(tmp_path / name / 'iter_2.pth')['optimizer'])
+        saved.append(read_checkpoint(tmp_path / name / 'iter_2.pth')['optimizer'])
     bare, with_guard = saved
     assert bare.keys() == with_guard.keys() == {'state', 'param_groups', 'base_param_settings'}
     assert bare['param_groups'] == with_guard['param_groups']
