@@ -1,9 +1,11 @@
 """tools/new_dataset.py: the config that it writes checks, trains, tests and starts from other weights."""
+import io
 import json
 import os
 import re
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from mmpose.registry import DATASETS, MODELS
 from mmpose_mspn.checkpoints import convert
 from mmpose_mspn.synthetic_people import generate
 from tests.robots import EIGHT, FOUR, cut_people
+from tests.tools import load_tool
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = dict(os.environ, PYTHONPATH=str(ROOT), PYTHONWARNINGS='ignore', CUDA_VISIBLE_DEVICES='')
@@ -44,23 +47,28 @@ def run(tool: str, *arguments, folder: Path = ROOT) -> subprocess.CompletedProce
 
 def create(*arguments) -> str:
     """The table that the tool prints."""
-    done = run('new_dataset', *arguments)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as printed:
+        patch.setattr(sys, 'argv', ['new_dataset.py', *map(str, arguments)])
+        load_tool('new_dataset').main()
+    return printed.getvalue()
 
 
 def refusal(*arguments) -> str:
     """The one line with which the tool ends."""
-    done = run('new_dataset', *arguments)
-    assert done.returncode == 1 and done.stderr.startswith('error: ') and done.stderr.count('\n') == 1, done.stderr
-    return done.stderr
+    with pytest.raises(SystemExit) as raised:
+        create(*arguments)
+    message = str(raised.value)
+    assert message.startswith('error: ') and '\n' not in message
+    return message
 
 
 @pytest.fixture(scope='module')
 def trained(people, robots, tmp_path_factory):
     """A new dataset outside of the repository, and a checkpoint of two iterations on it."""
     out = tmp_path_factory.mktemp('elsewhere') / 'robot'
-    table = create(robots, people / 'train2017', '--out', out)
+    made = run('new_dataset', robots, people / 'train2017', '--out', out, folder=out.parent.parent)
+    assert made.returncode == 0, made.stderr
+    table = made.stdout
     done = run('train', out / 'config.py', '--cfg-options', *SHORT, folder=out.parent)
     assert done.returncode == 0, done.stderr[-3000:]
     return out, table, out / 'work_dir/iter_2.pth'
@@ -119,7 +127,6 @@ def last_rows(weights: dict, name: str) -> torch.Tensor:
 def test_a_training_starts_from_a_checkpoint_of_other_keypoints(people, trained, tmp_path):
     """With a learning rate of 0 the weights are still those that were carried over."""
     _, _, checkpoint = trained
-    names = ('shoulder', 'right_wrist', 'left_ankle')
     renamed = dict(zip(('left_shoulder', 'right_wrist', 'left_ankle'), ('shoulder', 'R_Wrist', 'tip')))
     file = cut_people(people / 'annotations/person_keypoints_train2017.json', tmp_path / 'three.json', renamed,
                       renamed=renamed)
@@ -137,7 +144,6 @@ def test_a_training_starts_from_a_checkpoint_of_other_keypoints(people, trained,
         rows = last_rows(source, name)
         expected = torch.stack([rows[EIGHT.index('left_shoulder')], rows[EIGHT.index('right_wrist')], rows.mean(0)])
         torch.testing.assert_close(last_rows(found, name), expected)
-    assert names  # the order of the file
     # Resuming goes on from the training's own checkpoint, whose keypoints are the dataset's: nothing is carried.
     done = run('train', tmp_path / 'three/config.py', '--resume', '--cfg-options', *SHORT, 'train_cfg.max_iters=3')
     assert done.returncode == 0 and 'carried over' not in done.stdout + done.stderr, done.stderr[-3000:]
@@ -179,7 +185,7 @@ def built(people, tmp_path):
                                              data_samples=[one['data_samples'] for one in batch]), True)
         losses = model.train()(**batch, mode='loss')
         assert all(torch.isfinite(value).all() for value in losses.values())
-        heatmaps = model.eval()(batch['inputs'], mode='tensor')
+        heatmaps = model.eval()(batch['inputs'], None, mode='tensor')
         assert heatmaps[-1][-1].shape[1] == len(names)
         metainfo = parse_pose_metainfo(cfg.train_dataloader.dataset.metainfo)
         assert [metainfo['keypoint_id2name'][index] for index in range(len(names))] == list(names)
