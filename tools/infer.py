@@ -20,7 +20,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--ann-file', metavar='FILE',
                         help='COCO annotations that map the image_id of --boxes to file names')
     parser.add_argument('--category', metavar='NAME',
-                        help='name or id of the category of --boxes to use (default: person, or the only one)')
+                        help='name or id of the category of --boxes to use (default: that of the config, which is '
+                        'person unless it names another, or the only one)')
     parser.add_argument('--det-config', metavar='FILE', help='config of a person detector of mmdet')
     parser.add_argument('--det-checkpoint', metavar='FILE', help='weights of the detector')
     parser.add_argument('--bbox-thr', type=float, default=0.3, metavar='SCORE',

@@ -5,7 +5,7 @@ image px, and scores (N,), both float64.
 """
 import posixpath
 from pathlib import Path, PurePosixPath
-from typing import Dict, Iterable, List, Optional, Set, Tuple, Union
+from typing import Dict, Iterable, List, NamedTuple, Optional, Set, Tuple, Union
 
 import numpy as np
 from mmengine.logging import print_log
@@ -22,6 +22,15 @@ Boxes = Tuple[np.ndarray, np.ndarray]
 PERSON = 'person'
 COCO_PERSON_ID = 1
 """Category id of persons in a file that does not name its categories."""
+
+
+class BoxCategory(NamedTuple):
+    """The category of the boxes that a model was trained for, used unless another one is named."""
+    name: str = PERSON
+    id: int = COCO_PERSON_ID  # in a file that does not name its categories
+
+
+PERSONS = BoxCategory()
 
 SHOWN = 5
 """Number of entries that an error message names."""
@@ -42,11 +51,12 @@ class FileBoxes:
     Args:
         path: An annotation file (``images`` and ``annotations``), or a list of detections, each with ``bbox`` (x, y,
             width, height in px), ``file_name`` or ``image_id``, and optionally ``score`` (default 1) and
-            ``category_id`` (default 1).
+            ``category_id`` (default: that of ``expected``).
         ann_file: Annotation file whose ``images`` map the ``image_id`` of a list's entries to file names.
         images: The images that the entries may name.
-        category: Name or id of the category whose boxes are used. The default is ``person``, or the only category that
-            a file names; in a file without names it is id 1.
+        category: Name or id of the category whose boxes are used. The default is the name of ``expected``, or the only
+            category that a file names; in a file without names it is the id of ``expected``.
+        expected: Category of the boxes that the model was trained for.
 
     Raises:
         FileNotFoundError: A file is missing.
@@ -54,8 +64,8 @@ class FileBoxes:
     """
 
     def __init__(self, path: Union[str, Path], ann_file: Optional[Union[str, Path]], images: Images,
-                 category: Optional[str] = None) -> None:
-        self.path, self.ann_file = Path(path), ann_file
+                 category: Optional[str] = None, expected: BoxCategory = PERSONS) -> None:
+        self.path, self.ann_file, self.expected = Path(path), ann_file, expected
         content = read_json('boxes', self.path)
         catalog, entries = self._split(content)
         self._names = self._file_names(catalog)
@@ -67,7 +77,7 @@ class FileBoxes:
             entry, box = entries[index], self._box(entries[index], index)
             if name not in by_name:
                 by_name[name] = _image_of(name, images)
-            if entry.get('category_id', COCO_PERSON_ID) not in persons or entry.get('iscrowd'):
+            if entry.get('category_id', expected.id) not in persons or entry.get('iscrowd'):
                 others += 1
                 continue
             self._boxes.setdefault(by_name[name] or name, []).append(box)
@@ -124,17 +134,18 @@ class FileBoxes:
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f'each of the categories of {self.ann_file or self.path} must have id and name, got one '
                              f'without: {error}') from error
-        used = {entry.get('category_id', COCO_PERSON_ID) for entry in entries
-                if isinstance(entry.get('category_id', COCO_PERSON_ID), (int, str))}
+        used = {entry.get('category_id', self.expected.id) for entry in entries
+                if isinstance(entry.get('category_id', self.expected.id), (int, str))}
         shown = _first_few({f'{one} ({names[one]})' if one in names else str(one) for one in {*names, *used}})
         if category is not None:
             wanted = {one for one in {*names, *used} if category in (str(one), names.get(one))}
         else:
-            wanted = {one for one, name in names.items() if name == PERSON} or (
-                set(names) if len(names) == 1 else set() if names else {COCO_PERSON_ID})
+            wanted = {one for one, name in names.items() if name == self.expected.name} or (
+                set(names) if len(names) == 1 else set() if names else {self.expected.id})
         if entries and not wanted & used:
-            raise ValueError(f'boxes {self.path} have no box of the category {category or PERSON!r}, only of {shown}: '
-                             'name one of these with --category')
+            named = category or self.expected.name
+            raise ValueError(f'boxes {self.path} have no box of the category {named!r}, only of {shown}: name one of '
+                             'these with --category')
         return wanted
 
     def _names_of(self, entries: List[dict]) -> List[str]:
@@ -169,14 +180,15 @@ class DetectorBoxes:
         config: The detector's config file.
         checkpoint: The detector's weights.
         device: Device on which the detector runs.
+        name: Class whose boxes are used; of a detector with a single class, that one.
 
     Raises:
         ImportError: mmdet is not installed.
         FileNotFoundError: A file is missing.
-        ValueError: The checkpoint belongs to another config, or the detector has several classes without ``person``.
+        ValueError: The checkpoint belongs to another config, or the detector has several classes and none of that name.
     """
 
-    def __init__(self, config: Union[str, Path], checkpoint: Union[str, Path], device: str) -> None:
+    def __init__(self, config: Union[str, Path], checkpoint: Union[str, Path], device: str, name: str = PERSON) -> None:
         try:
             from mmdet.apis import inference_detector, init_detector
         except ImportError as error:
@@ -188,10 +200,10 @@ class DetectorBoxes:
         check_weights(self._model, checkpoint)
         self._scope = self._model.cfg.get('default_scope', 'mmdet')
         classes = list(self._model.dataset_meta['classes'])
-        if PERSON not in classes and len(classes) > 1:
-            raise ValueError(f'the detector of {config} has no class {PERSON!r}, only {_first_few(classes)}: take one '
+        if name not in classes and len(classes) > 1:
+            raise ValueError(f'the detector of {config} has no class {name!r}, only {_first_few(classes)}: take one '
                              'that has it, or that has a single class')
-        self._label = classes.index(PERSON) if PERSON in classes else 0
+        self._label = classes.index(name) if name in classes else 0
 
     def __call__(self, frame: Frame) -> Boxes:
         # mmdet builds the pipeline at each call, and mmpose has other classes of the same names.

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Callable, Dict, List, Optional, Union
 
 import numpy as np
+from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.structures import InstanceData
 from mmengine.visualization import Visualizer
@@ -16,7 +17,7 @@ from torch import nn
 from mmpose_mspn.deploy.accelerate import accelerate, named_dtype
 from mmpose_mspn.diagnosis.report import check_page_packages
 
-from .boxes import Boxes, DetectorBoxes, FileBoxes, select_boxes, whole_image
+from .boxes import PERSONS, BoxCategory, Boxes, DetectorBoxes, FileBoxes, select_boxes, whole_image
 from .diagnosis import report_pictures
 from .inputs import Frame, Images, Video, open_source
 from .loading import check_file, choose_device, load_pose_model
@@ -76,7 +77,8 @@ def infer(source: PathLike,
         device: Device of torch. The default is the first GPU if there is one and the CPU otherwise.
         fast: Data type of an accelerated copy of the model, see :func:`mmpose_mspn.accelerate`: ``'float32'``,
             ``'bfloat16'`` or ``'float16'``. The default is the model itself.
-        category: Name or id of the category of ``boxes`` to use; the default is ``person`` or the only one.
+        category: Name or id of the category of ``boxes`` to use; the default is that of the config, which is ``person``
+            unless it names a ``category``, or the only one.
         report: Whether to write ``report/index.html`` to ``out_dir`` as well: a page that shows the people with the
             lowest scores and the heatmaps of every stage. Not for videos.
 
@@ -104,7 +106,8 @@ def infer(source: PathLike,
             raise ValueError(f'report is for images, but the source {frames.path} is a video: leave report away')
     out_dir = prepare_folder(out_dir, frames)
     # Built before the pose estimator, because the scope of the model that is built last remains the default scope.
-    find_boxes = _box_source(frames, boxes, ann_file, det_config, det_checkpoint, device, category)
+    find_boxes = _box_source(frames, boxes, ann_file, det_config, det_checkpoint, device, category,
+                             _box_category(config))
     model = load_pose_model(config, checkpoint, device)
     whole_model = model
     if fast is not None:
@@ -188,15 +191,21 @@ def _check_options(boxes: Optional[PathLike], ann_file: Optional[PathLike], det_
 
 def _box_source(frames: Union[Images, Video], boxes: Optional[PathLike], ann_file: Optional[PathLike],
                 det_config: Optional[PathLike], det_checkpoint: Optional[PathLike],
-                device: str, category: Optional[str]) -> Callable[[Frame], Boxes]:
+                device: str, category: Optional[str], expected: BoxCategory) -> Callable[[Frame], Boxes]:
     if boxes is not None:
         if isinstance(frames, Video):
             raise ValueError(f'boxes are for images, but the source {frames.path} is a video: give det_config and '
                              'det_checkpoint, or none of them to use the whole frame')
-        return FileBoxes(boxes, ann_file, frames, category)
+        return FileBoxes(boxes, ann_file, frames, category, expected)
     if det_config is not None:
-        return DetectorBoxes(det_config, det_checkpoint, device)
+        return DetectorBoxes(det_config, det_checkpoint, device, expected.name)
     return whole_image
+
+
+def _box_category(config: PathLike) -> BoxCategory:
+    """The ``category`` of a config that tools/new_dataset.py wrote, a person for all others."""
+    named = Config.fromfile(config).get('category')
+    return BoxCategory(**named) if named else PERSONS
 
 
 def _build_visualizer(model: nn.Module) -> Visualizer:

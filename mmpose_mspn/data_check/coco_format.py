@@ -11,6 +11,7 @@ from mmpose_mspn.datasets.coco_rules import (
     COCO_FIELDS,
     CocoFields,
     Evaluation,
+    box_category,
     check_annotations,
     check_categories,
     check_detections,
@@ -67,7 +68,7 @@ def check_coco(ann_file: str, image_dir: str, report: Report, bbox_files: Sequen
     if evaluation is not None:
         check_evaluated_annotations(annotations, images, evaluation, ann_file, report.add)
     for bbox_file in bbox_files:
-        _check_detections(bbox_file, images, listed, report)
+        _check_detections(bbox_file, images, listed, report, box_category(content))
 
 
 def _is_used(annotation: dict) -> bool:
@@ -117,13 +118,14 @@ def _is_weight(visible: float) -> bool:
     return is_finite(visible) and visible >= 0
 
 
-def _check_detections(bbox_file: str, images: Dict[int, dict], listed: Set[int], report: Report) -> None:
-    """Check detector boxes of people in the ``images``; ``listed`` are also the ids of images with problems."""
+def _check_detections(bbox_file: str, images: Dict[int, dict], listed: Set[int], report: Report,
+                      category: int) -> None:
+    """Check detector boxes of a category in the ``images``; ``listed`` are also the ids of images with problems."""
     detections = read_json(bbox_file, report)
     if detections is None:
         return
     before = sum(report.counts.values())
-    people = check_detections(detections, images, bbox_file, report.add)
+    people = check_detections(detections, images, bbox_file, report.add, category)
     for index, detection in people:
         name = f'detection {index} of {bbox_file}'
         image = images.get(detection['image_id'])

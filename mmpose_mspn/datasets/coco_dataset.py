@@ -1,4 +1,5 @@
 """mmpose's COCO-style datasets with checked files and visibility 0/1/2."""
+import os.path as osp
 from json import JSONDecodeError
 from typing import Dict, List, Optional, Tuple
 
@@ -7,10 +8,11 @@ from mmpose.datasets.datasets import AicDataset as MmposeAicDataset
 from mmpose.datasets.datasets import CocoDataset as MmposeCocoDataset
 from mmpose.datasets.datasets import CocoWholeBodyDataset as MmposeCocoWholeBodyDataset
 from mmpose.datasets.datasets import CrowdPoseDataset as MmposeCrowdPoseDataset
+from mmpose.structures.bbox import bbox_xywh2xyxy
 
 from mmpose_mspn.datasets.coco_rules import (
-    PERSON,
     REMEDIES,
+    box_category,
     check_annotations,
     check_categories,
     check_detections,
@@ -25,7 +27,7 @@ from mmpose_mspn.registry import DATASETS
 from mmpose_mspn.utils.files import read_json
 
 UNKNOWN_IMAGE = 'in images that the file does not list'
-OTHER_CATEGORY = f'of another category than {PERSON}'
+OTHER_CATEGORY = 'of another category than {}'
 
 
 class CocoStyleMixin(FileChecksMixin):
@@ -100,17 +102,20 @@ class CocoStyleMixin(FileChecksMixin):
         """Refuse a ``bbox_file`` with faulty entries, or with boxes in images that ``ann_file`` does not list."""
         file = f'bbox_file {self.bbox_file}'
         boxes = read_json('bbox_file', self.bbox_file, list)
-        images, categories = self._check_content(read_json('ann_file', self.ann_file, dict))
-        people = [box for _, box in check_detections(boxes, images, file, refuse)]
+        content = read_json('ann_file', self.ann_file, dict)
+        images, categories = self._check_content(content)
+        self._box_category = box_category(content)
+        people = [box for _, box in check_detections(boxes, images, file, refuse, self._box_category)]
         unknown = sorted({box['image_id'] for box in people} - set(images))
         if unknown:
             raise ValueError(f'{file} has boxes in {len(unknown)} images that are not in {self.ann_file}, such as '
                              f'{unknown[:3]}: use the boxes of these images')
-        if people and PERSON not in categories:
-            raise ValueError(f'{file} has people of category {PERSON}, but the categories of {self.ann_file} are '
-                             f'{categories}, so that no prediction would count: give both the category {PERSON}')
+        wanted = self._box_category
+        if people and wanted not in categories:
+            raise ValueError(f'{file} has people of category {wanted}, but the categories of {self.ann_file} are '
+                             f'{categories}, so that no prediction would count: give both the category {wanted}')
         if len(people) < len(boxes):
-            self._skipped[OTHER_CATEGORY] += len(boxes) - len(people)
+            self._skipped[OTHER_CATEGORY.format(wanted)] += len(boxes) - len(people)
 
     def parse_data_info(self, raw_data_info: dict) -> Optional[dict]:
         annotation = raw_data_info['raw_ann_info']
@@ -129,7 +134,25 @@ class CocoStyleMixin(FileChecksMixin):
         return info if in_pipeline else loaded
 
     def _load_detection_results(self) -> List[dict]:
-        boxes = super()._load_detection_results()
+        """A sample for each box, as mmpose makes it, but of the annotation file's category, where mmpose takes 1."""
+        content = read_json('ann_file', self.ann_file, dict)
+        images = {image['id']: image for image in content['images']}
+        self._metainfo['CLASSES'] = content['categories']
+        count = self._metainfo['num_keypoints']
+        found = [box for box in read_json('bbox_file', self.bbox_file, list)
+                 if box['category_id'] == self._box_category]
+        boxes = [
+            dict(
+                img_id=box['image_id'],
+                img_path=osp.join(self.data_prefix['img'], images[box['image_id']]['file_name']),
+                img_shape=(images[box['image_id']]['height'], images[box['image_id']]['width']),
+                bbox=bbox_xywh2xyxy(np.array([box['bbox'][:4]], np.float32)),
+                bbox_score=np.array([box['score']], np.float32),
+                keypoints=np.zeros((1, count, 2), np.float32),
+                keypoints_visible=np.ones((1, count), np.float32),
+                category_id=self._box_category,
+                id=number) for number, box in enumerate(found)
+        ]
         kept = [box for box in boxes if (box['bbox'][0, 2:] > box['bbox'][0, :2]).all()]
         if len(kept) < len(boxes):
             self._skipped[NO_BOX] += len(boxes) - len(kept)

@@ -14,7 +14,7 @@ Size = Tuple[float, float]
 """Width and height of an image in px."""
 
 PERSON = 1
-"""The category whose boxes mmpose takes from a file of detections."""
+"""The category of the boxes in a file of detections, unless the annotation file says otherwise."""
 LARGEST_SIDE = 2**20
 """px; OpenCV reads no larger image."""
 FAR = 10
@@ -121,6 +121,17 @@ def check_categories(content: object, file: str, add: Add) -> Optional[List[int]
         if not is_id(entry['id']):
             add('id that is not an integer', f'{file}: category id {shown(entry["id"])}')
     return [entry['id'] for entry in entries if is_id(entry['id'])]
+
+
+def box_category(content: object) -> int:
+    """The category of the boxes in a file of detections that belongs to an annotation file with this content.
+
+    It is the one category that names keypoints, and :data:`PERSON` where none or several do.
+    """
+    entries = content.get('categories') if isinstance(content, dict) else None
+    entries = entries if isinstance(entries, list) else []
+    ids = [entry.get('id') for entry in entries if isinstance(entry, dict) and entry.get('keypoints')]
+    return ids[0] if len(ids) == 1 and is_id(ids[0]) else PERSON
 
 
 def check_images(content: object, fields: CocoFields, file: str, add: Add) -> Dict[int, dict]:
@@ -308,8 +319,12 @@ def check_evaluated_annotations(annotations: Sequence[dict], images: Dict[int, d
             add('area out of range', f'{name}: area 0, with which no prediction counts as right')
 
 
-def check_detections(detections: object, images: Dict[int, dict], file: str, add: Add) -> List[Tuple[int, dict]]:
-    """The usable person detections of a list, with their indices. Those in unknown images are usable too."""
+def check_detections(detections: object, images: Dict[int, dict], file: str, add: Add,
+                     wanted: int = PERSON) -> List[Tuple[int, dict]]:
+    """The usable detections of the category ``wanted``, with their indices in the list.
+
+    Those in unknown images are usable too.
+    """
     if not isinstance(detections, list):
         add('unreadable file', f'{file}: not a list of detections')
         return []
@@ -317,7 +332,7 @@ def check_detections(detections: object, images: Dict[int, dict], file: str, add
     for index, detection in enumerate(detections):
         name = f'detection {index} of {file}'
         category = detection.get('category_id') if isinstance(detection, dict) else None
-        needed = ('category_id', 'image_id', 'bbox') if category == PERSON else ('category_id', )
+        needed = ('category_id', 'image_id', 'bbox') if category == wanted else ('category_id', )
         missing = [field for field in needed if not isinstance(detection, dict) or field not in detection]
         if missing:
             add('incomplete entry', f'{name}: no {", ".join(missing)}')
@@ -326,7 +341,7 @@ def check_detections(detections: object, images: Dict[int, dict], file: str, add
         if wrong:
             add('id that is not an integer', f'{name}: {wrong[0]} {shown(detection[wrong[0]])}')
             continue
-        if category != PERSON:  # the dataset skips it
+        if category != wanted:  # the dataset skips it
             continue
         image, score = images.get(detection['image_id']), detection.get('score')
         size = (image['width'], image['height']) if image else (LARGEST_SIDE, LARGEST_SIDE)

@@ -21,6 +21,7 @@ class ConfigFacts(NamedTuple):
 
     Attributes:
         title: Its first line.
+        category: Name and id of the category, for files of boxes.
         plan: Network, crops, schedule and augmentation.
         out: Folder of the config, absolute.
         train_images: Folder of the images, absolute.
@@ -35,6 +36,7 @@ class ConfigFacts(NamedTuple):
         source_names: Likewise.
     """
     title: str
+    category: dict
     plan: Plan
     out: Path
     train_images: Path
@@ -83,6 +85,7 @@ data_root = {f'{facts.out}/'!r}
 train_images = {str(facts.train_images)!r}
 val_images = {str(facts.val_images)!r}
 work_dir = data_root + 'work_dir'
+category = {facts.category}  # of the boxes that tools/infer.py takes from files and detectors
 '''
 
 

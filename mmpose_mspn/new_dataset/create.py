@@ -143,6 +143,7 @@ def _write(dataset: NewDataset) -> None:
     facts = ConfigFacts(
         title=f'{" ".join(category.name.split())}: {len(category.keypoints)} keypoints, {len(dataset.train.objects)} '
         'objects to train on. Written by tools/new_dataset.py.',
+        category=dict(name=category.name, id=category.written_id),
         plan=dataset.plan,
         out=out,
         train_images=Path(options.images).resolve(),

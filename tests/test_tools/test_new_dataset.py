@@ -117,6 +117,22 @@ def test_the_checkpoint_is_measured_with_both_metrics(trained):
     assert 0 <= metrics['PCK'] <= 1 and 0 <= metrics['coco/AP'] <= 1
 
 
+def test_inference_takes_boxes_of_the_category(trained, people, tmp_path):
+    """Those of the robots; boxes of persons, category 1, are of another category."""
+    out, _, checkpoint = trained
+    robots = json.loads((out / 'val.json').read_text())['annotations']
+    names = {image['id']: image['file_name'] for image in json.loads((out / 'val.json').read_text())['images']}
+    boxes = [dict(file_name=names[entry['image_id']], bbox=entry['bbox'], category_id=number)
+             for entry in robots for number in (7, 1)]
+    (tmp_path / 'boxes.json').write_text(json.dumps(boxes))
+    done = run('infer', people / 'train2017', out / 'config.py', checkpoint, '--boxes', tmp_path / 'boxes.json',
+               '--out', tmp_path / 'found')
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads((tmp_path / 'found/predictions.json').read_text())
+    assert found['keypoint_names'] == list(EIGHT)
+    assert sum(len(image['instances']) for image in found['images']) == len(robots)
+
+
 # ---------------------------------------------------------------- starting from other weights
 
 
