@@ -166,11 +166,13 @@ def history_method(owner: type, name: str) -> Callable:
 history_method.__module__, history_method.__qualname__, history_method.__name__ = 'builtins', 'getattr', 'getattr'
 
 
-def empty_bytes() -> bytes:
+def empty_bytes(*arguments: object) -> bytes:
     """Stand-in for ``bytes`` in checkpoints, which protocol 2 calls without arguments for the data of empty arrays.
 
     The real ``bytes`` would let a file of a few bytes ask for any amount of memory.
     """
+    if arguments:
+        raise pickle.UnpicklingError('GLOBAL builtins.bytes with arguments is not on the allow-list')
     return b''
 
 

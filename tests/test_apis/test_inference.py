@@ -410,7 +410,7 @@ class TestModel:
         weights = read_checkpoint(setup.checkpoint)['state_dict']
         torch.save(dict(state_dict={key: value * float('nan') if value.is_floating_point() else value
                                     for key, value in weights.items()}), tmp_path / 'nan.pth')
-        with pytest.raises(ValueError, match='not finite'):
+        with pytest.raises(ValueError, match='nan.pth holds weights that are NaN or infinite'):
             setup.infer(setup.images, checkpoint=tmp_path / 'nan.pth')
         assert not (setup.out / 'predictions.json').exists()
 
@@ -530,8 +530,10 @@ def test_command_line(setup, tmp_path):
     assert joints_of(setup.predictions()['images'][0]) == setup.expected(read(setup, NAMES[0]))
 
 
-def test_command_line_names_the_error(setup, monkeypatch):
+def test_command_line_names_the_error(setup, monkeypatch, capsys):
     arguments = ['nowhere', setup.config, setup.checkpoint, '--out', setup.out]
     monkeypatch.setattr(sys, 'argv', ['infer.py', *map(str, arguments)])
-    with pytest.raises(SystemExit, match='error: source nowhere does not exist'):
+    with pytest.raises(SystemExit) as raised:
         runpy.run_path(str(TOOL), run_name='__main__')
+    assert raised.value.code == 1
+    assert 'error: source nowhere does not exist' in capsys.readouterr().err

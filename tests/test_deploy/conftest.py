@@ -29,5 +29,5 @@ def model() -> nn.Module:
 def heatmaps(model: nn.Module, images: torch.Tensor = IMAGES) -> torch.Tensor:
     """(B, K, H, W) as ``predict`` gives them for crops (B, 3, h, w)."""
     with torch.no_grad():
-        found = model.predict(images, samples(len(images), input_size=images.shape[:1:-1]))
+        found = model.predict(images, samples(len(images)))
     return torch.stack([sample.pred_fields.heatmaps for sample in found])
