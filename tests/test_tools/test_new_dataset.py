@@ -89,7 +89,7 @@ def test_the_config_names_everything_itself(trained):
     out, _, _ = trained
     cfg = Config.fromfile(str(out / 'config.py'))
     assert cfg.model.head.out_channels == 8 and cfg.model.test_cfg.flip_test
-    assert [metric.type for metric in cfg.val_evaluator] == ['CocoMetric', 'PCKAccuracy']
+    assert [metric.type for metric in cfg.val_evaluator] == ['mmpose_mspn.CocoMetric', 'PCKAccuracy']
     assert cfg.optim_wrapper.paramwise_cfg.custom_keys.backbone.lr_mult == 1 and cfg.model.backbone.frozen_stages == -1
     # What keeps runs safe in the package's own configs keeps this one safe too.
     own = Config.fromfile(str(ROOT / 'configs/_base_/default_runtime.py'))
