@@ -8,7 +8,7 @@ from mmengine.runner import CheckpointLoader
 from mmpose.apis import init_model
 from torch import nn
 
-from mmpose_mspn.checkpoints.fit import refuse_misfits
+from mmpose_mspn.checkpoints.fit import refuse_incomplete_weights
 
 
 def choose_device(device: Optional[str]) -> str:
@@ -73,4 +73,4 @@ def check_weights(model: nn.Module, checkpoint: Union[str, Path]) -> None:
         ValueError: Weights are missing or not finite, or their shapes are not the model's.
     """
     loaded = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu', logger='silent')
-    refuse_misfits(loaded, model, checkpoint)
+    refuse_incomplete_weights(loaded, model, checkpoint)

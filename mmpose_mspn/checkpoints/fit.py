@@ -77,7 +77,7 @@ def _renamed_by_hooks(checkpoint: Mapping, model: nn.Module) -> Dict[str, Tensor
     return {key: value for key, value in weights.items() if isinstance(value, Tensor)}
 
 
-def refuse_misfits(checkpoint: Mapping, model: nn.Module, name: object) -> None:
+def refuse_incomplete_weights(checkpoint: Mapping, model: nn.Module, name: object) -> None:
     """Check that a checkpoint has all weights of a model, and that they are finite. It may have more.
 
     Args:

@@ -8,7 +8,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
-from mmpose_mspn.checkpoints.fit import describe_carried, refuse_misfits, refuse_other_models
+from mmpose_mspn.checkpoints.fit import describe_carried, refuse_incomplete_weights, refuse_other_models
 from mmpose_mspn.engine.optimizer_state import adapt, refuse_other_optimizers
 from mmpose_mspn.registry import HOOKS
 from mmpose_mspn.utils.checkpoint_errors import CheckpointError
@@ -44,7 +44,7 @@ class CheckpointFitHook(Hook):
             else:
                 runner.logger.info(describe_carried(checkpoint, model, name))
         elif isinstance(runner._test_loop, BaseLoop) or isinstance(runner._val_loop, BaseLoop):
-            refuse_misfits(checkpoint, model, name)
+            refuse_incomplete_weights(checkpoint, model, name)
         else:
             runner.logger.info(describe_carried(checkpoint, model, name))
 
