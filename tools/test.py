@@ -34,7 +34,7 @@ def main() -> None:
     if args.badcase and cfg.test_dataloader.dataset.get('bbox_file'):
         parser.error('--badcase compares with annotated keypoints, and detector boxes (test_dataloader.dataset.'
                      'bbox_file) have none: tools/diagnose.py finds the worst cases under any boxes')
-    check_weight_files(cfg)
+    check_weight_files(cfg, initializes=False)
     check_loaded_weights(cfg)
     check_head_boxes(cfg, 'test')
     if args.stages is not None:

@@ -37,7 +37,7 @@ def main() -> None:
     if args.restart:
         set_checkpoints_aside(cfg)
     choose_start(cfg, args.resume)
-    check_weight_files(cfg)
+    check_weight_files(cfg, initializes=True)
     check_loaded_weights(cfg)
     if args.amp:
         use_amp(cfg)

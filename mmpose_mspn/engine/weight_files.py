@@ -8,11 +8,16 @@ from torch import distributed
 from mmpose_mspn.engine.launched import is_first_process
 
 
-def check_weight_files(cfg: Config) -> None:
+def check_weight_files(cfg: Config, initializes: bool) -> None:
     """Read the weight files that a run starts from: ``load_from``, and those of ``init_cfg`` in the model.
 
     Files with a URL, such as ImageNet weights, are downloaded if they are not on this machine. In a distributed run
     the first process does this.
+
+    Args:
+        cfg: Config of the run.
+        initializes: Whether the run applies ``init_cfg``. A training does; a test takes all weights from its
+            checkpoint, and must not need ImageNet weights.
 
     Raises:
         FileNotFoundError: A file does not exist.
@@ -21,7 +26,8 @@ def check_weight_files(cfg: Config) -> None:
     # The loaders of downloads wait for all processes where there is a process group.
     if not is_first_process(cfg) and not (distributed.is_available() and distributed.is_initialized()):
         return
-    names = [*_pretrained(cfg.get('model')), *([cfg.load_from] if cfg.get('load_from') else [])]
+    names = [*(_pretrained(cfg.get('model')) if initializes else []),
+             *([cfg.load_from] if cfg.get('load_from') else [])]
     for name in dict.fromkeys(names):
         CheckpointLoader.load_checkpoint(name, map_location='cpu', logger='silent')
 

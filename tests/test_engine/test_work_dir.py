@@ -150,20 +150,21 @@ def test_weight_files_are_read_before_the_run(tmp_path, monkeypatch):
     model = dict(backbone=dict(type='MSPN', init_cfg=dict(type='Pretrained', checkpoint=f'{tmp_path}/none.pth')),
                  head=dict(init_cfg=[dict(type='Normal', std=0.1)]))
     with pytest.raises(FileNotFoundError, match='none.pth does not exist'):
-        check_weight_files(config(tmp_path, model=model))
+        check_weight_files(config(tmp_path, model=model), initializes=True)
     model['backbone']['init_cfg']['checkpoint'] = 'http://127.0.0.1:9/resnet50-0676ba61.pth'
     with pytest.raises(CheckpointError, match='resnet50-0676ba61.pth cannot be downloaded .*: put the file at '
                                               f'{tmp_path}/torch/hub/checkpoints/resnet50-0676ba61.pth, or go without '
                                               'it, for ImageNet weights with --cfg-options model.backbone.init_cfg'):
-        check_weight_files(config(tmp_path, model=model))
+        check_weight_files(config(tmp_path, model=model), initializes=True)
+    check_weight_files(config(tmp_path, model=model), initializes=False)  # a test reads no ImageNet weights
     place = tmp_path / 'torch/hub/checkpoints'
     torch.save(dict(a=torch.zeros(1)), place / 'resnet50-0676ba61.pth')
-    check_weight_files(config(tmp_path, model=model))
+    check_weight_files(config(tmp_path, model=model), initializes=True)
     (tmp_path / 'cut.pth').write_bytes((place / 'resnet50-0676ba61.pth').read_bytes()[:100])
     plant(tmp_path / 'planted.pth', {})
     for name in ('cut', 'planted'):
         with pytest.raises(CheckpointError, match=f'{name}.pth') as error:
-            check_weight_files(config(tmp_path, load_from=f'{tmp_path}/{name}.pth'))
+            check_weight_files(config(tmp_path, load_from=f'{tmp_path}/{name}.pth'), initializes=False)
         assert '\n' not in str(error.value)
 
 
@@ -174,12 +175,12 @@ def test_only_the_first_process_decides(tmp_path, monkeypatch):
         cfg = config(work_dir, model=dict(init_cfg=dict(type='Pretrained', checkpoint='none.pth')))
         cfg.launcher = launcher
         choose_start(cfg, None)
-        check_weight_files(cfg)
+        check_weight_files(cfg, initializes=True)
         monkeypatch.setenv(variable, '0')
         with pytest.raises(WorkDirError):
             choose_start(cfg, None)
         with pytest.raises(FileNotFoundError):
-            check_weight_files(cfg)
+            check_weight_files(cfg, initializes=True)
 
 
 class WithMeta(Points):
