@@ -13,10 +13,14 @@ FORMAT = 1
 """Raise it when entries of diagnosis.json change their meaning."""
 JSON_FILE, PAGE_FILE = 'diagnosis.json', 'index.html'
 PAGE_FOLDER = Path(__file__).parent / 'page'
+SCRIPTS = ('base', 'charts', 'training_charts', 'tables', 'skeletons', 'cases', 'viewer', 'main')
+"""Files of the page's one script, in the order in which they use each other."""
 VIEWER_BYTES = 7_000_000
 """What the pictures of the stage viewer take of the page at most."""
 GROUP_NAMES = dict(people='People', ap='AP', ap50='AP at 0.5', ap75='AP at 0.75', ar='AR', pckh='PCKh@0.5',
                    pckh10='PCKh@0.1')
+STATUSES = dict(matched='found', missed='missed', false='of nobody')
+"""A case's status as the page says it."""
 INSTALL = 'pip install -r requirements/diagnose.txt'
 
 
@@ -52,8 +56,9 @@ def write_report(out: Union[str, Path],
     viewer, left_out = _within(viewer, VIEWER_BYTES)
     content = dict(content, format=FORMAT)
     content['viewer'] = [_numbers(entry) for entry in viewer]
+    content['page'] = dict(cases=len(shown), all_cases=len(content['cases']), viewer_left_out=left_out)
     write_json(out / JSON_FILE, content)
-    page = _render(content, shown, pictures, viewer, left_out, flip_test)
+    page = _render(content, shown, pictures, viewer, flip_test)
     write_atomically(out / PAGE_FILE, page.encode())
     return out / PAGE_FILE
 
@@ -85,14 +90,15 @@ def _numbers(entry: dict) -> dict:
     return {name: value for name, value in entry.items() if name not in ('crop', 'heatmaps', 'targets')}
 
 
-def _render(content: dict, shown: List[dict], pictures: Dict[str, dict], viewer: List[dict], left_out: int,
+def _render(content: dict, shown: List[dict], pictures: Dict[str, dict], viewer: List[dict],
             flip_test: bool) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
     from plotly.offline import get_plotlyjs
 
     # Data reaches the page escaped, as text or as JSON. These files are this package's own and Plotly's.
-    style, script = ((PAGE_FOLDER / name).read_text(encoding='utf-8') for name in ('page.css', 'page.js'))
+    style = _file('page.css')
+    script = '\n'.join(_file(f'{name}.js') for name in SCRIPTS)
     plotly = get_plotlyjs().replace('</script', r'<\/script')
     labels = {record['id']: _label(record) for record in shown}
     data = dict(
@@ -100,7 +106,8 @@ def _render(content: dict, shown: List[dict], pictures: Dict[str, dict], viewer:
         cases=shown,
         pictures={record['id']: pictures[record['id']] for record in shown if record['id'] in pictures},
         viewer=viewer or None,
-        group_names=GROUP_NAMES)
+        group_names=GROUP_NAMES,
+        statuses=STATUSES)
     environment = Environment(
         loader=FileSystemLoader(PAGE_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True)
@@ -115,16 +122,19 @@ def _render(content: dict, shown: List[dict], pictures: Dict[str, dict], viewer:
         tiles=_tiles(content),
         best=_costliest(content),
         viewer=[dict(entry, label=labels[entry['id']]) for entry in viewer],
-        viewer_left_out=left_out,
         flip_test=flip_test,
         cases=shown,
-        total_cases=len(content['cases']),
         kinds=KINDS,
         error_kinds=ERRORS,
         group_names=GROUP_NAMES,
+        statuses=STATUSES,
         **{name: content.get(name) for name in ('about', 'figure', 'metrics', 'counts', 'keypoints', 'corrections',
                                                 'parts', 'groups', 'calibration', 'stages', 'curves', 'compare',
-                                                'pck_name')})
+                                                'pck_name', 'page')})
+
+
+def _file(name: str) -> str:
+    return (PAGE_FOLDER / name).read_text(encoding='utf-8')
 
 
 def _policy(*scripts: str) -> str:
@@ -182,6 +192,7 @@ def _tiles(content: dict) -> List[dict]:
 
 
 def _costliest(content: dict) -> Optional[dict]:
-    """The kind of keypoint errors whose correction gains most."""
-    rows = [row for row in content.get('corrections') or [] if row['name'] in ERRORS and row['gain']]
+    """The kind of keypoint errors whose correction gains most, with its path in the JSON."""
+    rows = [dict(row, path=f'corrections/{index}/') for index, row in enumerate(content.get('corrections') or [])
+            if row['name'] in ERRORS and row['gain']]
     return max(rows, key=lambda row: row['gain']) if rows else None

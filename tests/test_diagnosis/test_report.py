@@ -121,8 +121,9 @@ def test_the_viewers_pictures_keep_to_a_budget(made, tmp_path):
                    heatmaps='', targets=None) for record in shown]
     page = write_report(tmp_path, made.content, shown, {}, viewer)
     assert page.stat().st_size < 15_000_000
-    assert '4 more people' in page.read_text()
-    assert len(json.loads((tmp_path / 'diagnosis.json').read_text())['viewer']) == 4
+    content = json.loads((tmp_path / 'diagnosis.json').read_text())
+    assert len(content['viewer']) == content['page']['viewer_left_out'] == 4
+    assert ['page/viewer_left_out', '4', '4'] in Page(page.read_text()).numbers
 
 
 def test_the_size_of_a_page(made):
