@@ -1,6 +1,7 @@
 """``diagnosis.json``, and the page that shows it: one file that loads nothing from anywhere."""
 import base64
 import hashlib
+import json
 from pathlib import Path
 from typing import Dict, List, Optional, Union
 
@@ -15,13 +16,17 @@ JSON_FILE, PAGE_FILE = 'diagnosis.json', 'index.html'
 PAGE_FOLDER = Path(__file__).parent / 'page'
 SCRIPTS = ('base', 'charts', 'training_charts', 'tables', 'skeletons', 'cases', 'viewer', 'main')
 """Files of the page's one script, in the order in which they use each other."""
+PAGE_BYTES = 15_000_000
+"""The page is no larger, as long as everything but the stage viewer takes less."""
 VIEWER_BYTES = 7_000_000
-"""What the pictures of the stage viewer take of the page at most."""
+"""What the stage viewer takes of the page at most."""
 GROUP_NAMES = dict(people='People', ap='AP', ap50='AP at 0.5', ap75='AP at 0.75', ar='AR', pckh='PCKh@0.5',
                    pckh10='PCKh@0.1')
+ENTRY_MARKUP = 500
+"""Bytes at most that one entry of the viewer takes of the page outside of the data."""
 STATUSES = dict(matched='found', missed='missed', false='of nobody')
 """A case's status as the page says it."""
-INSTALL = 'pip install -r requirements/diagnose.txt'
+INSTALL = 'pip install jinja2 plotly'
 
 
 def check_page_packages() -> None:
@@ -30,7 +35,8 @@ def check_page_packages() -> None:
         import jinja2  # noqa: F401
         import plotly.offline  # noqa: F401
     except ImportError as error:
-        raise ImportError(f'the page needs {error.name}, which is not installed: {INSTALL}') from error
+        package = error.name.partition('.')[0]
+        raise ImportError(f'the page needs {package}, which is not installed: {INSTALL}') from error
 
 
 def write_report(out: Union[str, Path],
@@ -53,10 +59,12 @@ def write_report(out: Union[str, Path],
         The page.
     """
     out = Path(out)
-    viewer, left_out = _within(viewer, VIEWER_BYTES)
-    content = dict(content, format=FORMAT)
+    content = dict(content, format=FORMAT, viewer=[])
+    content['page'] = dict(cases=len(shown), all_cases=len(content['cases']), viewer_left_out=len(viewer))
+    others = len(_render(content, shown, pictures, [], flip_test).encode())
+    viewer, left_out = _within(viewer, min(VIEWER_BYTES, PAGE_BYTES - others))
     content['viewer'] = [_numbers(entry) for entry in viewer]
-    content['page'] = dict(cases=len(shown), all_cases=len(content['cases']), viewer_left_out=left_out)
+    content['page']['viewer_left_out'] = left_out
     write_json(out / JSON_FILE, content)
     page = _render(content, shown, pictures, viewer, flip_test)
     write_atomically(out / PAGE_FILE, page.encode())
@@ -75,14 +83,13 @@ def about(**entries: Optional[Union[str, Path]]) -> dict:
 
 
 def _within(viewer: List[dict], budget: int) -> tuple:
-    """The first entries whose pictures fit, and how many do not."""
-    kept, used = [], 0
-    for entry in viewer:
-        used += sum(len(value) for value in entry.values() if isinstance(value, str))
-        if kept and used > budget:
-            break
-        kept.append(entry)
-    return kept, len(viewer) - len(kept)
+    """The first entries that fit into so many bytes, and how many do not."""
+    used = 0
+    for count, entry in enumerate(viewer):
+        used += len(json.dumps(entry)) + ENTRY_MARKUP
+        if used > budget:
+            return viewer[:count], len(viewer) - count
+    return viewer, 0
 
 
 def _numbers(entry: dict) -> dict:

@@ -3,11 +3,12 @@ import base64
 import hashlib
 import json
 import re
+import sys
 from html.parser import HTMLParser
 
 import pytest
 
-from mmpose_mspn.diagnosis.report import VIEWER_BYTES, write_report
+from mmpose_mspn.diagnosis.report import PAGE_BYTES, VIEWER_BYTES, check_page_packages, write_report
 
 from .conftest import HOSTILE
 
@@ -116,14 +117,34 @@ def test_the_license_of_the_charts_is_in_the_file(page):
 def test_the_viewers_pictures_keep_to_a_budget(made, tmp_path):
     """Fifty people with large heatmaps: some are left out of the viewer, with a note, and the file stays small."""
     shown = made.content['cases'][:8]
-    picture = 'data:image/jpeg;base64,'.ljust(VIEWER_BYTES // 4 - 50, 'A')
+    picture = 'data:image/jpeg;base64,'.ljust(VIEWER_BYTES // 4 - 1000, 'A')
     viewer = [dict(id=record['id'], size=[1, 1], heatmap_size=[1, 1], predictors=[], truth=None, crop=picture,
                    heatmaps='', targets=None) for record in shown]
     page = write_report(tmp_path, made.content, shown, {}, viewer)
-    assert page.stat().st_size < 15_000_000
+    assert page.stat().st_size < PAGE_BYTES
     content = json.loads((tmp_path / 'diagnosis.json').read_text())
     assert len(content['viewer']) == content['page']['viewer_left_out'] == 4
     assert ['page/viewer_left_out', '4', '4'] in Page(page.read_text()).numbers
+
+
+def test_large_photographs_leave_less_to_the_viewer(made, tmp_path):
+    shown = made.content['cases'][:8]
+    photograph = 'data:image/jpeg;base64,'.ljust(1_000_000, 'A')
+    pictures = {record['id']: dict(picture=photograph, window=[0, 0, 1, 1]) for record in shown}
+    viewer = [dict(id=record['id'], size=[1, 1], heatmap_size=[1, 1], predictors=[], truth=None, crop=photograph,
+                   heatmaps='', targets=None) for record in shown]
+    page = write_report(tmp_path, made.content, shown, pictures, viewer)
+    kept = json.loads((tmp_path / 'diagnosis.json').read_text())['viewer']
+    assert PAGE_BYTES - 1_100_000 < page.stat().st_size <= PAGE_BYTES
+    assert 0 < len(kept) < 7_000_000 // 1_000_000
+
+
+@pytest.mark.parametrize('name', ['plotly', 'jinja2'])
+def test_a_missing_package_is_named_with_its_remedy(name, monkeypatch):
+    for module in [one for one in sys.modules if one.partition('.')[0] == name] + [name]:
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ImportError, match=f'the page needs {name}, which is not installed: pip install'):
+        check_page_packages()
 
 
 def test_the_size_of_a_page(made):
