@@ -1,6 +1,8 @@
 # Each target does all the set-up it needs; see README.md.
 VENV ?= .venv
 PYTHON_IN = $(VENV)/bin/python
+# Processes among which the tests are divided, with one thread and up to 2 GB of memory each.
+WORKERS ?= 2
 
 .PHONY: demo test lint setup data clean
 
@@ -8,7 +10,7 @@ demo: setup  ## trains a small MSPN on synthetic people, measures it and draws i
 	$(PYTHON_IN) tools/demo.py
 
 test: setup lint  ## the test suite
-	$(PYTHON_IN) -m pytest
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(PYTHON_IN) -m pytest -n $(WORKERS) --dist loadfile
 
 lint: setup
 	$(PYTHON_IN) -m ruff check .

@@ -13,6 +13,7 @@ from mmpose import registry as mmpose_registry
 
 from mmpose_mspn.engine.hooks import NonFiniteLossError
 from mmpose_mspn.utils.arguments import near_matches
+from mmpose_mspn.utils.waiting import BusyWatch
 
 DEBUG = 'MMPOSE_MSPN_DEBUG'
 """Environment variable that makes the tools show tracebacks, unless it is empty or 0."""
@@ -63,7 +64,8 @@ def run_tool(main: Callable[[], Optional[int]]) -> None:
     processes of a distributed run are numbered in it.
     """
     try:
-        code = main()
+        with BusyWatch():
+            code = main()
     except KeyboardInterrupt:
         if _debug():
             raise

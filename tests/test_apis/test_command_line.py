@@ -1,19 +1,13 @@
 """Errors of the tools, in one line, in real processes."""
 import os
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-from tests.launching import ROOT, environment
+from tests.launching import ROOT
+from tests.launching import python as run
 
 CONFIG = 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py'
-
-
-def run(*arguments: object, cwd: Path = ROOT, **variables: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=120,
-                          env={**environment(), **variables})
 
 
 def tool(name: str, *arguments: object, **kwargs) -> subprocess.CompletedProcess:

@@ -1,7 +1,6 @@
 """Inference on images, folders and videos with a small random model, compared with mmpose's own inference."""
 import json
 import runpy
-import subprocess
 import sys
 from pathlib import Path
 from typing import List, Optional
@@ -18,6 +17,7 @@ from mmpose_mspn.apis.inputs import Frame
 from mmpose_mspn.apis.outputs import VideoWriter
 from mmpose_mspn.checkpoints import read_checkpoint
 from mmpose_mspn.synthetic_people import generate
+from tests.launching import python
 
 # isort: split
 # After our package, whose compatibility fixes mmpose.apis needs.
@@ -227,7 +227,7 @@ class TestSources:
             '    for number in range(30):\n'
             '        frame = Frame("noise.avi", draw.integers(0, 256, (64, 96, 3), dtype=np.uint8), number)\n'
             '        writer.write(frame, frame.image)\n')
-        done = subprocess.run([sys.executable, '-c', script, str(tmp_path)], capture_output=True, text=True)
+        done = python('-c', script, tmp_path)
         assert done.returncode == 1 and 'of 30 frames can be read again; check the free space' in done.stderr
         assert not list(tmp_path.iterdir())
 
@@ -520,9 +520,7 @@ def test_command_line(setup, tmp_path):
     folder.mkdir()
     (folder / NAMES[0]).write_bytes((setup.images / NAMES[0]).read_bytes())
     (folder / 'broken.jpg').write_bytes(b'no picture')
-    done = subprocess.run(
-        [sys.executable, TOOL, folder, setup.config, setup.checkpoint, '--out', setup.out, '--device', 'cpu'],
-        capture_output=True, text=True)
+    done = python(TOOL, folder, setup.config, setup.checkpoint, '--out', setup.out, '--device', 'cpu')
     assert done.returncode == 0, done.stderr
     assert 'broken.jpg' in done.stdout
     assert '1 people in 1 images; 1 images skipped' in done.stdout.splitlines()[-1]

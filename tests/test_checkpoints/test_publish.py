@@ -1,7 +1,5 @@
 """Published checkpoints: only weights, averages computed by hand, norms measured on data, the file's name."""
 import hashlib
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ from torch import nn
 from mmpose_mspn.checkpoints import CheckpointError, read_checkpoint
 from mmpose_mspn.checkpoints.publish import publish
 from mmpose_mspn.synthetic_people import generate
+from tests.launching import python
 from tests.planted import plant
 
 ROOT = Path(__file__).parents[2]
@@ -111,8 +110,7 @@ def test_the_tool(tmp_path):
     training(tmp_path / 'iter_2.pth', 3., 2)
 
     def run(*arguments):
-        return subprocess.run([sys.executable, '-W', 'ignore', 'tools/publish_model.py', *map(str, arguments)],
-                              cwd=ROOT, capture_output=True, text=True, timeout=120)
+        return python('tools/publish_model.py', *arguments)
 
     done = run(tmp_path, tmp_path / 'model', '--average', 2)
     assert done.returncode == 0, done.stderr

@@ -1,7 +1,5 @@
 """Data checks: each fault that is put into correct data is found, and nothing else."""
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Dict
 
@@ -21,6 +19,7 @@ from mmpose_mspn.data_check.layouts import LAYOUTS, check_folder
 from mmpose_mspn.data_check.mpii_format import check_mpii
 from mmpose_mspn.data_check.report import REMEDIES, Report
 from tests.generated import make_datasets
+from tests.launching import python
 
 ROOT = Path(__file__).parents[2]
 TOOL = ROOT / 'tools' / 'check_data.py'
@@ -511,7 +510,7 @@ def test_a_metainfo_of_whole_bodies_counts_all_parts(tmp_path):
 
 
 def run_tool(*arguments):
-    return subprocess.run([sys.executable, TOOL, *arguments], capture_output=True, text=True, check=False)
+    return python(TOOL, *arguments)
 
 
 def test_tool_fails_and_prints_the_problems(folders, tmp_path):

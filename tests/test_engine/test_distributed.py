@@ -1,6 +1,4 @@
 """Two gloo processes: --fast trains as without it, also with gradient accumulation."""
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +6,7 @@ import torch
 from mmengine.config import Config
 
 from mmpose_mspn.engine.distributed import set_static_graph, set_wrapper
-from tests.launching import environment
+from tests.launching import two_processes
 
 SCRIPT = '''
 import sys
@@ -39,13 +37,8 @@ def launch(folder: Path, *arguments: str) -> tuple:
     """Train in two processes; the weights of both, and what they print about the wrapper."""
     folder.mkdir()
     (folder / 'train.py').write_text(SCRIPT)
-    settings = environment()
-    settings['CUDA_VISIBLE_DEVICES'] = ''
-    done = subprocess.run(
-        [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2', f'--master_port={settings["PORT"]}',
-         str(folder / 'train.py'), str(folder), *arguments],
-        capture_output=True, text=True, timeout=200, env=settings)
-    assert done.returncode == 0, done.stderr[-3000:]
+    for done in two_processes(folder / 'train.py', folder, *arguments, CUDA_VISIBLE_DEVICES=''):
+        assert done.returncode == 0, done.stderr[-3000:]
     return [torch.load(folder / f'rank_{rank}.pth') for rank in (0, 1)], [
         (folder / f'said_{rank}').read_text() for rank in (0, 1)]
 

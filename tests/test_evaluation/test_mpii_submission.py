@@ -1,7 +1,5 @@
 """The submission to the MPII evaluation: written by the metric, read back and checked."""
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +13,7 @@ import mmpose_mspn  # noqa: F401  registers the parts
 from mmpose_mspn.data_check.report import Report
 from mmpose_mspn.datasets.mpii_release import write_test_people
 from mmpose_mspn.evaluation.mpii_submission_file import check_mpii_submission
+from tests.launching import python
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'submission.py'
 
@@ -138,13 +137,10 @@ def test_bytes_that_are_no_matrix_are_refused_and_reported(release, tmp_path):
 
 
 def test_tool(release, people, tmp_path):
-    def run(*args):
-        return subprocess.run([sys.executable, TOOL, *args], capture_output=True, text=True, check=False)
-
-    listed = run('mpii-people', release, tmp_path / 'listed.json')
+    listed = python(TOOL, 'mpii-people', release, tmp_path / 'listed.json')
     assert listed.returncode == 0 and '3 people' in listed.stdout, listed.stderr
     assert json.loads((tmp_path / 'listed.json').read_text()) == people
     submit(release, people, tmp_path / 'pred.mat')
-    good = run('check-mpii', tmp_path / 'pred.mat', release)
+    good = python(TOOL, 'check-mpii', tmp_path / 'pred.mat', release)
     assert good.returncode == 0, good.stderr
     assert good.stdout.splitlines() == ['3 people in the test set', 'no problems found']

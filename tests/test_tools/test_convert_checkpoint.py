@@ -1,7 +1,5 @@
 """tools/convert_checkpoint.py as a real process."""
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -9,14 +7,12 @@ from torch import nn
 
 from mmpose_mspn.checkpoints import convert
 from tests.building import backbone, head
+from tests.launching import python
 from tests.planted import plant
-
-ROOT = Path(__file__).parents[2]
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, '-W', 'ignore', 'tools/convert_checkpoint.py', *map(str, arguments)],
-                          cwd=ROOT, capture_output=True, text=True, timeout=120)
+    return python('tools/convert_checkpoint.py', *arguments)
 
 
 @pytest.fixture

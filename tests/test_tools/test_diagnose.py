@@ -17,7 +17,7 @@ from mmpose_mspn.apis.diagnosis import diagnose
 from mmpose_mspn.apis.inference import infer
 from mmpose_mspn.diagnosis.stages import run_pass
 from mmpose_mspn.synthetic_people import generate
-from tests.launching import ROOT, environment
+from tests.launching import ROOT, python
 from tests.test_diagnosis.planted_people import HANDS, crowd_of_errors
 from tests.tools import load_tool
 
@@ -27,8 +27,7 @@ TINY = ['test_dataloader.num_workers=0', 'test_dataloader.persistent_workers=Fal
 
 
 def run(*command: object, check: bool = True) -> subprocess.CompletedProcess:
-    done = subprocess.run(
-        [sys.executable, *map(str, command)], cwd=ROOT, capture_output=True, text=True, timeout=300, env=environment())
+    done = python(*command)
     assert not check or done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done
 

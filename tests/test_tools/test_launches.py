@@ -3,7 +3,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ import torch
 
 from mmpose_mspn.checkpoints import read_checkpoint
 from mmpose_mspn.synthetic_people import generate
-from tests.launching import ROOT, environment
+from tests.launching import ROOT, environment, python, two_processes
 
 CONFIG = 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py'
 TINY = ['train_dataloader.batch_size=2', 'train_dataloader.num_workers=0', 'test_dataloader.num_workers=0',
@@ -27,11 +26,27 @@ def people(tmp_path_factory) -> Path:
     return root
 
 
-def run(*command: object, check: bool = True) -> subprocess.CompletedProcess:
+def launch(*command: object, check: bool = True) -> subprocess.CompletedProcess:
+    """Run a script of a launcher."""
     done = subprocess.run(
         list(map(str, command)), cwd=ROOT, capture_output=True, text=True, timeout=300, env=environment())
     assert not check or done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done
+
+
+def run(*command: object) -> subprocess.CompletedProcess:
+    """Run a tool in one process."""
+    done = python(*command)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done
+
+
+def run_two(*command: object, fails: bool = False) -> str:
+    """Run a tool in two processes, which both succeed or both fail; returns what they print."""
+    both = two_processes(*command, '--launcher', 'pytorch')
+    said = '\n'.join(done.stdout + done.stderr for done in both)
+    assert [done.returncode != 0 for done in both] == [fails, fails], said[-6000:]
+    return said
 
 
 def train_arguments(people: Path, work_dir: Path, iterations: int) -> list:
@@ -44,8 +59,8 @@ def train_arguments(people: Path, work_dir: Path, iterations: int) -> list:
 def checkpoint(people, tmp_path_factory) -> Path:
     """Checkpoint of tools/train.py after one step and, resumed, another."""
     work_dir = tmp_path_factory.mktemp('work')
-    run(sys.executable, 'tools/train.py', CONFIG, '--no-validate', *train_arguments(people, work_dir, 1))
-    resumed = run(sys.executable, 'tools/train.py', CONFIG, '--resume', *train_arguments(people, work_dir, 2))
+    run('tools/train.py', CONFIG, '--no-validate', *train_arguments(people, work_dir, 1))
+    resumed = run('tools/train.py', CONFIG, '--resume', *train_arguments(people, work_dir, 2))
     log = resumed.stdout + resumed.stderr
     assert 'Iter(train) [2/2]' in log and 'Iter(train) [1/2]' not in log
     assert 'coco/AP' in log and 'loss_stage1' in log
@@ -53,7 +68,7 @@ def checkpoint(people, tmp_path_factory) -> Path:
 
 
 def test_train_resume_and_test(people, checkpoint, tmp_path):
-    run(sys.executable, 'tools/test.py', CONFIG, checkpoint, '--data-root', people, '--work-dir', tmp_path,
+    run('tools/test.py', CONFIG, checkpoint, '--data-root', people, '--work-dir', tmp_path,
         '--out', tmp_path / 'metrics.json', '--dump', tmp_path / 'predictions.pkl', '--show-dir', 'drawn',
         '--cfg-options', *TINY)
     assert 'coco/AP' in json.loads((tmp_path / 'metrics.json').read_text())
@@ -64,20 +79,19 @@ def test_train_resume_and_test(people, checkpoint, tmp_path):
 def test_two_processes_measure_the_same_as_one(people, checkpoint, tmp_path):
     """With an odd number of people, no sample is counted twice or lost."""
     arguments = ['--data-root', people, '--cfg-options', *TINY]
-    run(sys.executable, 'tools/test.py', CONFIG, checkpoint, '--work-dir', tmp_path / 'one',
+    run('tools/test.py', CONFIG, checkpoint, '--work-dir', tmp_path / 'one',
         '--out', tmp_path / 'one.json', *arguments)
-    run('tools/dist_test.sh', CONFIG, checkpoint, 2, '--work-dir', tmp_path / 'two',
+    launch('tools/dist_test.sh', CONFIG, checkpoint, 2, '--work-dir', tmp_path / 'two',
         '--out', tmp_path / 'two.json', *arguments)
     assert json.loads((tmp_path / 'one.json').read_text()) == json.loads((tmp_path / 'two.json').read_text())
 
 
-@pytest.mark.parametrize('start', [(sys.executable, 'tools/test.py', CONFIG, '{}'),
-                                   ('tools/dist_test.sh', CONFIG, '{}', 2)], ids=['one', 'two'])
+@pytest.mark.parametrize('start', [run, run_two])
 def test_fast_measures_the_same(people, checkpoint, tmp_path, start):
     arguments = ['--data-root', people, '--work-dir', tmp_path, '--cfg-options', *TINY]
     metrics = []
     for name, fast in (('plain.json', []), ('fast.json', ['--fast'])):
-        run(*(str(part).format(checkpoint) for part in start), *fast, '--out', tmp_path / name, *arguments)
+        start('tools/test.py', CONFIG, checkpoint, *fast, '--out', tmp_path / name, *arguments)
         metrics.append(json.loads((tmp_path / name).read_text()))
     assert metrics[1] == pytest.approx(metrics[0], abs=1e-3)
 
@@ -95,7 +109,7 @@ def config_with(folder: Path, *hooks: str, more: str = '') -> Path:
 def test_two_processes_train_and_release_everything(people, tmp_path):
     """A process group or model that still exists when the interpreter exits aborts one launch in four."""
     config = config_with(tmp_path, "dict(type='ReportWhatIsLeft')")
-    log = run('tools/dist_train.sh', config, 2, '--amp', '--fast', *train_arguments(people, tmp_path, 1))
+    log = launch('tools/dist_train.sh', config, 2, '--amp', '--fast', *train_arguments(people, tmp_path, 1))
     assert 'Iter(train) [1/1]' in log.stdout + log.stderr
     assert log.stdout.count('left: group False, model False') == 2
     assert (tmp_path / 'iter_1.pth').exists()
@@ -112,13 +126,13 @@ def test_two_processes_train_like_one_with_twice_the_batch(people, tmp_path):
         given = train_arguments(people, tmp_path / name, iterations)
         return ['--no-validate', *given, f'train_dataloader.batch_size={batch}']
 
-    run(sys.executable, 'tools/train.py', CONFIG, *arguments('before', 4, 20), 'default_hooks.checkpoint.interval=20')
+    run('tools/train.py', CONFIG, *arguments('before', 4, 20), 'default_hooks.checkpoint.interval=20')
     config = config_with(
         tmp_path, "dict(type='FrozenNorms')",
         more=f"load_from = '{tmp_path}/before/iter_20.pth'\nparam_scheduler = []\n"
         "optim_wrapper = dict(optimizer=dict(_delete_=True, type='SGD', lr=1e-2), clip_grad=dict(max_norm=1))\n")
-    run('tools/dist_train.sh', config, 2, *arguments('two', 2, 2))
-    run(sys.executable, 'tools/train.py', config, *arguments('one', 4, 2))
+    run_two('tools/train.py', config, *arguments('two', 2, 2))
+    run('tools/train.py', config, *arguments('one', 4, 2))
     one, two = weights(tmp_path / 'one', 2), weights(tmp_path / 'two', 2)
     start = weights(tmp_path / 'before', 20)
     moved = np.sqrt(sum((one[key] - start[key]).pow(2).sum() for key in one))
@@ -128,7 +142,7 @@ def test_two_processes_train_like_one_with_twice_the_batch(people, tmp_path):
 
 def test_the_same_seed_gives_the_same_weights(people, tmp_path):
     for name in ('first', 'second'):
-        run(sys.executable, 'tools/train.py', CONFIG, '--no-validate', *train_arguments(people, tmp_path / name, 2),
+        run('tools/train.py', CONFIG, '--no-validate', *train_arguments(people, tmp_path / name, 2),
             'randomness.deterministic=True')
     first, second = weights(tmp_path / 'first', 2), weights(tmp_path / 'second', 2)
     assert all(torch.equal(first[key], second[key]) for key in first)
@@ -138,29 +152,27 @@ def test_the_same_seed_gives_the_same_weights(people, tmp_path):
 def test_one_process_that_dies_ends_the_launch_with_its_error(people, tmp_path, what, shown):
     """The other process waits for it in a collective call and must not wait forever."""
     config = config_with(tmp_path, f"dict(type='Fault', what='{what}', iteration=3, rank=1)")
-    failed = run('tools/dist_train.sh', config, 2, *train_arguments(people, tmp_path, 3), check=False)
+    failed = launch('tools/dist_train.sh', config, 2, *train_arguments(people, tmp_path, 3), check=False)
     assert failed.returncode != 0 and shown in failed.stdout + failed.stderr
     assert (tmp_path / 'iter_1.pth').exists() and not (tmp_path / 'iter_3.pth').exists()
 
 
 def test_a_nan_loss_in_one_process_ends_all_and_names_its_samples(people, tmp_path):
     config = config_with(tmp_path, "dict(type='Fault', what='nan', iteration=2, rank=1)")
-    failed = run('tools/dist_train.sh', config, 2, *train_arguments(people, tmp_path, 3), check=False)
-    log = failed.stdout + failed.stderr
-    assert failed.returncode != 0 and 'iteration 2: the loss is nan of the samples (img_id' in log
+    log = run_two('tools/train.py', config, *train_arguments(people, tmp_path, 3), fails=True)
+    assert 'iteration 2: the loss is nan of the samples (img_id' in log
     assert f'last checkpoint: {tmp_path}/iter_1.pth' in log
     assert (tmp_path / 'iter_1.pth').exists() and not (tmp_path / 'iter_2.pth').exists()
 
 
 def test_missing_data_end_the_launch_and_are_named(people, tmp_path):
-    failed = run('tools/dist_train.sh', CONFIG, 2, '--data-root', tmp_path / 'nowhere', '--work-dir', tmp_path,
-                 check=False)
-    assert failed.returncode != 0 and 'nowhere/annotations' in failed.stdout + failed.stderr
+    said = run_two('tools/train.py', CONFIG, '--data-root', tmp_path / 'nowhere', '--work-dir', tmp_path, fails=True)
+    assert 'nowhere/annotations' in said
 
 
 def test_a_missing_argument_shows_the_usage():
     for script in ('dist_train', 'dist_test', 'slurm_train', 'slurm_test'):
-        shown = run(f'tools/{script}.sh', 'only-one', check=False)
+        shown = launch(f'tools/{script}.sh', 'only-one', check=False)
         assert shown.returncode == 2 and f'tools/{script}.sh' in shown.stderr
 
 

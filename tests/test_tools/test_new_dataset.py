@@ -1,7 +1,6 @@
 """tools/new_dataset.py: the config that it writes checks, trains, tests and starts from other weights."""
 import io
 import json
-import os
 import re
 import subprocess
 import sys
@@ -16,11 +15,11 @@ from mmpose.registry import DATASETS, MODELS
 
 from mmpose_mspn.checkpoints import convert
 from mmpose_mspn.synthetic_people import generate
+from tests.launching import python
 from tests.robots import EIGHT, FOUR, cut_people
 from tests.tools import load_tool
 
 ROOT = Path(__file__).parents[2]
-ENVIRONMENT = dict(os.environ, PYTHONPATH=str(ROOT), PYTHONWARNINGS='ignore', CUDA_VISIBLE_DEVICES='')
 SHORT = ('train_cfg.max_iters=2', 'train_cfg.val_interval=2', 'default_hooks.checkpoint.interval=2',
          'train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False', 'val_dataloader.num_workers=0',
          'val_dataloader.persistent_workers=False', 'test_dataloader.num_workers=0',
@@ -41,8 +40,7 @@ def robots(people) -> Path:
 
 
 def run(tool: str, *arguments, folder: Path = ROOT) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, str(ROOT / f'tools/{tool}.py'), *map(str, arguments)], cwd=folder,
-                          env=ENVIRONMENT, capture_output=True, text=True)
+    return python(ROOT / f'tools/{tool}.py', *arguments, cwd=folder)
 
 
 def create(*arguments) -> str:

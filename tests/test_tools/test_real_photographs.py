@@ -1,7 +1,5 @@
 """The stock Runner on photographs: training to overfit them, resuming, evaluation and inference."""
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -10,6 +8,7 @@ import pytest
 from mmengine.runner import Runner
 
 from mmpose_mspn.apis.config import load_config
+from tests.launching import python
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py'
@@ -83,10 +82,9 @@ def test_inference_finds_the_annotated_joints(trained, coco_sample):
     """tools/infer.py on one photograph with its annotated boxes."""
     out = trained / 'inferred'
     photograph = coco_sample / '000000000785.jpg'
-    subprocess.run([
-        sys.executable, '-W', 'ignore', str(ROOT / 'tools/infer.py'), str(photograph), str(trained / 'config.py'),
-        str(trained / f'iter_{ITERATIONS}.pth'), '--out', str(out), '--boxes', str(coco_sample / 'test_coco.json')
-    ], check=True, capture_output=True, cwd=ROOT)
+    done = python('tools/infer.py', photograph, trained / 'config.py', trained / f'iter_{ITERATIONS}.pth', '--out', out,
+                  '--boxes', coco_sample / 'test_coco.json')
+    assert done.returncode == 0, done.stderr
     predictions = json.loads((out / 'predictions.json').read_text())
     people = [ann for ann in json.loads((coco_sample / 'test_coco.json').read_text())['annotations']
               if ann['image_id'] == 785 and ann['num_keypoints'] > 0]

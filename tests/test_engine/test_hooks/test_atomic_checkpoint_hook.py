@@ -1,8 +1,6 @@
 """Checkpoints under crashes: at every step of the saving, and by SIGKILL while a file is written."""
 import os
 import signal
-import subprocess
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +14,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 from mmpose_mspn.checkpoints import read_checkpoint
 from mmpose_mspn.engine import AtomicCheckpointHook
 from mmpose_mspn.synthetic_people import generate
-from tests.launching import ROOT, environment
+from tests.launching import ROOT, Started
 from tests.test_engine.toy import runner
 
 ATOMIC = dict(type='mmpose_mspn.AtomicCheckpointHook')
@@ -156,22 +154,20 @@ def test_file_client_args_are_refused():
         AtomicCheckpointHook(file_client_args=dict(backend='disk'))
 
 
-def launch(config: Path, work_dir: Path, people: Path, *arguments: str) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, '-W', 'ignore', 'tools/train.py', str(config), '--no-validate', '--work-dir', str(work_dir),
-         '--data-root', str(people), *arguments], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        text=True, env=environment())
+def launch(config: Path, work_dir: Path, people: Path, *arguments: str) -> Started:
+    return Started(['tools/train.py', config, '--no-validate', '--work-dir', work_dir, '--data-root', people,
+                    *arguments])
 
 
-def kill_while_it_writes(process: subprocess.Popen, work_dir: Path, name: str) -> None:
+def kill_while_it_writes(process: Started, work_dir: Path, name: str) -> None:
     """Send SIGKILL as soon as a part of the checkpoint is on the disk."""
     for _ in range(60000):
-        if (work_dir / f'.{name}.part').exists() or process.poll() is not None:
+        if (work_dir / f'.{name}.part').exists() or not process.is_running():
             break
         time.sleep(0.001)
-    process.send_signal(signal.SIGKILL)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == -signal.SIGKILL, errors[-2000:]
+    process.kill()
+    done = process.finish()
+    assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
 
 
 def test_killed_while_writing_and_resumed_it_trains_to_bit_identical_weights(tmp_path):
@@ -188,9 +184,8 @@ def test_killed_while_writing_and_resumed_it_trains_to_bit_identical_weights(tmp
         kill_while_it_writes(process, tmp_path / 'killed', name)
     runs = {'killed': ['--resume'], 'whole': []}
     for name, arguments in runs.items():
-        process = launch(config, tmp_path / name, tmp_path / 'people', *arguments)
-        _, errors = process.communicate(timeout=120)
-        assert process.returncode == 0, errors[-2000:]
+        done = launch(config, tmp_path / name, tmp_path / 'people', *arguments).finish()
+        assert done.returncode == 0, done.stderr[-2000:]
     killed, whole = (read_checkpoint(tmp_path / name / 'iter_6.pth') for name in runs)
     assert killed['state_dict'].keys() == whole['state_dict'].keys()
     assert all(torch.equal(killed['state_dict'][key], whole['state_dict'][key]) for key in whole['state_dict'])
