@@ -3,7 +3,7 @@
 import argparse
 
 import mmpose_mspn  # noqa: F401  applies compatibility fixes
-from mmpose_mspn.apis.inference import KEYPOINT_THRESHOLD
+from mmpose_mspn.apis.drawing import KEYPOINT_THRESHOLD
 from mmpose_mspn.new_dataset.converters import TARGETS, convert_annotations
 
 

@@ -3,7 +3,8 @@
 import argparse
 
 from mmpose_mspn.apis.command_line import ToolParser, run_tool
-from mmpose_mspn.apis.inference import KEYPOINT_THRESHOLD, infer
+from mmpose_mspn.apis.drawing import KEYPOINT_THRESHOLD
+from mmpose_mspn.apis.inference import infer
 from mmpose_mspn.deploy.accelerate import DTYPES
 
 
@@ -12,8 +13,11 @@ def parse_args() -> argparse.Namespace:
     parser = ToolParser(
         description=__doc__, epilog='Without --boxes and --det-config, the whole image is one box.')
     parser.add_argument('source', help='image, folder of images or video')
-    parser.add_argument('config', help='config of the pose estimator')
-    parser.add_argument('checkpoint', help='weights of the pose estimator')
+    parser.add_argument('config', nargs='?', help='config of the pose estimator')
+    parser.add_argument('checkpoint', nargs='?', help='weights of the pose estimator')
+    parser.add_argument('--model', metavar='FILE',
+                        help='in place of CONFIG and CHECKPOINT: an exported .onnx file, or a checkpoint that carries '
+                        'its config')
     parser.add_argument('--out', required=True, metavar='DIR', dest='out_dir',
                         help='folder for the drawings and predictions.json')
     parser.add_argument('--boxes', metavar='FILE', help='person boxes: COCO annotations, or a list of detections')
@@ -32,6 +36,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--fast', nargs='?', const='float32', choices=DTYPES, metavar='DTYPE',
                         help='predict with an accelerated copy of the model: with the same results (float32, the '
                         'default), or faster with differences of fractions of a pixel (bfloat16, float16)')
+    parser.add_argument('--batch-size', type=int, metavar='N',
+                        help='number of crops, of any images, that pass the network together; it saves time on a GPU '
+                        '(default: those of one image)')
+    parser.add_argument('--resume', action='store_true', help='go on where an unfinished run stopped')
+    parser.add_argument('--shard', metavar='I/N',
+                        help='predict only the I-th of N parts of the images; tools/merge_predictions.py merges them')
     parser.add_argument('--report', action='store_true',
                         help='write report/index.html as well: a page with the people of the lowest scores and the '
                         'heatmaps of every stage')
@@ -44,8 +54,8 @@ def main() -> None:
     args = parse_args()
     counts = infer(**vars(args))
     print(f'{counts["instances"]} people in {counts["images"]} images; {counts["skipped"]} images skipped that cannot '
-          f'be decoded, {counts["skipped_boxes"]} boxes of zero size, {counts["other_files"]} other files; '
-          f'results in {args.out_dir}')
+          f'be decoded, {counts["skipped_boxes"]} boxes of zero size or outside of the image, '
+          f'{counts["other_files"]} other files; results in {args.out_dir}')
 
 
 if __name__ == '__main__':

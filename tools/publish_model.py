@@ -16,6 +16,8 @@ def main() -> None:
                         'training data of this config')
     parser.add_argument('--batches', type=int, default=100, metavar='M',
                         help='number of batches for this (default: %(default)s)')
+    parser.add_argument('--config', help='config of the model, which the file will carry (default: that of '
+                        '--recompute-bn, or the one that the checkpoint carries)')
     parser.add_argument('--data-root', help="folder of the data, replaces the config's data_root")
     parser.add_argument('--force', action='store_true', help='overwrite an existing file')
     args = parser.parse_args()
@@ -25,7 +27,8 @@ def main() -> None:
     if args.recompute_bn:
         config = load_config(args.recompute_bn, data_root=args.data_root)
         check_data_root(config, chosen=bool(args.data_root))
-    print(publish(args.source, args.prefix, args.average, config, args.batches, args.force))
+    print(publish(args.source, args.prefix, args.average, config, args.batches, args.force,
+                  load_config(args.config) if args.config else None))
 
 
 if __name__ == '__main__':

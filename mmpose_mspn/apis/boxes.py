@@ -16,6 +16,7 @@ from mmpose_mspn.utils.numbers import is_finite
 
 from .inputs import Frame, Images
 from .loading import check_file, check_weights
+from .pose_inputs import outside
 
 Boxes = Tuple[np.ndarray, np.ndarray]
 
@@ -215,20 +216,23 @@ class DetectorBoxes:
         return boxes, found.scores.cpu().numpy().astype(np.float64)
 
 
-def select_boxes(boxes: np.ndarray, scores: np.ndarray, min_score: float) -> Tuple[np.ndarray, np.ndarray, int]:
-    """Keep the boxes with a positive size and a score of at least ``min_score``.
+def select_boxes(boxes: np.ndarray, scores: np.ndarray, min_score: float,
+                 shape: Tuple[int, ...]) -> Tuple[np.ndarray, np.ndarray, int]:
+    """Keep the boxes with a positive size, a part inside of the image and a score of at least ``min_score``.
 
     Args:
         boxes: (N, 4), x, y, width, height in image px.
         scores: (N,).
         min_score: Lowest score of a box that is kept.
+        shape: Shape of the image.
 
     Returns:
-        The kept boxes (M, 4), their scores (M,), and the number of boxes without a positive size.
+        The kept boxes (M, 4), their scores (M,), and the number of boxes without a positive size or outside of the
+        image.
     """
-    has_size = (boxes[:, 2:] > 0).all(1)
-    kept = has_size & (scores >= min_score)
-    return boxes[kept], scores[kept], int((~has_size).sum())
+    shows = (boxes[:, 2:] > 0).all(1) & ~outside(boxes, shape)
+    kept = shows & (scores >= min_score)
+    return boxes[kept], scores[kept], int((~shows).sum())
 
 
 def _image_of(name: str, images: Images) -> Optional[str]:

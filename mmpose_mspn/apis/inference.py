@@ -1,41 +1,38 @@
-"""Prediction of keypoints in images, folders and videos, as drawings and as JSON."""
+"""Prediction of keypoints in images, folders and videos, as drawings and as JSON: what ``tools/infer.py`` does."""
 import logging
-import time
+from itertools import islice
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Union
+from typing import Any, Callable, Dict, Iterator, NamedTuple, Optional, Tuple, Union
 
 import numpy as np
 from mmengine.config import Config
 from mmengine.logging import print_log
-from mmengine.structures import InstanceData
-from mmengine.visualization import Visualizer
-from mmpose.apis import inference_topdown
-from mmpose.registry import VISUALIZERS
-from mmpose.structures import PoseDataSample, merge_data_samples
-from torch import nn
 
-from mmpose_mspn.deploy.accelerate import accelerate, named_dtype
-from mmpose_mspn.diagnosis.report import check_page_packages
+from mmpose_mspn.deploy.accelerate import named_dtype
+from mmpose_mspn.utils.files import read_json
 
 from .boxes import PERSONS, BoxCategory, Boxes, DetectorBoxes, FileBoxes, select_boxes, whole_image
-from .diagnosis import report_pictures
+from .drawing import KEYPOINT_THRESHOLD
+from .inference_options import check_model, check_options, check_report, refuse_for_videos
 from .inputs import Frame, Images, Video, open_source
-from .loading import check_file, choose_device, load_pose_model
-from .outputs import open_writer, prepare_folder, write_predictions
+from .load import load, load_parts
+from .loading import choose_device
+from .merging import write_predictions
+from .outputs import PictureWriter, VideoWriter, open_writer, prepare_folder
+from .pose_inputs import Pair
+from .pose_model import BATCH_SIZE, PoseModel, TorchPoseModel, check_batch_size
+from .prediction_files import PREDICTIONS, PartFile, parse_shard
+from .run_description import describe_run
 
 PathLike = Union[str, Path]
 
 REPORT = 'report'
 """Folder of the report in the output folder."""
-KEYPOINT_THRESHOLD = 0.7
-"""Default lowest score of a keypoint that is drawn: a fifth of a full peak. The scores of this package's codec are
-0.5 + heatmap / 255, from 0.5 without a response to 1.5 at a full peak. Those of mmpose's own codecs are 0 to 1, and 0.3
-is a common threshold for them."""
 
 
 def infer(source: PathLike,
-          config: PathLike,
-          checkpoint: PathLike,
+          config: Optional[PathLike],
+          checkpoint: Optional[PathLike],
           out_dir: PathLike,
           boxes: Optional[PathLike] = None,
           ann_file: Optional[PathLike] = None,
@@ -46,7 +43,11 @@ def infer(source: PathLike,
           device: Optional[str] = None,
           fast: Optional[str] = None,
           category: Optional[str] = None,
-          report: bool = False) -> Dict[str, int]:
+          report: bool = False,
+          model: Optional[PathLike] = None,
+          batch_size: Optional[int] = None,
+          resume: bool = False,
+          shard: Optional[str] = None) -> Dict[str, int]:
     """Predict the keypoints of people, draw them and write them to a JSON file.
 
     The drawings are written to ``out_dir`` under the names of the images, or as ``<name>.mp4`` for a video. The file
@@ -59,7 +60,8 @@ def infer(source: PathLike,
       x and y in image px) and ``score``, the product of the box's score and the mean score of the keypoints
       (docs/protocol.md, "Test protocol").
 
-    The file is written atomically after the last image.
+    It is written atomically after the last image. Until then, and for good with ``shard``, the images are lines of the
+    part file of :mod:`mmpose_mspn.apis.prediction_files`, each written when it is predicted and drawn.
 
     Args:
         source: An image, a folder of images (without its subfolders) or a video.
@@ -72,20 +74,29 @@ def infer(source: PathLike,
             whole image is one box.
         det_checkpoint: Weights of the detector.
         bbox_thr: Lowest score of a box that is used, 0 to 1.
-        kpt_thr: Lowest score of a keypoint that is drawn, >= 0, see :data:`KEYPOINT_THRESHOLD`. All keypoints are
-            written to the JSON file.
+        kpt_thr: Lowest score of a keypoint that is drawn, >= 0, see
+            :data:`~mmpose_mspn.apis.drawing.KEYPOINT_THRESHOLD`. All keypoints are written to the JSON file.
         device: Device of torch. The default is the first GPU if there is one and the CPU otherwise.
         fast: Data type of an accelerated copy of the model, see :func:`mmpose_mspn.accelerate`: ``'float32'``,
             ``'bfloat16'`` or ``'float16'``. The default is the model itself.
         category: Name or id of the category of ``boxes`` to use; the default is that of the config, which is ``person``
             unless it names a ``category``, or the only one.
         report: Whether to write ``report/index.html`` to ``out_dir`` as well: a page that shows the people with the
-            lowest scores and the heatmaps of every stage. Not for videos.
+            lowest scores and the heatmaps of every stage. Not for videos, shards and exported models.
+        model: In place of ``config`` and ``checkpoint``: a checkpoint that carries its config, or an exported
+            ``.onnx`` file.
+        batch_size: Number of crops, of any images, that pass the network together, >= 1. It saves time on a GPU; the
+            last digits of the predictions then depend on which images come together. The default is the crops of one
+            image, at most 16 at once, so that a run that was killed and resumed or divided into shards predicts exactly
+            what a single run does.
+        resume: Whether to go on where an unfinished run with the same arguments stopped.
+        shard: ``'i/n'``: predict only the i-th of n parts of the images, which
+            :func:`~mmpose_mspn.apis.merging.merge_parts` merges. Not for videos.
 
     Returns:
         Counts: ``images`` (or frames of a video) that were predicted on, ``instances`` in them, ``skipped`` images that
-        cannot be decoded, ``skipped_boxes`` without a positive size, and ``other_files`` of the folder that are not
-        images.
+        cannot be decoded, ``skipped_boxes`` without a positive size or outside of their image, and ``other_files`` of
+        the folder that are not images. They include what a resumed run had done before.
 
     Raises:
         FileNotFoundError: A file is missing.
@@ -93,100 +104,123 @@ def infer(source: PathLike,
         ImportError: ``det_config`` is given and mmdet is not installed, or ``report`` and its packages are not.
         ValueError: An argument or the content of a file is wrong, or no image can be decoded.
     """
-    _check_options(boxes, ann_file, det_config, det_checkpoint, bbox_thr, kpt_thr, fast)
-    if category is not None and boxes is None:
-        raise ValueError(f'category {category} chooses among boxes, but there are no boxes: give boxes or omit it')
-    check_file('config', config)
-    check_file('checkpoint', checkpoint)
+    check_options(boxes, ann_file, det_config, det_checkpoint, bbox_thr, kpt_thr, fast, category)
+    check_model(config, checkpoint, model)
+    if batch_size is not None:
+        check_batch_size(batch_size)
+    part_of = parse_shard(shard)
     device = choose_device(device)
     frames = open_source(source)
+    cfg = None if config is None else Config.fromfile(config)
+    about = describe_run(
+        frames, cfg, files=dict(checkpoint=checkpoint, model=model, boxes=boxes, ann_file=ann_file,
+                                det_config=det_config, det_checkpoint=det_checkpoint),
+        options=dict(bbox_thr=bbox_thr, fast=fast, category=category))
+    if isinstance(frames, Video):
+        refuse_for_videos(frames, report=report, shard=shard)
     if report:
-        check_page_packages()
-        if isinstance(frames, Video):
-            raise ValueError(f'report is for images, but the source {frames.path} is a video: leave report away')
+        check_report(shard, model)
     out_dir = prepare_folder(out_dir, frames)
     # Built before the pose estimator, because the scope of the model that is built last remains the default scope.
-    find_boxes = _box_source(frames, boxes, ann_file, det_config, det_checkpoint, device, category,
-                             _box_category(config))
-    model = load_pose_model(config, checkpoint, device)
-    whole_model = model
-    if fast is not None:
-        model = accelerate(model, named_dtype(fast))
-    visualizer = _build_visualizer(model)
-
-    images: List[dict] = []
-    skipped_boxes = 0
-    with open_writer(out_dir, frames) as writer:
-        for frame in frames:
-            found, scores, empty = select_boxes(*find_boxes(frame), bbox_thr)
-            if empty:
-                skipped_boxes += empty
-                print_log(f'{_describe(frame)}: {empty} boxes of zero size are skipped', 'current', logging.WARNING)
-            samples = predict(model, frame, found)
-            images.append(_image_record(frame, found, scores, samples))
-            writer.write(frame, _draw(visualizer, frame, samples, kpt_thr))
-    if not images:
-        raise ValueError(f'no image of source {source} can be decoded: see the log, and name a source that can')
-    meta = model.dataset_meta
-    write_predictions(out_dir, dict(
-        keypoint_names=_keypoint_names(meta),
-        skeleton=[[int(start), int(end)] for start, end in meta['skeleton_links']],
-        images=images))
+    find_boxes = _box_source(frames, boxes, ann_file, det_config, det_checkpoint, device, category, _box_category(cfg))
+    pose, whole_model = _load(cfg, checkpoint, model, device, fast)
+    if isinstance(frames, Images):
+        frames.paths = part_of.of(frames.paths)
+    labels = dict(keypoint_names=pose.names, skeleton=[list(link) for link in pose.skeleton])
+    part = PartFile(out_dir, part_of, about, labels, resume)
+    counts = dict(images=0, instances=0, skipped=0, skipped_boxes=0, other_files=frames.other_files)
+    superfluous = False
+    try:
+        if not part.complete:
+            with open_writer(out_dir, frames) as writer:
+                todo = _leave_out_done(frames, part, writer, pose, kpt_thr)
+                pairs = _pairs(todo, find_boxes, bbox_thr)
+                for found, result in pose.stream(pairs, batch_size or BATCH_SIZE, batch_size is not None):
+                    writer.write(found.frame, pose.drawer(result, kpt_thr))
+                    part.write(*found.record(result))
+            if not part.images and not shard:
+                superfluous = True
+                raise ValueError(f'no image of source {source} can be decoded: see the log, and name a source that can')
+            part.finish()
+        counts.update(part.counts(), skipped=frames.skipped)
+        if not shard:
+            write_predictions([part.path], out_dir)
+            superfluous = True
+    finally:
+        part.close(remove=superfluous or not part.images and not part.complete)
     if report:
+        from .diagnosis import report_pictures
+        images = read_json(PREDICTIONS, out_dir / PREDICTIONS, dict)['images']
         report_pictures(whole_model, out_dir / REPORT, images, frames.folder)
-    return dict(
-        images=len(images),
-        instances=sum(len(image['instances']) for image in images),
-        skipped=frames.skipped,
-        skipped_boxes=skipped_boxes,
-        other_files=frames.other_files)
+    return counts
 
 
-def predict(model: nn.Module, frame: Frame, boxes: np.ndarray) -> List[PoseDataSample]:
-    """Predict the keypoints in each box of an image.
+class _Found(NamedTuple):
+    """A frame and the boxes in which people are predicted: (N, 4) and (N,), both float64."""
+    frame: Frame
+    boxes: np.ndarray
+    scores: np.ndarray
+    skipped_boxes: int
 
-    Args:
-        model: Pose estimator of :func:`~mmpose_mspn.apis.loading.load_pose_model`.
-        frame: The image.
-        boxes: (N, 4), x, y, width, height in image px.
+    def record(self, result) -> Tuple[dict, int]:
+        """The image's entry in ``predictions.json``, and the number of its boxes that were skipped."""
+        height, width = self.frame.image.shape[:2]
+        record = dict(image=self.frame.name, width=width, height=height)
+        if self.frame.number is not None:
+            record['frame'] = self.frame.number
+        record['instances'] = [
+            dict(bbox=box.tolist(), bbox_score=float(box_score),
+                 keypoints=np.concatenate([keypoints, scores[:, None]], 1).tolist(),
+                 score=float(box_score) * float(scores.astype(np.float32).mean()))
+            for box, box_score, keypoints, scores in zip(self.boxes, self.scores, result.keypoints, result.scores)]
+        return record, self.skipped_boxes
 
-    Returns:
-        N samples with ``pred_instances`` in image px, in the order of the boxes.
+    def __str__(self) -> str:
+        return _describe(self.frame)
 
-    Raises:
-        ValueError: The number of keypoints is not that of the model's ``dataset_meta``, or keypoints are not finite.
+
+def _pairs(frames: Iterator[Frame], find_boxes: Callable[[Frame], Boxes], bbox_thr: float) -> Iterator[Pair]:
+    """The frames with the boxes that are used."""
+    for frame in frames:
+        boxes, scores, skipped = select_boxes(*find_boxes(frame), bbox_thr, frame.image.shape)
+        if skipped:
+            print_log(f'{_describe(frame)}: {skipped} boxes of zero size or outside of the image are skipped',
+                      'current', logging.WARNING)
+        yield Pair(frame.image, frame.image, boxes.astype(np.float32), _Found(frame, boxes, scores, skipped))
+
+
+def _leave_out_done(frames: Union[Images, Video], part: PartFile, writer: Union[PictureWriter, VideoWriter],
+                    pose: PoseModel, kpt_thr: float) -> Iterator[Frame]:
+    """The frames that an earlier run has not predicted on.
+
+    A video cannot be continued in the middle, so the frames that the earlier run has predicted on are drawn again.
     """
-    if not len(boxes):  # mmpose would predict on the whole image
-        return []
-    samples = inference_topdown(model, frame.image, boxes.astype(np.float32), bbox_format='xywh')
-    names = len(_keypoint_names(model.dataset_meta))
-    for sample in samples:
-        found = sample.pred_instances
-        if found.keypoints.shape[1] != names:
-            raise ValueError(f'the model predicts {found.keypoints.shape[1]} keypoints, but its dataset_meta names '
-                             f'{names}: set the dataset\'s metainfo in the config')
-        if not (np.isfinite(found.keypoints).all() and np.isfinite(found.keypoint_scores).all()):
-            raise ValueError(f'{_describe(frame)}: the model\'s keypoints are not finite: its checkpoint holds weights '
-                             'that are not, take another')
-    return samples
+    if not part.done:
+        return iter(frames)
+    print_log(f'{part.path}: resumed after {part.done} images', 'current')
+    if isinstance(frames, Images):
+        done = {line['image']['image'] for line in part.records()}
+        frames.paths = [path for path in frames.paths if path.name not in done]
+        return iter(frames)
+    rest = iter(frames)
+    for line, frame in zip(part.records(), islice(rest, part.done)):
+        people = line['image']['instances']
+        keypoints = np.array([person['keypoints'] for person in people], np.float64)
+        boxes = np.array([person['bbox'] for person in people])
+        writer.write(frame, pose.drawer(pose.result(keypoints, boxes, frame.image), kpt_thr))
+    return rest
 
 
-def _check_options(boxes: Optional[PathLike], ann_file: Optional[PathLike], det_config: Optional[PathLike],
-                   det_checkpoint: Optional[PathLike], bbox_thr: float, kpt_thr: float, fast: Optional[str]) -> None:
-    if fast is not None:
-        named_dtype(fast, 'fast')
-    if boxes is not None and (det_config is not None or det_checkpoint is not None):
-        raise ValueError('boxes and det_config / det_checkpoint exclude each other: give the boxes or a detector')
-    if (det_config is None) != (det_checkpoint is None):
-        raise ValueError('det_config and det_checkpoint belong together, got '
-                         f'det_config={det_config} and det_checkpoint={det_checkpoint}')
-    if ann_file is not None and boxes is None:
-        raise ValueError(f'ann_file {ann_file} names the images of boxes, but there are no boxes: give boxes or omit '
-                         'ann_file')
-    if not 0 <= bbox_thr <= 1:
-        raise ValueError(f'bbox_thr must be 0 to 1, got {bbox_thr}')
-    if not kpt_thr >= 0:
-        raise ValueError(f'kpt_thr must be >= 0, got {kpt_thr}')
+def _load(cfg: Optional[Config], checkpoint: Optional[PathLike], model: Optional[PathLike], device: str,
+          fast: Optional[str]) -> Tuple[PoseModel, Any]:
+    """The model that predicts and, of a checkpoint with a config, the whole network for the report."""
+    if model is not None:
+        if Path(model).suffix.lower() == '.onnx':
+            return load(model, dtype=fast), None
+        pose = load(model, device=device, dtype=fast, fast=fast is not None)
+        return pose, pose.network
+    whole, drawer = load_parts(cfg, checkpoint, device)
+    return TorchPoseModel(whole, drawer, fast is not None, None if fast is None else named_dtype(fast)), whole
 
 
 def _box_source(frames: Union[Images, Video], boxes: Optional[PathLike], ann_file: Optional[PathLike],
@@ -202,54 +236,10 @@ def _box_source(frames: Union[Images, Video], boxes: Optional[PathLike], ann_fil
     return whole_image
 
 
-def _box_category(config: PathLike) -> BoxCategory:
+def _box_category(cfg: Optional[Config]) -> BoxCategory:
     """The ``category`` of a config that tools/new_dataset.py wrote, a person for all others."""
-    named = Config.fromfile(config).get('category')
+    named = cfg.get('category') if cfg is not None else None
     return BoxCategory(**named) if named else PERSONS
-
-
-def _build_visualizer(model: nn.Module) -> Visualizer:
-    """Build the config's visualizer, by default mmpose's, without backends, because this module writes the drawings.
-
-    Its name is unique, because mmengine returns an earlier visualizer of the same name with its earlier settings.
-    """
-    settings = dict(model.cfg.get('visualizer') or dict(type='PoseLocalVisualizer'))
-    settings.update(name=f'infer-{time.time_ns()}', vis_backends=None, save_dir=None)
-    visualizer = VISUALIZERS.build(settings)
-    visualizer.set_dataset_meta(model.dataset_meta)
-    return visualizer
-
-
-def _draw(visualizer: Visualizer, frame: Frame, samples: List[PoseDataSample], kpt_thr: float) -> np.ndarray:
-    """Draw the skeletons on a copy (H, W, 3) BGR uint8 of the frame's image."""
-    sample = merge_data_samples(samples) if samples else PoseDataSample()
-    # The visualizer draws in RGB.
-    drawn = visualizer.add_datasample(frame.name, frame.image[..., ::-1], sample, draw_gt=False, kpt_thr=kpt_thr)
-    return np.ascontiguousarray(drawn[..., ::-1])
-
-
-def _image_record(frame: Frame, boxes: np.ndarray, scores: np.ndarray, samples: List[PoseDataSample]) -> dict:
-    height, width = frame.image.shape[:2]
-    record = dict(image=frame.name, width=width, height=height)
-    if frame.number is not None:
-        record['frame'] = frame.number
-    record['instances'] = [_instance_record(box, float(score), sample.pred_instances)
-                           for box, score, sample in zip(boxes, scores, samples)]
-    return record
-
-
-def _instance_record(box: np.ndarray, box_score: float, found: InstanceData) -> dict:
-    keypoint_scores = found.keypoint_scores[0]
-    keypoints = np.concatenate([found.keypoints[0], keypoint_scores[:, None]], 1)
-    return dict(
-        bbox=box.tolist(),
-        bbox_score=box_score,
-        keypoints=keypoints.tolist(),
-        score=box_score * float(keypoint_scores.mean()))
-
-
-def _keypoint_names(meta: dict) -> List[str]:
-    return [meta['keypoint_id2name'][index] for index in range(len(meta['keypoint_id2name']))]
 
 
 def _describe(frame: Frame) -> str:

@@ -37,12 +37,14 @@ class Images:
 
     Args:
         source: The image file or the folder.
+        progress: Whether to show a progress bar.
 
     Raises:
         ValueError: The folder holds no image.
     """
 
-    def __init__(self, source: Path) -> None:
+    def __init__(self, source: Path, progress: bool = True) -> None:
+        self.progress = progress
         self.folder = source if source.is_dir() else source.parent
         files = sorted(path for path in self.folder.iterdir() if path.is_file())
         images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
@@ -57,7 +59,7 @@ class Images:
 
     def __iter__(self) -> Iterator[Frame]:
         self.skipped = 0
-        for path in tqdm(self.paths, unit='image'):
+        for path in tqdm(self.paths, unit='image', disable=not self.progress):
             image = read_image(path)
             if image is None:
                 self.skipped += 1
@@ -73,13 +75,14 @@ class Video:
 
     Args:
         source: The video file.
+        progress: Whether to show a progress bar.
 
     Raises:
         ValueError: OpenCV cannot open the file.
     """
 
-    def __init__(self, source: Path) -> None:
-        self.path = source
+    def __init__(self, source: Path, progress: bool = True) -> None:
+        self.path, self.progress = source, progress
         self.folder = source.parent
         self.other_files = self.skipped = 0
         with self._open() as reader:
@@ -94,7 +97,8 @@ class Video:
 
     def __iter__(self) -> Iterator[Frame]:
         number = 0
-        with self._open() as reader, tqdm(total=self.announced or None, unit='frame') as bar:
+        with self._open() as reader, tqdm(
+                total=self.announced or None, unit='frame', disable=not self.progress) as bar:
             for number, image in enumerate(reader, 1):
                 yield Frame(self.path.name, image, number - 1)
                 bar.update()
@@ -104,8 +108,12 @@ class Video:
                       logging.WARNING)
 
 
-def open_source(source: Union[str, Path]) -> Union[Images, Video]:
+def open_source(source: Union[str, Path], progress: bool = True) -> Union[Images, Video]:
     """Open an image, a folder of images or a video, which the suffix tells apart.
+
+    Args:
+        source: The file or the folder.
+        progress: Whether to show a progress bar.
 
     Raises:
         FileNotFoundError: There is no such file or folder.
@@ -117,9 +125,9 @@ def open_source(source: Union[str, Path]) -> Union[Images, Video]:
         raise FileNotFoundError(f'source {source} does not exist: name an image, a folder of images or a video')
     suffix = source.suffix.lower()
     if source.is_dir() or suffix in IMAGE_SUFFIXES:
-        return Images(source)
+        return Images(source, progress)
     if suffix in VIDEO_SUFFIXES:
-        return Video(source)
+        return Video(source, progress)
     raise ValueError(f'source {source} must be a folder, an image ({", ".join(IMAGE_SUFFIXES)}) or a video '
                      f'({", ".join(VIDEO_SUFFIXES)}), got the suffix {source.suffix!r}')
 
@@ -130,3 +138,18 @@ def read_image(path: Path) -> Optional[np.ndarray]:
         return mmcv.imread(path)
     except cv2.error:  # raised for an empty file
         return None
+
+
+def decode_image(path: Union[str, Path]) -> np.ndarray:
+    """:func:`read_image` for a file that must be an image.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It cannot be decoded.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'image {path} does not exist: name a file that does')
+    image = read_image(Path(path))
+    if image is None:
+        raise ValueError(f'image {path} cannot be decoded: give a picture that OpenCV reads')
+    return image

@@ -1,6 +1,7 @@
 """Devices, files and weights of the models that the tools load."""
+from collections import OrderedDict
 from pathlib import Path
-from typing import Optional, Union
+from typing import Mapping, Optional, Union
 
 import torch
 from mmengine.config import Config
@@ -8,6 +9,7 @@ from mmengine.runner import CheckpointLoader
 from mmpose.apis import init_model
 from torch import nn
 
+from mmpose_mspn.checkpoints.convert import find_state_dict, unpack
 from mmpose_mspn.checkpoints.fit import refuse_incomplete_weights
 
 
@@ -41,17 +43,24 @@ def check_file(name: str, path: Union[str, Path]) -> None:
         raise FileNotFoundError(f'{name} {path} does not exist: name a file that does')
 
 
-def load_pose_model(config: Union[str, Path], checkpoint: Union[str, Path], device: str) -> nn.Module:
-    """Load a pose estimator with mmpose's ``init_model`` and check that every weight came from the checkpoint.
+def load_pose_model(config: Union[str, Path, Config], checkpoint: Union[str, Path], device: str,
+                    content: Optional[Mapping] = None) -> nn.Module:
+    """Load a pose estimator as mmpose's ``init_model`` does, and check that every weight comes from the checkpoint.
 
     The names and the skeleton of the keypoints (``model.dataset_meta``) come from the checkpoint, or else from the
     config's training data, or else from its test data.
+
+    Args:
+        config: Config of the model, or its file.
+        checkpoint: File of the weights.
+        device: Device of torch.
+        content: Content of the file, if it has been read already.
 
     Raises:
         FileNotFoundError: A file is missing.
         ValueError: The config has no test pipeline, or the checkpoint belongs to another config.
     """
-    cfg = Config.fromfile(config)
+    cfg = config if isinstance(config, Config) else Config.fromfile(config)
     if 'members' in (cfg.get('model') or {}):
         raise ValueError(f'config {config} is an ensemble, which names its own checkpoints: infer.py takes one model; '
                          'test the ensemble with tools/test.py')
@@ -59,9 +68,22 @@ def load_pose_model(config: Union[str, Path], checkpoint: Union[str, Path], devi
         raise ValueError(f'config {config} has no test_dataloader, whose dataset\'s pipeline makes the crops: add one')
     if 'train_dataloader' not in cfg:  # the only place where init_model looks for dataset_meta
         cfg.train_dataloader = dict(dataset=cfg.test_dataloader.dataset)
-    model = init_model(cfg, str(checkpoint), device=device)
-    check_weights(model, checkpoint)
-    return model
+    if content is None:
+        content = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu', logger='silent')
+    model = init_model(cfg, None, device='cpu')
+    refuse_incomplete_weights(content, model, checkpoint)
+    _fill(model, content)
+    meta = content.get('meta')
+    if isinstance(meta, Mapping) and 'dataset_meta' in meta:
+        model.dataset_meta = meta['dataset_meta']
+    return model.to(device)
+
+
+def _fill(model: nn.Module, checkpoint: Mapping) -> None:
+    """Load weights that fit; the model's hooks rename keys of other layouts and of earlier versions."""
+    weights = OrderedDict(unpack(checkpoint))
+    weights._metadata = getattr(find_state_dict(checkpoint), '_metadata', {})  # the versions, which hooks read
+    model.load_state_dict(weights, strict=False)
 
 
 def check_weights(model: nn.Module, checkpoint: Union[str, Path]) -> None:

@@ -1,4 +1,4 @@
-"""Writing of drawings and predictions to the output folder."""
+"""Writing of drawings to the output folder."""
 import os
 import tempfile
 from pathlib import Path
@@ -9,11 +9,7 @@ import cv2
 import mmcv
 import numpy as np
 
-from mmpose_mspn.utils.files import write_json
-
 from .inputs import Frame, Images, Video
-
-PREDICTIONS = 'predictions.json'
 
 
 def prepare_folder(out_dir: Union[str, Path], frames: Union[Images, Video]) -> Path:
@@ -129,10 +125,3 @@ def open_writer(out_dir: Path, frames: Union[Images, Video]) -> Union[PictureWri
     if isinstance(frames, Video):
         return VideoWriter(out_dir, frames.path.stem, frames.fps)
     return PictureWriter(out_dir)
-
-
-def write_predictions(out_dir: Path, content: dict) -> Path:
-    """Write :data:`PREDICTIONS` atomically and return its path."""
-    path = out_dir / PREDICTIONS
-    write_json(path, content)
-    return path

@@ -15,7 +15,7 @@ from mmpose.structures import PoseDataSample
 from mmpose.visualization import PoseLocalVisualizer
 from torch import nn
 
-from mmpose_mspn.apis.inference import KEYPOINT_THRESHOLD
+from mmpose_mspn.apis.drawing import KEYPOINT_THRESHOLD
 
 matplotlib.use('Agg')  # works without a screen
 

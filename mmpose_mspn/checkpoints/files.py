@@ -11,7 +11,8 @@ from torch import Tensor
 from mmpose_mspn.utils.checkpoint_errors import CheckpointError
 from mmpose_mspn.utils.files import FilePath, write_atomically
 
-from .convert import convert, unpack
+from .convert import convert, recognize, unpack
+from .embedded_config import config_text
 from .implied import check_complete
 
 
@@ -75,7 +76,8 @@ def convert_file(source: FilePath, target: FilePath, to: str = 'mmpose_mspn', co
     Args:
         source: File in any layout that :func:`mmpose_mspn.checkpoints.convert` recognizes.
         target: File to write. It holds ``model`` in the official layout, as the official code reads it, and otherwise
-            ``state_dict`` and ``meta`` with the source's ``dataset_meta``, if it has one.
+            ``state_dict`` and ``meta`` with the source's ``dataset_meta``, if it has one, and with the text of
+            ``config`` or, where the layout stays what it is, of the source's config.
         to: Layout of ``target``.
         config: Config of the model that the weights must fill. The default is the model that the keys imply.
         force: Whether to overwrite ``target``.
@@ -99,6 +101,10 @@ def convert_file(source: FilePath, target: FilePath, to: str = 'mmpose_mspn', co
         raise CheckpointError(f'{source}: {error}') from error
     meta = checkpoint.get('meta') or {}
     kept = {'dataset_meta': meta['dataset_meta']} if 'dataset_meta' in meta else {}
+    if config is not None:
+        kept['cfg'] = config_text(config)
+    elif 'cfg' in meta and recognize(weights) == to:
+        kept['cfg'] = meta['cfg']
     # torch.save writes the whole storage of a tensor, also for a view of a part of it.
     converted = {key: value.contiguous() for key, value in converted.items()}
     save_checkpoint(dict(model=converted) if to == 'official' else dict(meta=kept, state_dict=converted), target, force)

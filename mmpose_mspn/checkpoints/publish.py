@@ -1,6 +1,7 @@
 """Publishing a checkpoint: only weights, optionally the average of several, in a file named by its hash."""
 import hashlib
 import io
+import logging
 import re
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Dict, List, Mapping, Sequence, Union
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
@@ -18,6 +20,7 @@ from torch.optim.swa_utils import update_bn
 
 from mmpose_mspn.utils.files import FilePath, write_atomically
 
+from .embedded_config import config_text
 from .files import CheckpointError, read_checkpoint, refuse_to_overwrite, weights_of
 from .fit import compare_state_dicts
 
@@ -26,8 +29,12 @@ RUN_META = ('time', 'seed', 'hook_msgs')
 
 
 def publish(source: FilePath, prefix: str, average: int = 0, recompute_bn: Union[FilePath, Config, None] = None,
-            batches: int = 100, force: bool = False) -> Path:
+            batches: int = 100, force: bool = False,
+            config: Union[FilePath, Config, None] = None) -> Path:
     """Write the weights of a checkpoint without the state of the training.
+
+    The file carries the text of the model's config, so that :func:`mmpose_mspn.load` needs no other file: that of
+    ``config`` or ``recompute_bn``, or else the text that the checkpoint of a training carries.
 
     Args:
         source: Checkpoint file, or with ``average`` the work directory of a run.
@@ -38,6 +45,7 @@ def publish(source: FilePath, prefix: str, average: int = 0, recompute_bn: Union
         recompute_bn: Config on whose training data the statistics of the batch norms are measured again.
         batches: Number of batches for this, >= 1.
         force: Whether to overwrite an existing file.
+        config: Config of the model.
 
     Returns:
         Path of the new file.
@@ -63,6 +71,12 @@ def publish(source: FilePath, prefix: str, average: int = 0, recompute_bn: Union
         meta['averaged'] = [path.name for path in paths]
     if recompute_bn is not None:
         weights = with_new_norms(weights, recompute_bn, batches)
+    given = config if config is not None else recompute_bn
+    if given is not None:
+        meta['cfg'] = config_text(given)
+    elif not meta.get('cfg'):
+        print_log(f'{paths[-1]} carries no config, so the published file will need one when it is loaded: name it with '
+                  '--config', 'current', logging.WARNING)
     return _write(dict(meta=meta, state_dict=weights), prefix, force)
 
 

@@ -1,8 +1,9 @@
 """Atomic writing of files, and reading of JSON with errors that name the file."""
 import json
 import os
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Optional, Tuple, Type, Union
+from typing import BinaryIO, Iterator, Optional, Tuple, Type, Union
 
 FilePath = Union[str, Path]
 
@@ -15,6 +16,20 @@ def write_atomically(path: FilePath, content: bytes, sync: bool = True) -> None:
         content: The new content.
         sync: Whether the guarantee covers power failures too, which requires waiting for the disk.
     """
+    with open_atomically(path, sync) as file:
+        file.write(content)
+
+
+@contextmanager
+def open_atomically(path: FilePath, sync: bool = True) -> Iterator[BinaryIO]:
+    """A binary file to write to in a ``with`` block, which replaces ``path`` as in :func:`write_atomically` at its end.
+
+    If the block raises, ``path`` stays as it was.
+
+    Args:
+        path: The file. Missing folders are created.
+        sync: As for :func:`write_atomically`.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # In the same folder, because renaming is atomic only within a file system. A crash can leave this file behind, and
@@ -22,7 +37,7 @@ def write_atomically(path: FilePath, content: bytes, sync: bool = True) -> None:
     part = path.with_name(f'.{path.name}.part')
     try:
         with open(part, 'wb') as file:
-            file.write(content)
+            yield file
             if sync:
                 file.flush()
                 os.fsync(file.fileno())

@@ -51,7 +51,7 @@ def predicted_images(predictions: dict, label: str, threshold: float) -> List[La
     Args:
         predictions: Content of ``predictions.json``.
         label: Category of the objects.
-        threshold: Lowest score of a labeled keypoint; see ``KEYPOINT_THRESHOLD`` in ``mmpose_mspn/apis/inference.py``.
+        threshold: Lowest score of a labeled keypoint; see ``KEYPOINT_THRESHOLD`` in ``mmpose_mspn/apis/drawing.py``.
     """
     names = predictions['keypoint_names']
     return [

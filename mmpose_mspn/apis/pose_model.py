@@ -1,0 +1,204 @@
+"""The object that ``mmpose_mspn.load`` returns."""
+from abc import ABC, abstractmethod
+from collections import deque
+from typing import Any, Deque, Iterable, Iterator, List, Mapping, Optional, Tuple, Union
+
+import numpy as np
+import torch
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.registry import init_default_scope
+from torch import nn
+
+from mmpose_mspn.deploy.accelerate import accelerate
+
+from .pose_inputs import Pair, open_images
+from .pose_result import Draw, PoseResult, Source
+
+BATCH_SIZE = 16
+"""Default number of crops that pass the network together."""
+HELD_BYTES = 1 << 28
+"""Bytes of decoded images that wait for their batch to be full; at more, the batch runs as it is."""
+
+Results = Union[PoseResult, List[PoseResult], Iterator[PoseResult]]
+
+
+def check_batch_size(batch_size: Any) -> None:
+    """Raise ValueError unless ``batch_size`` is an integer >= 1."""
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise ValueError(f'batch_size must be an integer >= 1, got {batch_size!r}')
+
+
+class PoseModel(ABC):
+    """Predicts people's keypoints in images.
+
+    Attributes:
+        names: Names of the K keypoints.
+        skeleton: Pairs of indices of keypoints that a drawing connects.
+        flip_pairs: Pairs of indices of left and right keypoints.
+        input_size: (width, height) of the crops in px.
+        codec: Name of the class that turns heatmaps into keypoints.
+        drawer: Draws results.
+    """
+    names: List[str]
+    skeleton: List[Tuple[int, int]]
+    flip_pairs: List[Tuple[int, int]]
+    input_size: Tuple[int, int]
+    codec: str
+    drawer: Draw
+
+    def predict(self, images: Any, boxes: Any = None, batch_size: int = BATCH_SIZE,
+                bbox_format: str = 'xywh') -> Results:
+        """Predict the keypoints of the people in images.
+
+        Args:
+            images: The path of an image, or an array (H, W, 3) BGR uint8, as OpenCV reads it; a list of them; or an
+                iterator of them, a folder of images (in the order of their names) or a video.
+            boxes: For one image (N, 4) in image px, one box per person; for several, such boxes of each image, in a
+                list or an iterator. ``None``, also for one of several images, takes the whole image as one box.
+            batch_size: Number of crops, of any images, that pass the network together, >= 1.
+            bbox_format: ``'xywh'`` (x, y, width, height, as in COCO's files) or ``'xyxy'`` (two corners).
+
+        Returns:
+            For one image a :class:`~mmpose_mspn.apis.pose_result.PoseResult`, for a list the list of them, and else an
+            iterator of them. The iterator decodes and predicts as it is asked for results, and keeps in memory no more
+            than one batch of crops and the images that they come from.
+
+        Raises:
+            FileNotFoundError: An image does not exist.
+            ValueError: An argument is wrong, an image cannot be decoded, or keypoints are not finite. For an iterator
+                this may be raised while it is read.
+        """
+        check_batch_size(batch_size)
+        given = open_images(images, boxes, bbox_format)
+        results = (result for _, result in self.stream(given.pairs, batch_size))
+        if given.kind == 'one':
+            return next(results)
+        return list(results) if given.kind == 'list' else results
+
+    @abstractmethod
+    def stream(self, pairs: Iterable[Pair], batch_size: int,
+               across_images: bool = True) -> Iterator[Tuple[Any, PoseResult]]:
+        """The tag and the result of each pair, in their order.
+
+        Args:
+            pairs: Images and boxes.
+            batch_size: Number of crops that pass the network together, >= 1.
+            across_images: Whether crops of several images share a batch. The size of a batch moves the last digits of
+                results, so without this they do not depend on the images before.
+        """
+
+    def result(self, found: np.ndarray, boxes: np.ndarray, source: Source) -> PoseResult:
+        """A result of this model.
+
+        Args:
+            found: (N, K, 3), x, y in image px and score.
+            boxes: (N, 4), x, y, width, height in image px.
+            source: The image or its path.
+        """
+        found = found.reshape(-1, len(self.names), 3)
+        return PoseResult(found[..., :2], found[..., 2], boxes, self.names, self.skeleton, source, self.drawer)
+
+    def __repr__(self) -> str:
+        return (f'{type(self).__name__}({len(self.names)} keypoints, input {self.input_size[0]}×{self.input_size[1]} '
+                f'px, codec {self.codec})')
+
+
+class TorchPoseModel(PoseModel):
+    """A pose estimator of mmpose.
+
+    Args:
+        model: Pose estimator of :func:`~mmpose_mspn.apis.loading.load_pose_model`, on its device.
+        drawer: Draws results.
+        fast: Whether to predict with an accelerated copy, see :func:`mmpose_mspn.accelerate`.
+        dtype: Type in which the copy predicts; ``None`` for float32.
+
+    Attributes:
+        network: The estimator that predicts: ``model``, or its accelerated copy.
+
+    Raises:
+        ValueError: The config's test pipeline makes no crops.
+    """
+
+    def __init__(self, model: nn.Module, drawer: Draw, fast: bool = True, dtype: Optional[torch.dtype] = None) -> None:
+        self.network = accelerate(model, dtype) if fast else model
+        self.drawer, self.config, meta = drawer, model.cfg, model.dataset_meta
+        steps = model.cfg.test_dataloader.dataset.pipeline
+        affine = next((step for step in steps if step['type'].split('.')[-1] == 'TopdownAffine'), None)
+        if affine is None:
+            raise ValueError("the config's test pipeline has no step TopdownAffine, which makes the crops of people: "
+                             'take the config of a top-down model')
+        self.input_size = tuple(affine['input_size'])
+        decoder = (model.cfg.model.get('head') or {}).get('decoder') or {}
+        self.codec = str(decoder.get('type', 'none')).split('.')[-1]
+        self.names = [meta['keypoint_id2name'][index] for index in range(len(meta['keypoint_id2name']))]
+        self.skeleton = [(int(start), int(end)) for start, end in meta['skeleton_links']]
+        self.flip_pairs = [(one, other) for one, other in enumerate(meta['flip_indices']) if one < other]
+        self._meta = dict(meta)
+        init_default_scope(model.cfg.get('default_scope') or 'mmpose')
+        self.pipeline = Compose(steps)
+
+    def stream(self, pairs: Iterable[Pair], batch_size: int,
+               across_images: bool = True) -> Iterator[Tuple[Any, PoseResult]]:
+        waiting: Deque[_Waiting] = deque()
+        batch: List[Tuple[_Waiting, dict]] = []
+        held = 0
+        for pair in pairs:
+            one = _Waiting(pair)
+            waiting.append(one)
+            held += pair.image.nbytes if one.source is pair.image else 0
+            for box in pair.boxes:
+                batch.append((one, self.crop(pair.image, box)))
+                if len(batch) == batch_size:
+                    self._run(batch)
+            if held > HELD_BYTES or not across_images:
+                self._run(batch)
+            while waiting and waiting[0].complete:
+                done = waiting.popleft()
+                held -= done.source.nbytes if isinstance(done.source, np.ndarray) else 0
+                yield done.tag, self.result(np.array(done.found, np.float64), done.boxes, done.source)
+        self._run(batch)
+        for done in waiting:
+            yield done.tag, self.result(np.array(done.found, np.float64), done.boxes, done.source)
+
+    def crop(self, image: np.ndarray, box: np.ndarray) -> dict:
+        """The crop of a box, x, y, width, height in image px, as the config's test pipeline makes it."""
+        corners = np.concatenate([box[:2], box[:2] + box[2:]])
+        return self.pipeline(dict(
+            img=image, bbox=corners[None], bbox_score=np.ones(1, np.float32), **self._meta))
+
+    def _run(self, batch: List[Tuple['_Waiting', dict]]) -> None:
+        """Predict a batch of crops, give the keypoints to their images, and empty the batch."""
+        if not batch:
+            return
+        with torch.no_grad():
+            samples = self.network.test_step(pseudo_collate([crop for _, crop in batch]))
+        for (one, _), sample in zip(batch, samples):
+            one.found.append(self._checked(sample.pred_instances, one))
+        batch.clear()
+
+    def _checked(self, instances: Mapping, one: '_Waiting') -> np.ndarray:
+        """Keypoints and scores (K, 3) of a person."""
+        keypoints, scores = instances.keypoints[0], instances.keypoint_scores[0]
+        if len(keypoints) != len(self.names):
+            raise ValueError(f'the model predicts {len(keypoints)} keypoints, but its dataset_meta names '
+                             f'{len(self.names)}: set the dataset\'s metainfo in the config')
+        found = np.concatenate([keypoints, scores[:, None]], 1)
+        if not np.isfinite(found).all():
+            raise ValueError(f'{one.describe()}: the model\'s keypoints are not finite: its checkpoint holds weights '
+                             'that are not, take another')
+        return found
+
+
+class _Waiting:
+    """An image whose keypoints are not all there yet. The image of a path is not kept."""
+
+    def __init__(self, pair: Pair) -> None:
+        self.source, self.boxes, self.tag = pair.source, pair.boxes, pair.tag
+        self.found: List[np.ndarray] = []
+
+    @property
+    def complete(self) -> bool:
+        return len(self.found) == len(self.boxes)
+
+    def describe(self) -> str:
+        return str(self.tag or ('an image' if isinstance(self.source, np.ndarray) else self.source))

@@ -1,0 +1,196 @@
+"""Predictions on the disk: a line per image while a run goes on, one JSON file at its end.
+
+While a run goes on, its part file grows: ``predictions.jsonl``, or ``predictions-2-of-8.jsonl`` for the second of eight
+shards. Its first line describes the run, every further line is an image, and the last line says that the part is
+complete. A killed run leaves whole lines behind, from which it is resumed. The complete parts are merged into
+``predictions.json``, whose content does not depend on how often a run was killed or how it was divided.
+"""
+import json
+import os
+import re
+from pathlib import Path
+from typing import BinaryIO, Dict, Iterator, NamedTuple, Optional
+
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None
+
+PREDICTIONS = 'predictions.json'
+FORMAT = 1
+COMPLETE = dict(complete=True)
+
+
+class Shard(NamedTuple):
+    """The part ``index`` (from 1) of ``count`` parts of a run."""
+    index: int = 1
+    count: int = 1
+
+    def of(self, items: list) -> list:
+        """This shard's share of a list: neighbors, so that the shares of all shards, one after the other, are the list.
+        """
+        return items[(self.index - 1) * len(items) // self.count:self.index * len(items) // self.count]
+
+    @property
+    def file_name(self) -> str:
+        return 'predictions.jsonl' if self.count == 1 else f'predictions-{self.index}-of-{self.count}.jsonl'
+
+
+def parse_shard(text: Optional[str]) -> Shard:
+    """The shard that ``i/n`` names, the whole for ``None``.
+
+    Raises:
+        ValueError: It is not two integers with 1 <= i <= n.
+    """
+    if text is None:
+        return Shard()
+    match = re.fullmatch(r'(\d+)/(\d+)', str(text))
+    shard = Shard(int(match[1]), int(match[2])) if match else Shard(0, 0)
+    if not 1 <= shard.index <= shard.count:
+        raise ValueError(f'shard must be i/n with 1 <= i <= n, such as 2/8, got {text!r}')
+    return shard
+
+
+class PartFile:
+    """The file that a run's predictions are written to as they come.
+
+    Args:
+        folder: The output folder.
+        shard: Which part it is.
+        about: What makes the run's predictions what they are: all of it must be equal in a run that is resumed and in
+            the parts that are merged. Plain values.
+        labels: ``keypoint_names`` and ``skeleton`` of the result.
+        resume: Whether to go on after the last image of an existing file.
+
+    Attributes:
+        path: The file.
+        done: Number of images that an earlier run has left in it.
+        written: Number of images that this run has written.
+        complete: Whether the earlier run came to its end.
+
+    Raises:
+        ValueError: The file is of another run; or it is unfinished and ``resume`` is not set; or another process writes
+            it.
+    """
+
+    def __init__(self, folder: Path, shard: Shard, about: dict, labels: dict, resume: bool) -> None:
+        self.path = folder / shard.file_name
+        self.done, self.written, self.complete = 0, 0, False
+        header = dict(format=FORMAT, about=about, **labels)
+        existed = self.path.exists()
+        self._file: BinaryIO = open(self.path, 'r+b' if existed else 'w+b')  # noqa: SIM115  closed by close()
+        try:
+            self._lock()
+            if existed:
+                self._take_over(header, resume)
+        except BaseException:
+            self._file.close()
+            raise
+        if not self._file.tell():
+            self._write(header)
+
+    def _lock(self) -> None:
+        """Reserve the file until it is closed. Where the file system has no locks, nothing happens."""
+        if fcntl is None:
+            return
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ValueError(f'another process writes {self.path}: wait for its end, or choose another --out or '
+                             '--shard') from error
+        except OSError:
+            return
+
+    def _take_over(self, header: dict, resume: bool) -> None:
+        """Leave the file at its end, after its last whole line, or empty."""
+        size, old = 0, None
+        for line in self._file:
+            content = parsed_line(line)
+            if content is None:  # a line that a killed run has not finished, and nothing after it
+                break
+            size += len(line)
+            if old is None:
+                old = content
+            elif content == COMPLETE:
+                self.complete = True
+                break
+            else:
+                self.done += 1
+        if not resume:
+            if self.done and not self.complete:
+                raise ValueError(f'{self.path} holds {self.done} images of a run that was not finished: go on with '
+                                 '--resume, choose another --out, or remove the file')
+            self.done, self.complete, size = 0, False, 0
+        elif old is not None:
+            refuse_other_run(old, header, self.path)
+        self._file.truncate(size)
+        self._file.seek(size)
+
+    def records(self) -> Iterator[dict]:
+        """The lines of the images in the file, see :meth:`write`."""
+        with open(self.path, 'rb') as file:
+            file.readline()
+            for _ in range(self.images):
+                yield json.loads(file.readline())
+
+    @property
+    def images(self) -> int:
+        """Number of images in the file."""
+        return self.done + self.written
+
+    def counts(self) -> Dict[str, int]:
+        """``images``, ``instances`` and ``skipped_boxes`` of the file."""
+        counts = dict(images=0, instances=0, skipped_boxes=0)
+        for line in self.records():
+            counts['images'] += 1
+            counts['instances'] += len(line['image']['instances'])
+            counts['skipped_boxes'] += line['skipped_boxes']
+        return counts
+
+    def write(self, image: dict, skipped_boxes: int) -> None:
+        """Append an image. After this the line survives the end of the process.
+
+        Args:
+            image: Its entry in ``predictions.json``.
+            skipped_boxes: Number of its boxes that were skipped.
+        """
+        self._write(dict(image=image, skipped_boxes=skipped_boxes))
+        self.written += 1
+
+    def finish(self) -> None:
+        """Say that the part is complete."""
+        self._write(COMPLETE)
+        os.fsync(self._file.fileno())
+        self.complete = True
+
+    def _write(self, content: dict) -> None:
+        self._file.write(json.dumps(content).encode() + b'\n')
+        self._file.flush()
+
+    def close(self, remove: bool = False) -> None:
+        """Close the file, and remove it if asked."""
+        if remove:
+            self.path.unlink(missing_ok=True)
+        self._file.close()
+
+
+def parsed_line(line: bytes) -> Optional[dict]:
+    """Content of a line of a part file; ``None`` if it is not whole."""
+    try:
+        content = json.loads(line) if line.endswith(b'\n') else None
+    except ValueError:
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def refuse_other_run(old: dict, new: dict, path: Path) -> None:
+    """Check that a part file's first line is that of this run.
+
+    Raises:
+        ValueError: It is not. The message names what differs.
+    """
+    differs = sorted(name for name in {*old.get('about', {}), *new['about']}
+                     if old.get('about', {}).get(name) != new['about'].get(name))
+    if old.get('format') != new['format'] or differs or old != new:
+        raise ValueError(f'{path} is of another run (different: {", ".join(differs) or "format"}): choose another '
+                         '--out, give the same arguments, or remove the file')
