@@ -1,0 +1,160 @@
+#!/usr/bin/env python3
+"""Compare the accuracy of the official rule with mmpose's, and of the paper's ideas with networks that lack them.
+
+    python benchmarks/accuracy.py run [--scale demo] [--part rules] [--seeds 5] [--parallel 2] [--only PATTERN]
+    python benchmarks/accuracy.py speed        # before the part "time", on a machine that does nothing else
+    python benchmarks/accuracy.py report       # writes docs/accuracy.md and its plot
+    python benchmarks/accuracy.py list         # the runs, which are finished, and the time that is left
+
+All networks train on drawn people and are measured on others. benchmarks/accuracy_plan.py holds the tables of what is
+trained. Each run is a process of one thread whose result is a file below ``--work``; finished runs are not repeated,
+and an interrupted one goes on from its last checkpoint, so the command can be stopped and repeated at any time.
+"""
+import argparse
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Dict, List, Optional
+
+from accuracy_plan import QUESTIONS, SCALES, Run, plan
+
+SPEED = 'speed.json'
+POLL = 1.
+"""Seconds between two looks at the running processes."""
+
+
+def speed_of(work: Path, scale: str) -> Optional[float]:
+    """How many iterations the fast side does while the other does one; ``None`` if it has not been measured."""
+    file = work / scale / SPEED
+    return json.loads(file.read_text())['ratio'] if file.exists() else None
+
+
+def planned(args: argparse.Namespace) -> List[Run]:
+    """The runs that the command line asks for, in order."""
+    parts = tuple(args.part or QUESTIONS)
+    speed = speed_of(args.work, args.scale)
+    if speed is None and not args.part:
+        # Without the parts that need it.
+        parts = tuple(part for part in parts if not QUESTIONS[part].equal_time)
+    runs = plan(args.scale, parts, tuple(range(1, args.seeds + 1)), speed)
+    return [run for run in runs if re.search(args.only, run.name)]
+
+
+def results_of(runs: List[Run], data: Path, work: Path) -> Dict[Run, dict]:
+    """The results of the finished runs whose configs are still the same; others are named and left out."""
+    from accuracy_run import RESULT, build_config, fingerprint
+    found = {}
+    for run in runs:
+        file = work / run.name / RESULT
+        if not file.exists():
+            continue
+        result = json.loads(file.read_text())
+        if result['config'] == fingerprint(build_config(run, data, work)):
+            found[run] = result
+        else:
+            print(f'{file} is of another config of this run: delete it to train the run again', file=sys.stderr)
+    return found
+
+
+def seconds_left(runs: List[Run], finished: Dict[Run, dict], parallel: int) -> Optional[float]:
+    """An estimate from the finished runs, by iterations and stages; ``None`` without one."""
+    known = [(result['seconds'], run) for run, result in finished.items() if result['seconds']]
+    if not known:
+        return None
+    each = sum(seconds for seconds, _ in known) / sum(run.iterations * run.stages for _, run in known)
+    return each * sum(run.iterations * run.stages for run in runs if run not in finished) / parallel
+
+
+def report_progress(runs: List[Run], finished: Dict[Run, dict], parallel: int) -> None:
+    left = seconds_left(runs, finished, parallel)
+    said = '' if left is None else f', about {left / 60:.0f} minutes left'
+    print(f'{time.strftime("%H:%M:%S")} {len(finished)} of {len(runs)} runs finished{said}', flush=True)
+
+
+def start(run: Run, data: Path, work: Path) -> subprocess.Popen:
+    """A process of one thread; what it prints goes to a file beside its result."""
+    folder = work / run.name
+    folder.mkdir(parents=True, exist_ok=True)
+    environment = dict(os.environ, OMP_NUM_THREADS='1', MKL_NUM_THREADS='1', OMP_WAIT_POLICY='passive')
+    with open(folder / 'output.txt', 'ab') as output:
+        command = [sys.executable, '-W', 'ignore', __file__, 'one', run.name, '--data', str(data), '--work', str(work)]
+        return subprocess.Popen(command, stdout=output, stderr=output, env=environment)
+
+
+def run_all(args: argparse.Namespace) -> None:
+    """Train what is not finished, ``args.parallel`` at a time."""
+    from accuracy_run import make_people
+    runs = planned(args)
+    make_people(args.data, SCALES[args.scale])
+    finished = results_of(runs, args.data, args.work)
+    waiting = [run for run in runs if run not in finished]
+    running: Dict[Run, subprocess.Popen] = {}
+    # So that the processes below end with this one, however it is stopped.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit('stopped'))
+    report_progress(runs, finished, args.parallel)
+    try:
+        while waiting or running:
+            while waiting and len(running) < args.parallel:
+                run = waiting.pop(0)
+                running[run] = start(run, args.data, args.work)
+            time.sleep(POLL)
+            for run in [run for run, process in running.items() if process.poll() is not None]:
+                code = running.pop(run).returncode
+                if code:
+                    raise SystemExit(f'{run.name} ended with {code}: {args.work / run.name / "output.txt"} says why')
+                finished.update(results_of([run], args.data, args.work))
+                report_progress(runs, finished, args.parallel)
+    finally:
+        for process in running.values():
+            process.terminate()
+
+
+def write_report(args: argparse.Namespace) -> None:
+    from accuracy_report import report
+    runs = planned(args)
+    report(args, results_of(runs, args.data, args.work), speed_of(args.work, args.scale))
+
+
+def list_runs(args: argparse.Namespace) -> None:
+    runs = planned(args)
+    finished = results_of(runs, args.data, args.work)
+    for run in runs:
+        print('finished' if run in finished else 'waiting ', run.name)
+    report_progress(runs, finished, args.parallel)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('do', choices=('run', 'speed', 'report', 'list', 'one'))
+    parser.add_argument('name', nargs='?', help=argparse.SUPPRESS)
+    parser.add_argument('--scale', choices=SCALES, default='demo')
+    parser.add_argument('--part', nargs='+', choices=QUESTIONS, help='default: all')
+    parser.add_argument('--seeds', type=int, default=5, help='pairs of each comparison, >= 1 (default: %(default)s)')
+    parser.add_argument('--only', default='', metavar='PATTERN',
+                        help='only runs in whose names this regular expression is found')
+    parser.add_argument('--parallel', type=int, default=2, help='runs at a time, >= 1 (default: %(default)s)')
+    parser.add_argument('--work', type=Path, default=Path('work_dirs/accuracy'), help='default: %(default)s')
+    parser.add_argument('--data', type=Path, help='folder of the drawn people (default: WORK/people-SCALE)')
+    parser.add_argument('--out', type=Path, default=Path('docs/accuracy'), help='of the report, without suffix')
+    args = parser.parse_args()
+    for name in ('seeds', 'parallel'):
+        if getattr(args, name) < 1:
+            parser.error(f'--{name} must be >= 1, got {getattr(args, name)}')
+    args.data = args.data or args.work / f'people-{args.scale}'
+    if args.do == 'one':
+        from accuracy_run import run_in_this_process
+        run_in_this_process(args.name, args.data, args.work)
+    elif args.do == 'speed':
+        from accuracy_run import measure_speed
+        print(measure_speed(args.scale, args.data, args.work / args.scale / SPEED))
+    else:
+        dict(run=run_all, report=write_report, list=list_runs)[args.do](args)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,174 @@
+"""docs/accuracy.md: paired differences between variants, with their confidence intervals, as tables and a plot."""
+import argparse
+import datetime
+import math
+import statistics
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
+
+import matplotlib
+from accuracy_plan import QUESTIONS, SCALES, Row, Run, run_of
+from accuracy_run import operations
+from scipy.stats import t as student
+
+CONFIDENCE = 0.95
+METRICS = {'AP': 3, 'AP50': 3, 'AP75': 3, 'px': 2}
+"""Columns, and their decimals."""
+
+
+INTRODUCTION = """# Accuracy at equal budget
+
+Networks with {size.channels} channels, crops of {size.input_size[0]}×{size.input_size[1]} px and batches of
+{size.batch_size}, trained on drawn people and measured on {size.val_images} images of others, with annotated boxes and
+the flip test. The runs of a pair have the same people, start, order of samples, flips and iterations; another seed
+changes all of these but the people. AP is COCO's, and px is the mean error of visible keypoints in px of the image.
+Operations are million multiply-adds for a crop. Differences are paired, with their 95 % confidence intervals by
+Student's t; those whose interval leaves 0 out are bold. Networks as small as these, on drawings, tell which choice is
+better here; they do not foretell figures on COCO.
+
+![paired differences in AP]({plot})
+
+`python benchmarks/accuracy.py run --scale {scale}`, then `python benchmarks/accuracy.py report --scale {scale}`;
+{date}, one thread for each run, {about}.
+"""
+FASTER = 'The fast side did {speed:.2f} iterations in the time of one of the reference, measured in turns.\n\n'
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean and half the width of its confidence interval by Student's t; ``half`` is ``None`` of a single value."""
+    mean: float
+    half: Optional[float]
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> 'Interval':
+        mean = statistics.fmean(values)
+        if len(values) < 2:
+            return cls(mean, None)
+        quantile = student.ppf((1 + CONFIDENCE) / 2, len(values) - 1)
+        return cls(mean, float(quantile * statistics.stdev(values) / math.sqrt(len(values))))
+
+    @property
+    def clear(self) -> bool:
+        """Whether the interval leaves 0 out."""
+        return self.half is not None and abs(self.mean) > self.half
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A row of a question's table at one setting.
+
+    Attributes:
+        row: What is compared.
+        run: One of its runs.
+        is_reference: Whether it is what the others are compared with.
+        values: By metric, one value per seed, of those seeds that have both sides.
+        differences: By metric, from the reference, seed by seed; of the reference itself all 0.
+    """
+    row: Row
+    run: Run
+    is_reference: bool
+    values: Dict[str, List[float]]
+    differences: Dict[str, List[float]]
+
+
+def compare(scale: str, part: str, results: Dict[Run, dict], speed: Optional[float]) -> List[Comparison]:
+    """The comparisons of a question for which there are results, the reference of each setting first."""
+    question, found = QUESTIONS[part], []
+    if question.equal_time and speed is None:
+        return []
+    seeds = sorted({run.seed for run in results if run.scale == scale})
+    for setting in range(len(question.settings)):
+        for row in question.rows:
+            pairs = []
+            for seed in seeds:
+                reference, own = (run_of(scale, part, one, setting, seed, speed) for one in (question.reference, row))
+                if reference in results and own in results:
+                    pairs.append((results[own]['measured'][row.decoder],
+                                  results[reference]['measured'][question.reference.decoder]))
+            if pairs:
+                run = run_of(scale, part, row, setting, seeds[0], speed)
+                found.append(Comparison(
+                    row, run, row == question.reference, {name: [own[name] for own, _ in pairs] for name in METRICS},
+                    {name: [own[name] - other[name] for own, other in pairs] for name in METRICS}))
+    return found
+
+
+def table(comparisons: List[Comparison], operations: Callable[[Run], float]) -> str:
+    """In Markdown. Means over the seeds; differences with their confidence intervals, bold where they leave 0 out.
+
+    Args:
+        comparisons: The rows.
+        operations: Million multiply-adds of a run's network for a crop.
+    """
+    lines = ['| network | operations | people | iterations | pairs | AP | AP50 | AP75 | px | difference in AP | '
+             'difference in px |', '| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |']
+    for one in comparisons:
+        means = ' | '.join(f'{statistics.fmean(one.values[name]):.{digits}f}' for name, digits in METRICS.items())
+        differences = ' | '.join('reference' if one.is_reference else _difference(one, name) for name in ('AP', 'px'))
+        lines.append(f'| {one.row.title} | {operations(one.run):.0f} | {one.run.people:,} | {one.run.iterations:,} | '
+                     f'{len(one.values["AP"])} | {means} | {differences} |')
+    return '\n'.join(lines)
+
+
+def _difference(one: Comparison, name: str) -> str:
+    interval = Interval.of(one.differences[name])
+    said = f'{interval.mean:+.{METRICS[name]}f}'
+    if interval.half is not None:
+        said += f' ± {interval.half:.{METRICS[name]}f}'
+    return f'**{said}**' if interval.clear else said
+
+
+def plot(found: Dict[str, List[Comparison]], path: Path) -> None:
+    """The paired differences in AP: a dot for each seed, a bar for the confidence interval of the mean."""
+    matplotlib.use('Agg')
+    from matplotlib import pyplot as plt
+    rows: List[Tuple[str, Comparison]] = [
+        (part, one) for part, comparisons in found.items() for one in comparisons
+        if not one.is_reference]
+    figure, axis = plt.subplots(figsize=(10, 1.2 + 0.42 * len(rows)))
+    for place, (_, one) in enumerate(rows):
+        differences = one.differences['AP']
+        interval = Interval.of(differences)
+        axis.plot(differences, [place] * len(differences), 'o', color='tab:blue', alpha=0.4)
+        axis.errorbar(interval.mean, place, xerr=interval.half, fmt='D', color='black', capsize=4)
+    axis.axvline(0, color='gray', linewidth=1)
+    labels = [f'{one.row.title}\nagainst: {QUESTIONS[part].reference.title}; {one.run.people:,} people, '
+              f'{one.run.iterations:,} iterations' for part, one in rows]
+    axis.set_yticks(range(len(rows)), labels, fontsize=7)
+    axis.invert_yaxis()
+    axis.set_xlabel('difference in AP of pairs (dots), mean and 95 % confidence interval (black)')
+    axis.grid(axis='x', alpha=0.3)
+    figure.tight_layout()
+    figure.savefig(path, dpi=90)
+    plt.close(figure)
+
+
+def report(args: argparse.Namespace, results: Dict[Run, dict], speed: Optional[float]) -> None:
+    """Write the page and its plot.
+
+    Raises:
+        SystemExit: No comparison has a result yet.
+    """
+    from compare import machine
+    found = {part: compare(args.scale, part, results, speed) for part in args.part or QUESTIONS}
+    found = {part: comparisons for part, comparisons in found.items()
+             if any(not one.is_reference for one in comparisons)}
+    if not found:
+        raise SystemExit('no pair of runs is finished: run benchmarks/accuracy.py run first')
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    plot(found, args.out.with_suffix('.png'))
+    cost = lru_cache(operations)
+    page = INTRODUCTION.format(
+        scale=args.scale, size=SCALES[args.scale], plot=args.out.with_suffix('.png').name,
+        date=datetime.date.today(), about=', '.join(f'{name} {value}' for name, value in machine('cpu').items()
+                                                    if name != 'threads'))
+    for part, comparisons in found.items():
+        page += f'\n## {QUESTIONS[part].title}\n\n'
+        if QUESTIONS[part].equal_time:
+            page += FASTER.format(speed=speed)
+        page += table(comparisons, lambda run: cost(run.scale, run.variant)) + '\n'
+    args.out.with_suffix('.md').write_text(page)
+    print(page)

@@ -1,0 +1,225 @@
+"""The comparison of accuracy: pairs differ in the rule alone, interruptions change nothing, intervals are Student's."""
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.hooks import Hook
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+from mmpose.registry import MODELS
+
+sys.path.insert(0, str(Path(__file__).parents[2] / 'benchmarks'))
+import accuracy  # noqa: E402
+import accuracy_report  # noqa: E402
+import accuracy_run  # noqa: E402
+from accuracy_plan import QUESTIONS, SCALES, VARIANTS, Row, Run, plan, run_of  # noqa: E402
+
+OFFICIAL, MMPOSE = (Run('tiny', name, 4, 2, 1) for name in ('official', 'mmpose'))
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    init_default_scope('mmpose')
+    folder = tmp_path_factory.mktemp('people')
+    accuracy_run.make_people(folder, SCALES['tiny'], workers=1)
+    return folder
+
+
+# ------------------------------------------------------------------ the plan
+
+
+def test_both_sides_of_a_pair_have_equal_data_length_and_seed():
+    for part, question in QUESTIONS.items():
+        for setting, (people, length) in enumerate(question.settings):
+            for row in question.rows:
+                run = run_of('demo', part, row, setting, 3, speed=1.5)
+                longer = 1.5 if question.equal_time and row != question.reference else 1
+                assert run.people == SCALES['demo'].people[people]
+                assert run.iterations == SCALES['demo'].iterations[length] * longer and run.seed == 3
+
+
+def test_runs_that_questions_share_are_planned_once_seed_by_seed():
+    runs = plan('small', ('rules', 'paper'), (1, 2))
+    # The official rule, mmpose's and labeled at four settings, and the three ideas.
+    assert len(runs) == len(set(runs)) == 2 * (4 * 3 + 3)
+    assert [run.seed for run in runs] == sorted(run.seed for run in runs)
+    assert all(Run.named(run.name) == run for run in runs)
+
+
+def test_equal_time_needs_the_measured_speed():
+    with pytest.raises(ValueError, match='part time needs the measured speed'):
+        plan('small', ('time', ), (1, ))
+
+
+def test_every_variant_is_a_config_of_its_own_wherever_its_folders_are(tmp_path):
+    init_default_scope('mmpose')
+    found = {}
+    for name in VARIANTS:
+        cfg = accuracy_run.build_config(Run('tiny', name, 4, 2, 1), tmp_path, tmp_path)
+        MODELS.build(cfg.model)
+        found[name] = accuracy_run.fingerprint(cfg)
+    # At this scale, a network has 1 stage anyway.
+    assert found.pop('1-stage') == found['official']
+    assert len(set(found.values())) == len(found)
+    moved = accuracy_run.build_config(MMPOSE, tmp_path / 'data', tmp_path / 'work')
+    assert accuracy_run.fingerprint(moved) == found['mmpose']
+
+
+# ------------------------------------------------------------------ pairs
+
+
+def test_both_rules_start_from_the_same_network(data, tmp_path):
+    crop, maps = torch.rand(1, 3, 48, 32), []
+    for run in (OFFICIAL, MMPOSE):
+        model = MODELS.build(accuracy_run.build_config(run, data, tmp_path).model).eval()
+        model.load_state_dict(accuracy_run.start_weights(run, data, tmp_path))
+        with torch.no_grad():
+            out = model.head(model.backbone(crop))
+        maps.append(out[-1] if isinstance(out[-1], torch.Tensor) else out[-1][-1])
+    assert maps[0].abs().max() > 1
+    torch.testing.assert_close(maps[0], maps[1], rtol=1e-5, atol=1e-3)
+
+
+class Watch(Hook):
+    """Notes the crops of a training, and ends it early if told to."""
+
+    def __init__(self, end_after=None):
+        self.crops, self.end_after = [], end_after
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if batch_idx == self.end_after:
+            raise KeyboardInterrupt
+        inputs = data_batch['inputs']
+        self.crops.append(torch.stack(list(inputs)) if isinstance(inputs, list) else inputs)
+
+
+def watched(monkeypatch, **settings):
+    """A hook of the next training."""
+    hook, build = Watch(**settings), Runner.from_cfg
+
+    def from_cfg(cfg):
+        runner = build(cfg)
+        runner.register_hook(hook)
+        return runner
+
+    monkeypatch.setattr(Runner, 'from_cfg', from_cfg)
+    return hook
+
+
+@pytest.fixture(scope='module')
+def pair(data, tmp_path_factory):
+    """Both sides' crops and results, of two iterations, and the folder of the runs."""
+    work, crops, results = tmp_path_factory.mktemp('work'), [], []
+    for run in (OFFICIAL, MMPOSE):
+        with pytest.MonkeyPatch.context() as patch:
+            hook = watched(patch)
+            results.append(accuracy_run.train_and_measure(run, data, work))
+        crops.append(torch.stack(hook.crops))
+    return crops, results, work
+
+
+def test_both_rules_see_the_same_crops_in_the_same_order(pair):
+    crops, _, _ = pair
+    assert crops[0].shape == (2, 2, 3, 48, 32)
+    assert torch.equal(crops[0], crops[1])
+    assert not torch.equal(crops[0][0], crops[0][1])
+
+
+def test_an_interrupted_training_goes_on_to_the_same_result(pair, data, tmp_path, monkeypatch):
+    whole = pair[1][0]
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        watched(patch, end_after=1)
+        accuracy_run.train_and_measure(OFFICIAL, data, tmp_path)
+    hook = watched(monkeypatch)
+    resumed = accuracy_run.train_and_measure(OFFICIAL, data, tmp_path)
+    assert len(hook.crops) == 1 and torch.equal(hook.crops[0], pair[0][0][1])
+    assert resumed['seconds'] is None and whole['seconds'] > 0
+    assert resumed['measured'] == whole['measured']
+
+
+def test_finished_runs_are_found_again_unless_their_config_has_changed(pair, data, capsys):
+    work = pair[2]
+    assert set(accuracy.results_of([OFFICIAL, MMPOSE], data, work)) == {OFFICIAL, MMPOSE}
+    file = work / OFFICIAL.name / accuracy_run.RESULT
+    before = file.read_text()
+    file.write_text(json.dumps(dict(json.loads(before), config='another')))
+    assert set(accuracy.results_of([OFFICIAL, MMPOSE], data, work)) == {MMPOSE}
+    assert 'is of another config' in capsys.readouterr().err
+    file.write_text(before)
+
+
+def test_too_few_people_are_refused(data, tmp_path):
+    with pytest.raises(ValueError, match='needs 9999 people to train on'):
+        accuracy_run.train_and_measure(Run('tiny', 'official', 9999, 2, 1), data, tmp_path)
+
+
+def test_mmposes_rule_gets_visibility_0_and_1():
+    seen = accuracy_run.LabeledOrNot()(dict(keypoints_visible=np.array([[0., 1., 2.]])))
+    assert seen['keypoints_visible'].tolist() == [[0, 1, 1]]
+
+
+def test_errors_are_distances_from_visible_keypoints():
+    truth = np.array([[0, 0, 2], [10, 0, 1], [0, 10, 0], [5, 5, 2]], float)
+    points = np.array([[3, 4], [99, 99], [99, 99], [5, 6]], float)
+    assert accuracy_run.visible_errors(points, truth).tolist() == [5, 1]
+
+
+# ------------------------------------------------------------------ the report
+
+
+def test_an_interval_by_hand():
+    """Student's quantile of 2 degrees of freedom is 4.3027; 1, 2, 3 have a standard deviation of 1."""
+    interval = accuracy_report.Interval.of([1, 2, 3])
+    assert interval.mean == 2
+    assert interval.half == pytest.approx(4.302652729911275 / 3**.5, rel=1e-9)
+    assert not interval.clear
+    assert accuracy_report.Interval.of([2., 2.1, 1.9]).clear
+    single = accuracy_report.Interval.of([1.])
+    assert single.half is None and not single.clear
+
+
+def result(**by_rule):
+    return dict(measured={rule: dict(AP=value, AP50=value, AP75=value, px=10 * value)
+                          for rule, value in by_rule.items()})
+
+
+def test_differences_are_paired_by_seed_and_follow_the_decode():
+    few, short = SCALES['tiny'].people[0], SCALES['tiny'].iterations[0]
+    results = {}
+    for seed, (ours, theirs) in enumerate([(.5, .4), (.7, .4), (.9, .4)], 1):
+        results[Run('tiny', 'official', few, short, seed)] = result(official=ours, mmpose=ours - .1)
+        results[Run('tiny', 'mmpose', few, short, seed)] = result(official=0., mmpose=theirs)
+    del results[Run('tiny', 'mmpose', few, short, 3)]
+    found = {one.row: one for one in accuracy_report.compare('tiny', 'rules', results, None)}
+    assert found[Row('official')].differences['AP'] == pytest.approx([.1, .3])
+    assert found[Row('official', 'mmpose')].differences['AP'] == pytest.approx([0, .2])
+    assert found[Row('official')].differences['px'] == pytest.approx([1, 3])
+    assert found[Row('mmpose')].differences['AP'] == [0, 0] and found[Row('mmpose')].is_reference
+    assert Row('labeled') not in found
+    lines = accuracy_report.table(list(found.values()), lambda run: 12.3).splitlines()
+    # The difference's interval by hand: 0.2 ± 12.7062 · (0.2 / √2) / √2.
+    assert lines[3] == ('| official rule | 12 | 4 | 2 | 2 | 0.600 | 0.600 | 0.600 | 6.00 | +0.200 ± 1.271 | '
+                        '+2.00 ± 12.71 |')
+    assert lines[2].endswith('| reference | reference |')
+
+
+def test_time_left_follows_iterations_and_stages():
+    done, waiting = Run('demo', '1-stage', 1000, 500, 1), Run('demo', '4-stage', 1000, 250, 1)
+    assert accuracy.seconds_left([done, waiting], {done: dict(seconds=60.)}, parallel=2) == 60
+    assert accuracy.seconds_left([done, waiting], {}, parallel=2) is None
+
+
+def test_the_page_of_one_pair(pair, data, tmp_path):
+    out = tmp_path / 'docs' / 'accuracy'
+    args = argparse.Namespace(scale='tiny', part=None, seeds=1, only='', work=pair[2], data=data, out=out)
+    accuracy.write_report(args)
+    page = out.with_suffix('.md').read_text()
+    assert out.with_suffix('.png').stat().st_size > 5000 and 'accuracy.png' in page
+    assert page.count('| official rule') == 2 and page.count("| mmpose's rule") == 2  # each with both decodes
+    assert QUESTIONS['rules'].title in page and QUESTIONS['paper'].title not in page
+    measured = pair[1][0]['measured']['official']
+    assert f'{measured["px"]:.2f}' in page
