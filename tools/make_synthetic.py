@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
 """Write a dataset of synthetic people in the layout of COCO 2017."""
 import argparse
+from pathlib import Path
 
 from mmpose_mspn.apis.command_line import ToolParser, run_tool
 from mmpose_mspn.synthetic_people import TRAIN_IMAGES, VAL_IMAGES, generate
+from mmpose_mspn.synthetic_people.robots import check_keypoints, write_robots
+from mmpose_mspn.synthetic_people.stored_arguments import annotation_file
 
 
 def parse_args() -> argparse.Namespace:
@@ -16,13 +19,21 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--workers', type=int, help='number of processes (default: one per CPU)')
     parser.add_argument('--size', type=int, nargs=2, default=(320, 256), metavar=('W', 'H'),
                         help='width and height of the images in pixels (default: 320 256)')
+    parser.add_argument('--robots', nargs='+', metavar='KEYPOINT',
+                        help='also write robots_train.json and robots_val.json: the people as robots with these of the '
+                        '17 keypoints, as a labeling tool might leave them')
     return parser.parse_args()
 
 
 def main() -> None:
     """Generate the dataset."""
     args = parse_args()
-    generate(args.out, args.train, args.val, args.seed, args.workers, tuple(args.size))
+    out = Path(args.out)
+    if args.robots:
+        check_keypoints(args.robots)
+    generate(out, args.train, args.val, args.seed, args.workers, tuple(args.size))
+    for split in ('train', 'val') if args.robots else ():
+        write_robots(annotation_file(out, f'{split}2017'), out / f'robots_{split}.json', args.robots)
 
 
 if __name__ == '__main__':

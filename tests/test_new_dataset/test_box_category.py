@@ -14,7 +14,7 @@ from mmpose_mspn.data_check.report import Report
 from mmpose_mspn.datasets.coco_rules import box_category
 from mmpose_mspn.new_dataset import Options, create
 from mmpose_mspn.synthetic_people import generate
-from tests.robots import CATEGORY_ID, FOUR, cut_people
+from mmpose_mspn.synthetic_people.robots import CATEGORY_ID, FOUR, write_robots
 
 BOXES = 'person_detection_results/COCO_val2017_detections_AP_H_56_person.json'
 
@@ -40,7 +40,7 @@ def people(tmp_path_factory) -> Path:
 @pytest.fixture
 def cfg(people, tmp_path) -> Config:
     """The config of robots, tested on boxes of category 7, with some of category 1 among them."""
-    files = [cut_people(people / f'annotations/person_keypoints_{split}2017.json', tmp_path / f'{split}.json', FOUR)
+    files = [write_robots(people / f'annotations/person_keypoints_{split}2017.json', tmp_path / f'{split}.json', FOUR)
              for split in ('train', 'val')]
     out = tmp_path / 'robot'
     create(Options(files[0], people / 'train2017', out, val=files[1], val_images=people / 'val2017'))

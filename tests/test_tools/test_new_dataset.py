@@ -15,8 +15,8 @@ from mmpose.registry import DATASETS, MODELS
 
 from mmpose_mspn.checkpoints import convert
 from mmpose_mspn.synthetic_people import generate
+from mmpose_mspn.synthetic_people.robots import EIGHT, FOUR, write_robots
 from tests.launching import python
-from tests.robots import EIGHT, FOUR, cut_people
 from tests.tools import load_tool
 
 ROOT = Path(__file__).parents[2]
@@ -36,7 +36,7 @@ def people(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope='module')
 def robots(people) -> Path:
-    return cut_people(people / 'annotations/person_keypoints_train2017.json', people / 'robots.json', EIGHT)
+    return write_robots(people / 'annotations/person_keypoints_train2017.json', people / 'robots.json', EIGHT)
 
 
 def run(tool: str, *arguments, folder: Path = ROOT) -> subprocess.CompletedProcess:
@@ -142,7 +142,7 @@ def test_a_training_starts_from_a_checkpoint_of_other_keypoints(people, trained,
     """With a learning rate of 0 the weights are still those that were carried over."""
     _, _, checkpoint = trained
     renamed = dict(zip(('left_shoulder', 'right_wrist', 'left_ankle'), ('shoulder', 'R_Wrist', 'tip')))
-    file = cut_people(people / 'annotations/person_keypoints_train2017.json', tmp_path / 'three.json', renamed,
+    file = write_robots(people / 'annotations/person_keypoints_train2017.json', tmp_path / 'three.json', renamed,
                       renamed=renamed)
     table = create(file, people / 'train2017', '--out', tmp_path / 'three', '--init-from', checkpoint, '--map',
                    'shoulder=left_shoulder')
@@ -259,7 +259,7 @@ def test_a_config_is_not_overwritten_unless_asked(people, robots, tmp_path):
 
 
 def test_files_of_their_own_for_validation(people, tmp_path):
-    files = [cut_people(people / f'annotations/person_keypoints_{split}2017.json', tmp_path / f'{split}.json', FOUR)
+    files = [write_robots(people / f'annotations/person_keypoints_{split}2017.json', tmp_path / f'{split}.json', FOUR)
              for split in ('train', 'val')]
     table = create(files[0], people / 'train2017', '--val', files[1], '--val-images', people / 'val2017', '--out',
                    tmp_path / 'out')
