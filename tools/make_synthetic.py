@@ -19,9 +19,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--workers', type=int, help='number of processes (default: one per CPU)')
     parser.add_argument('--size', type=int, nargs=2, default=(320, 256), metavar=('W', 'H'),
                         help='width and height of the images in pixels (default: 320 256)')
-    parser.add_argument('--robots', nargs='+', metavar='KEYPOINT',
+    parser.add_argument('--robots', nargs='+', metavar='[NAME=]KEYPOINT',
                         help='also write robots_train.json and robots_val.json: the people as robots with these of the '
-                        '17 keypoints, as a labeling tool might leave them')
+                        '17 keypoints, under names of their own if given, as a labeling tool might leave them')
     return parser.parse_args()
 
 
@@ -29,11 +29,13 @@ def main() -> None:
     """Generate the dataset."""
     args = parse_args()
     out = Path(args.out)
-    if args.robots:
-        check_keypoints(args.robots)
+    keypoints = [item.rpartition('=')[2] for item in args.robots or ()]
+    renamed = {item.rpartition('=')[2]: item.rpartition('=')[0] or item for item in args.robots or ()}
+    if keypoints:
+        check_keypoints(keypoints)
     generate(out, args.train, args.val, args.seed, args.workers, tuple(args.size))
-    for split in ('train', 'val') if args.robots else ():
-        write_robots(annotation_file(out, f'{split}2017'), out / f'robots_{split}.json', args.robots)
+    for split in ('train', 'val') if keypoints else ():
+        write_robots(annotation_file(out, f'{split}2017'), out / f'robots_{split}.json', keypoints, renamed=renamed)
 
 
 if __name__ == '__main__':

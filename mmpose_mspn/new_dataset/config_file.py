@@ -4,7 +4,7 @@ from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
 from mmengine.config import Config
 
-from mmpose_mspn.new_dataset.plan import Plan
+from mmpose_mspn.new_dataset.plan import VALIDATIONS, WARMUP_SHARE, Plan
 
 CONFIGS = Path(__file__).parents[1] / '.mim' / 'configs'
 """This package's own configs."""
@@ -74,6 +74,8 @@ _base_ = ['./base.py', './metainfo.py']
 
 # What to change first.
 max_iters = {plan.max_iters}
+warmup_iters = max(1, round(max_iters / {1 / WARMUP_SHARE:.0f}))
+val_interval = max(1, max_iters // {VALIDATIONS})  # iterations between validations and checkpoints
 batch_size = {plan.batch_size}
 lr = {plan.lr}  # after the warm-up, for this batch size
 load_from = {str(facts.load_from) if facts.load_from else None!r}  # checkpoint to start from, of any keypoint set
@@ -170,22 +172,21 @@ def _model(facts: ConfigFacts) -> str:
 
 
 def _training(facts: ConfigFacts) -> str:
-    plan = facts.plan
     carry = ', '.join([f"type='{HOOK}'", *(f'{name}={value!r}' for name, value in (
         ('mapping', facts.keypoint_map), ('source_names', facts.source_names)) if value)])
-    return f'''train_cfg = dict(by_epoch=False, max_iters=max_iters, val_interval={plan.val_interval})
+    return f'''train_cfg = dict(by_epoch=False, max_iters=max_iters, val_interval=val_interval)
 optim_wrapper = dict(
     optimizer=dict(type='Adam', lr=lr, weight_decay=1e-5, fused=True),
     paramwise_cfg=dict(custom_keys={{'backbone': dict(lr_mult=backbone_lr_factor)}}))
 auto_scale_lr = dict(base_batch_size=batch_size)
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.1, begin=0, end={plan.warmup_iters + 1}, by_epoch=False),
-    dict(type='CosineAnnealingLR', eta_min=0, begin={plan.warmup_iters}, end=max_iters + 1, by_epoch=False),
+    dict(type='LinearLR', start_factor=0.1, begin=0, end=warmup_iters + 1, by_epoch=False),
+    dict(type='CosineAnnealingLR', eta_min=0, begin=warmup_iters, end=max_iters + 1, by_epoch=False),
 ]
 default_hooks = dict(
     logger=dict(interval=50),
     checkpoint=dict(
-        by_epoch=False, interval={plan.val_interval}, max_keep_ckpts=1, save_best={facts.save_best!r}, rule='greater'))
+        by_epoch=False, interval=val_interval, max_keep_ckpts=1, save_best={facts.save_best!r}, rule='greater'))
 custom_hooks = [
     *_base_.custom_hooks,
     dict(type='mmpose_mspn.ChannelsLastHook'),

@@ -4,7 +4,8 @@ from typing import Callable, NamedTuple, Optional, Tuple
 import numpy as np
 
 from mmpose_mspn.new_dataset.coco_file import Category, find_category, read_coco
-from mmpose_mspn.new_dataset.repair import ImageFolder, RepairedFile, repair
+from mmpose_mspn.new_dataset.image_folder import ImageFolder
+from mmpose_mspn.new_dataset.repair import RepairedFile, repair
 from mmpose_mspn.utils.files import FilePath
 
 

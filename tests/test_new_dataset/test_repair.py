@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from mmpose_mspn.new_dataset.coco_file import find_category
+from mmpose_mspn.new_dataset.image_folder import ImageFolder
 from mmpose_mspn.new_dataset.objects import Source, hold_out, read_objects
-from mmpose_mspn.new_dataset.repair import ImageFolder, RepairedFile, repair
+from mmpose_mspn.new_dataset.repair import RepairedFile, repair
 
 CATEGORIES = [dict(id=7, name='robot', keypoints=['a', 'b', 'c'], skeleton=[]), dict(id=8, name='box')]
 
@@ -69,6 +70,13 @@ def test_boxes_from_keypoints_on_a_line_have_a_width_and_stay_in_the_image(folde
     """CVAT writes no width for them."""
     found = repaired(folder, whole(keypoints=[0, 10, 2, 0, 40, 2, 0, 0, 0], bbox=[0, 10, 0, 30]))
     assert found.annotations[0]['bbox'] == pytest.approx([0, 7, 3, 36])
+
+
+def test_the_area_of_a_box_that_is_replaced_is_replaced_too(folder):
+    """The new box is 14 × 24 px, of which mmpose counts 0.53 to the object. An area of its own stays."""
+    found = repaired(folder, whole(bbox=[10, 10, 10, 20], area=200), whole(id=6, bbox=[10, 10, 10, 20], area=150))
+    assert [entry['area'] for entry in found.annotations] == pytest.approx([178.08, 150])
+    assert counts(found.filled_in) == {'boxes, from the keypoints': 2, 'area': 1}
 
 
 def test_boxes_that_leave_the_image_are_cut(folder):

@@ -12,12 +12,13 @@ KEYPOINTS = ('right_ankle', 'left_knee', 'right_knee')
 
 def test_the_tool_writes_robots_beside_the_people(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, 'argv', ['make_synthetic.py', str(tmp_path), '--train', '2', '--val', '1', '--workers',
-                                      '1', '--robots', *KEYPOINTS])
+                                      '1', '--robots', 'foot=right_ankle', *KEYPOINTS[1:]])
     load_tool('make_synthetic').main()
     people = json.loads((tmp_path / 'annotations/person_keypoints_train2017.json').read_text())
     robots = json.loads((tmp_path / 'robots_train.json').read_text())
     # COCO counts ankles and knees 16 and 17, 14 and 15; of its bones, only right knee to right ankle is left.
-    assert robots['categories'] == [dict(id=7, name='robot', keypoints=list(KEYPOINTS), skeleton=[[1, 3]])]
+    assert robots['categories'] == [dict(id=7, name='robot', keypoints=['foot', 'left_knee', 'right_knee'],
+                                        skeleton=[[1, 3]])]
     assert robots['images'] == people['images'] and len(robots['annotations']) == len(people['annotations'])
     for robot, person in zip(robots['annotations'], people['annotations']):
         values = person['keypoints']

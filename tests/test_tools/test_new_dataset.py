@@ -88,6 +88,8 @@ def test_the_config_names_everything_itself(trained):
     cfg = Config.fromfile(str(out / 'config.py'))
     assert cfg.model.head.out_channels == 8 and cfg.model.test_cfg.flip_test
     assert [metric.type for metric in cfg.val_evaluator] == ['mmpose_mspn.CocoMetric', 'PCKAccuracy']
+    # 1500 iterations: a sixteenth of warm-up, ten validations.
+    assert [one['end'] for one in cfg.param_scheduler] == [95, 1501] and cfg.train_cfg.val_interval == 150
     assert cfg.optim_wrapper.paramwise_cfg.custom_keys.backbone.lr_mult == 1 and cfg.model.backbone.frozen_stages == -1
     # What keeps runs safe in the package's own configs keeps this one safe too.
     own = Config.fromfile(str(ROOT / 'configs/_base_/default_runtime.py'))

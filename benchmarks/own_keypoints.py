@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+"""Measure how far trainings on a few own keypoints get, from random weights and from a model of 17 other keypoints.
+
+    python benchmarks/own_keypoints.py [--weights CHECKPOINT] [--only WORD] [--out docs/own_keypoints_measured]
+
+The robots are drawn people with four keypoints, annotated in 60 images. Every training is what tools/new_dataset.py
+writes, without changes, and is measured on 150 further images. An interrupted call goes on where it was; to measure
+again, delete the JSON file. On two quiet cores it takes about 25 minutes.
+"""
+import argparse
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Dict, List, Optional
+
+from short_trainings import FOLDER, KEYPOINTS, Results, Training, make_people
+
+from mmpose_mspn.synthetic_people.robots import write_robots
+from mmpose_mspn.utils.files import write_atomically, write_json
+
+ROOT = Path(__file__).parents[1]
+SEEDS = (0, 1, 2)
+ENOUGH = 0.8
+"""PCK at 0.1 of the box that a training should reach."""
+SCRATCH, CARRIED, RENAMED = 'random weights', "the demo's weights", "the demo's weights, other names"
+
+
+def trainings(weights: Path) -> Dict[str, List[Training]]:
+    """By row: a training for each seed."""
+    return {
+        SCRATCH: [Training(seed, 4, 60) for seed in SEEDS],
+        CARRIED: [Training(seed, 4, 60, weights=str(weights)) for seed in SEEDS],
+        RENAMED: [Training(seed, 4, 60, weights=str(weights), renamed=True) for seed in SEEDS],
+    }
+
+
+def line(name: str, results: List[dict]) -> str:
+    """A row of the table: the last PCK and AP of each seed, when the PCK first was enough, and the longest time."""
+    last = [result['validations'][-1] for result in results]
+    enough = [next((one['iteration'] for one in result['validations'] if one['PCK'] >= ENOUGH), 'never')
+              for result in results]
+    pck, ap = (', '.join(f'{one[key]:.3f}' for one in last) for key in ('PCK', 'AP'))
+    minutes = max(one['seconds'] for one in last) / 60
+    cells = [name, str(results[0]['iterations']), pck, ap, ', '.join(map(str, enough)), f'{minutes:.1f}']
+    return f'| {" | ".join(cells)} |'
+
+
+def seconds_to_first_iteration() -> float:
+    """From the command of tools/new_dataset.py, on 200 images of robots with 8 keypoints, to the first iteration."""
+    people, out = make_people(), FOLDER / 'first_iteration'
+    write_robots(people / 'annotations/person_keypoints_train2017.json', out / 'robots.json', KEYPOINTS[8])
+    environment = dict(os.environ, PYTHONPATH=str(ROOT), PYTHONUNBUFFERED='1', PYTHONWARNINGS='ignore')
+    start = time.perf_counter()
+    subprocess.run(
+        [sys.executable, ROOT / 'tools/new_dataset.py', out / 'robots.json', people / 'train2017', '--out', out,
+         '--force'],
+        check=True, env=environment, stdout=subprocess.DEVNULL)
+    with subprocess.Popen(
+            [sys.executable, ROOT / 'tools/train.py', out / 'config.py', '--restart', '--work-dir', out / 'work_dir',
+             '--cfg-options', 'default_hooks.logger.interval=1'],
+            env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as training:
+        for printed in training.stdout:
+            if 'Iter(train)' in printed:
+                seconds = time.perf_counter() - start
+                training.terminate()
+                return seconds
+    raise RuntimeError('the training ended without an iteration')
+
+
+def page(results: Results, rows: Dict[str, List[dict]]) -> str:
+    said = ', '.join(f'{name} {value}' for name, value in results.content['about'].items())
+    table = ['| start | iterations | PCK@0.1, 3 seeds | AP | iterations until PCK ≥ 0.8 | minutes at most |',
+             '| --- | --- | --- | --- | --- | --- |', *(line(name, found) for name, found in rows.items())]
+    first = results.content.get('first_iteration')
+    after = f'\n\nFrom the command to the first iteration, 200 images with 8 keypoints: {first:.0f} s' if first else ''
+    return f'{said}\n\n' + '\n'.join(table) + after + '\n'
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--weights', type=Path, default=Path('work_dirs/demo/iter_1000.pth'), help='the demo\'s model')
+    parser.add_argument('--only', default='', help='measure only the rows with this word in their names')
+    parser.add_argument('--out', default='docs/own_keypoints_measured', help='path of table and JSON without suffix')
+    args = parser.parse_args()
+    results = Results(Path(args.out).with_suffix('.json'))
+    if args.only in 'first iteration' and 'first_iteration' not in results.content:
+        results.content['first_iteration'] = round(seconds_to_first_iteration(), 1)
+        write_json(results.path, results.content, indent=1)
+    rows: Dict[str, List[dict]] = {}
+    for name, settings in trainings(args.weights).items():
+        found: List[Optional[dict]] = [results.of(one) if args.only in name else results.known(one) for one in settings]
+        if all(found):
+            rows[name] = found
+    text = page(results, rows)
+    write_atomically(Path(args.out).with_suffix('.md'), text.encode())
+    print(text)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,86 @@
+"""docs/own_keypoints.md: its commands run as printed and print what the page shows, one after the other."""
+import io
+import json
+import re
+import shlex
+import shutil
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import List
+
+import pytest
+import torch
+from mmpose.registry import MODELS
+
+from mmpose_mspn.apis.config import load_config
+from mmpose_mspn.synthetic_people import KEYPOINT_NAMES
+from tests.test_new_dataset.test_names import NUMBERED, WITHOUT_PAIRS
+from tests.tools import load_tool
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / 'docs/own_keypoints.md').read_text(encoding='utf-8')
+DEMO = ROOT / 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py'
+PLANNED, RUN = 1500, 2
+"""Iterations of the training that the page starts, and those that the test leaves of it."""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    """An empty working directory without a GPU, with a checkpoint where ``make demo`` puts one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    weights = MODELS.build(load_config(str(DEMO)).model).state_dict()
+    names = dict(enumerate(KEYPOINT_NAMES))
+    (tmp_path / 'work_dirs/demo').mkdir(parents=True)
+    torch.save(dict(state_dict=weights, meta=dict(dataset_meta=dict(keypoint_id2name=names))),
+               tmp_path / 'work_dirs/demo/iter_1000.pth')
+    return tmp_path
+
+
+def commands() -> List[List[str]]:
+    return [shlex.split(line) for block in re.findall(r'```bash\n(.*?)```', PAGE, re.S) for line in block.splitlines()]
+
+
+def run(command: List[str], monkeypatch) -> str:
+    """Run a tool in this process; returns what it prints."""
+    python, tool, *arguments = command
+    assert python == 'python' and (ROOT / tool).is_file()
+    with redirect_stdout(io.StringIO()) as printed:
+        monkeypatch.setattr(sys, 'argv', [tool, *arguments])
+        assert not load_tool(Path(tool).stem).main()
+    return printed.getvalue()
+
+
+def shorten(config: Path) -> None:
+    """What the reader may change first: the number of iterations."""
+    text = re.sub(r'^max_iters = \d+$', f'max_iters = {RUN}', config.read_text(), flags=re.M)
+    config.write_text(text)
+
+
+def test_the_commands_run_as_printed(folder, monkeypatch):
+    printed = []
+    for command in commands():
+        printed.append(run(command, monkeypatch))
+        tool, config = Path(command[1]).stem, Path(command[2])
+        if tool == 'new_dataset':
+            shorten(Path(command[command.index('--out') + 1]) / 'config.py')
+        elif tool == 'train':  # the checkpoint of the whole training
+            shutil.copy(config.parent / f'work_dir/iter_{RUN}.pth', config.parent / f'work_dir/iter_{PLANNED}.pth')
+    # The shown parts of the tables are printed, by the first call and by the one with other weights.
+    for shown in re.findall(r'```text\n(.*?)```', PAGE, re.S):
+        assert any(shown in text for text in printed), shown
+    assert any('no problems found' in text for text in printed)
+    found = json.loads((folder / 'work_dirs/robot/found/predictions.json').read_text())
+    assert len(found['images']) == 20 and found['keypoint_names'][2:] == ['left_foot', 'right_foot']
+    labeled = json.loads((folder / 'work_dirs/robot/found/labeled.json').read_text())
+    assert [category['name'] for category in labeled['categories']] == ['robot']
+    assert '<skeleton label="robot"' in (folder / 'work_dirs/robot/found/annotations.xml').read_text()
+
+
+def test_the_page_lists_the_keypoint_sets_whose_names_tell_no_pairs():
+    text = PAGE[PAGE.index('metainfo files of mmpose'):].split('##')[0]
+    without, _, numbered = text.partition('In the other 14')
+    assert set(re.findall('`(\\w+)`', without)) == WITHOUT_PAIRS and set(re.findall('`(\\w+)`', numbered)) == NUMBERED
+    assert len(WITHOUT_PAIRS) == 8 and len(NUMBERED) == 14 and 'all pairs in 33 files' in without
