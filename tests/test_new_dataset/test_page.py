@@ -1,11 +1,8 @@
 """docs/own_keypoints.md: its commands run as printed and print what the page shows, one after the other."""
-import io
 import json
 import re
 import shlex
 import shutil
-import sys
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import List
 
@@ -15,8 +12,8 @@ from mmpose.registry import MODELS
 
 from mmpose_mspn.apis.config import load_config
 from mmpose_mspn.synthetic_people import KEYPOINT_NAMES
+from tests.launching import python
 from tests.test_new_dataset.test_names import NUMBERED, WITHOUT_PAIRS
-from tests.tools import load_tool
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / 'docs/own_keypoints.md').read_text(encoding='utf-8')
@@ -26,11 +23,8 @@ PLANNED, RUN = 1500, 2
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch) -> Path:
-    """An empty working directory without a GPU, with a checkpoint where ``make demo`` puts one."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv('LOCAL_RANK', '0')
-    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+def folder(tmp_path) -> Path:
+    """An empty working directory with a checkpoint where ``make demo`` puts one."""
     weights = MODELS.build(load_config(str(DEMO)).model).state_dict()
     names = dict(enumerate(KEYPOINT_NAMES))
     (tmp_path / 'work_dirs/demo').mkdir(parents=True)
@@ -43,14 +37,12 @@ def commands() -> List[List[str]]:
     return [shlex.split(line) for block in re.findall(r'```bash\n(.*?)```', PAGE, re.S) for line in block.splitlines()]
 
 
-def run(command: List[str], monkeypatch) -> str:
-    """Run a tool in this process; returns what it prints."""
-    python, tool, *arguments = command
-    assert python == 'python' and (ROOT / tool).is_file()
-    with redirect_stdout(io.StringIO()) as printed:
-        monkeypatch.setattr(sys, 'argv', [tool, *arguments])
-        assert not load_tool(Path(tool).stem).main()
-    return printed.getvalue()
+def run(command: List[str], folder: Path) -> str:
+    """What a command prints, which ends well."""
+    assert command[0] == 'python'
+    done = python(ROOT / command[1], *command[2:], cwd=folder, CUDA_VISIBLE_DEVICES='')
+    assert done.returncode == 0, f'{command}\n{done.stderr[-3000:]}'
+    return done.stdout
 
 
 def shorten(config: Path) -> None:
@@ -59,13 +51,13 @@ def shorten(config: Path) -> None:
     config.write_text(text)
 
 
-def test_the_commands_run_as_printed(folder, monkeypatch):
+def test_the_commands_run_as_printed(folder):
     printed = []
     for command in commands():
-        printed.append(run(command, monkeypatch))
-        tool, config = Path(command[1]).stem, Path(command[2])
+        printed.append(run(command, folder))
+        tool, config = Path(command[1]).stem, folder / command[2]
         if tool == 'new_dataset':
-            shorten(Path(command[command.index('--out') + 1]) / 'config.py')
+            shorten(folder / command[command.index('--out') + 1] / 'config.py')
         elif tool == 'train':  # the checkpoint of the whole training
             shutil.copy(config.parent / f'work_dir/iter_{RUN}.pth', config.parent / f'work_dir/iter_{PLANNED}.pth')
     # The shown parts of the tables are printed, by the first call and by the one with other weights.
