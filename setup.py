@@ -26,6 +26,7 @@ setup(
     author='The mmpose_mspn authors',
     license='Apache-2.0',
     packages=find_packages(include=['mmpose_mspn', 'mmpose_mspn.*']),
+    py_modules=['mspn_runtime'],
     # OpenMMLab's mim looks for these in the package. They are links in the repository and copies in a wheel.
     package_data={
         'mmpose_mspn': ['.mim/model-index.yml', '.mim/configs/**/*.py', '.mim/configs/**/*.yml', '.mim/tools/*',
@@ -37,7 +38,8 @@ setup(
     python_requires='>=3.10,<3.13',
     install_requires=requirements('runtime'),
     extras_require={'detector': requirements('detector'), 'diagnose': requirements('diagnose'),
-                    'tests': requirements('tests')},
+                    'export': requirements('export'), 'openvino': requirements('openvino'),
+                    'runtime': requirements('onnxruntime'), 'tests': requirements('tests')},
     classifiers=[
         'License :: OSI Approved :: Apache Software License',
         'Programming Language :: Python :: 3.10',

@@ -14,11 +14,11 @@ compat.apply_fixes()
 from . import checkpoints, codecs, datasets, deploy, engine, evaluation, models  # noqa: E402
 from .apis.load import load  # noqa: E402
 from .codecs import CoarseToFineHeatmap  # noqa: E402
-from .deploy import accelerate  # noqa: E402
+from .deploy import accelerate, export  # noqa: E402
 from .models import MSPN, MSPNHead, MultiStageHeatmapLoss  # noqa: E402
 from .version import __version__  # noqa: E402
 
 __all__ = [
     'MSPN', 'MSPNHead', 'MultiStageHeatmapLoss', 'CoarseToFineHeatmap', 'accelerate', 'checkpoints', 'codecs',
-    'datasets', 'deploy', 'engine', 'evaluation', 'load', 'models', '__version__'
+    'datasets', 'deploy', 'engine', 'evaluation', 'export', 'load', 'models', '__version__'
 ]

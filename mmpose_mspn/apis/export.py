@@ -1,0 +1,60 @@
+"""Export of a checkpoint: what tools/export.py does."""
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence
+
+from mmpose.apis import init_model
+
+from mmpose_mspn.apis.config import ensure_synthetic, load_config
+from mmpose_mspn.apis.inputs import IMAGE_SUFFIXES
+from mmpose_mspn.apis.loading import check_file, check_weights
+from mmpose_mspn.deploy.export import export
+from mmpose_mspn.deploy.pictures import pictures_of_files
+
+
+def export_checkpoint(config: str,
+                      checkpoint: Optional[str],
+                      out: str,
+                      calibration: Optional[Sequence[str]] = None,
+                      data_root: Optional[str] = None,
+                      cfg_options: Optional[dict] = None,
+                      **options) -> Dict[str, float]:
+    """Export a checkpoint.
+
+    Args:
+        config: Config file.
+        checkpoint: File of the weights.
+        out: The ``.onnx`` file.
+        calibration: Pictures, or folders of them, each of one person.
+        data_root: Folder that replaces the config's ``data_root``.
+        cfg_options: Values to merge into the config.
+        options: ``input``, ``precision``, ``flip``, ``heatmaps`` and ``stages`` of
+            :func:`mmpose_mspn.deploy.export.export`, whose result is returned.
+
+    Raises:
+        FileNotFoundError: A file is missing.
+        ValueError: The model cannot be exported, or an argument is out of its range.
+    """
+    cfg = load_config(config, cfg_options, data_root)
+    if 'members' in (cfg.get('model') or {}):
+        raise ValueError(f'config {config} is an ensemble, which cannot be exported: export each of its members by its '
+                         'own config and checkpoint')
+    if checkpoint is None:
+        raise ValueError('the checkpoint is missing: name the weights of the model')
+    check_file('checkpoint', checkpoint)
+    pictures = None if calibration is None else pictures_of_files(_files(calibration))
+    ensure_synthetic(cfg)
+    if not cfg.get('train_dataloader'):  # the only place where init_model looks for dataset_meta
+        cfg.train_dataloader = dict(dataset=cfg.test_dataloader.dataset)
+    model = init_model(cfg, checkpoint, device='cpu')
+    check_weights(model, checkpoint)
+    return export(model, out, calibration=pictures, checkpoint=checkpoint, **options)
+
+
+def _files(paths: Sequence[str]) -> List[Path]:
+    found: List[Path] = []
+    for path in map(Path, paths):
+        if not path.exists():
+            raise FileNotFoundError(f'calibration {path} does not exist: name pictures or a folder of pictures')
+        found += sorted(one for one in path.iterdir() if one.suffix.lower() in IMAGE_SUFFIXES) if path.is_dir() else [
+            path]
+    return found

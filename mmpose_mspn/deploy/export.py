@@ -1,0 +1,185 @@
+"""Export of a trained pose estimator to one ONNX file, which is checked against PyTorch before it is kept."""
+import copy
+import logging
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence
+
+import numpy as np
+from mmengine.logging import print_log
+from torch import nn
+
+import mspn_runtime
+from mmpose_mspn.deploy.crop_rule import box_padding
+from mmpose_mspn.deploy.onnx_file import PACKAGES, description, require_packages, trace, write
+from mmpose_mspn.deploy.pictures import Picture, crops_of, drawn_pictures, pictures_of_config
+from mmpose_mspn.deploy.pose_graph import PoseGraph, refuse_unexportable
+from mmpose_mspn.deploy.quantize import check_calibration, quantize
+from mmpose_mspn.models.pose_estimators.first_stages import first_stages
+from mmpose_mspn.utils.files import FilePath
+
+INPUTS = ('crops', 'image')
+PRECISIONS = ('fp32', 'fp16', 'int8')
+TOLERANCE = 1e-3
+"""Largest distance in image px of a float32 file's keypoints from PyTorch's."""
+CHECKED_PEOPLE = 16
+CALIBRATION_PEOPLE = 64
+BATCH = 8
+CONFIDENT = 0.7
+"""Score of a keypoint whose movement counts in lower precisions."""
+CLOSE = 1.
+"""px of the crop within which a confident keypoint counts as unmoved."""
+LEAST_CLOSE = 0.5
+"""Lowest share of confident keypoints that are unmoved, in a file of a lower precision that is kept."""
+
+
+def export(model: nn.Module,
+           path: FilePath,
+           input: str = 'crops',
+           precision: str = 'fp32',
+           calibration: Optional[Sequence[Picture]] = None,
+           pictures: Optional[Sequence[Picture]] = None,
+           flip: bool = True,
+           heatmaps: bool = False,
+           stages: Optional[int] = None,
+           checkpoint: Optional[FilePath] = None) -> Dict[str, float]:
+    """Write a pose estimator as an ONNX file, with ``mspn_runtime.py``, which runs it, beside it.
+
+    The graph holds the normalization, the network with its norms folded and its last predictor alone, the flip test
+    and the official decode. Its outputs are ``keypoints`` (N, K, 2) and ``scores`` (N, K), float32, for any number N of
+    people, also none. What the file says about itself (its metadata) is listed in docs/deploy.md.
+
+    The file is kept only if its keypoints are those of PyTorch: within :data:`TOLERANCE` image px in float32; in lower
+    precisions, at least :data:`LEAST_CLOSE` of the confident keypoints within :data:`CLOSE` px of the crop.
+
+    Args:
+        model: Top-down estimator with ``cfg`` and ``dataset_meta``, as from mmpose's ``init_model``.
+        path: The ``.onnx`` file.
+        input: ``'crops'``: the one input ``crops`` (N, 3, h, w), uint8, BGR, as the test pipeline packs them, and
+            keypoints in px of the crop. ``'image'``: ``image`` (H, W, 3), uint8, BGR, and ``boxes`` (N, 4), x, y,
+            width, height in image px, float32, and keypoints in image px.
+        precision: ``'fp32'``; ``'fp16'``: weights and activations of the backbone in float16; ``'int8'``: convolutions
+            in int8.
+        calibration: At least 16 people whose activations give the int8 ranges; default: 64 of the training data.
+        pictures: People on whom the file is checked; default: 16 of the test data, or drawn ones where there are none.
+        flip: Whether the flip test is in the graph, if the model's ``test_cfg`` asks for it.
+        heatmaps: Whether the graph has a third output ``heatmaps`` (N, K, H, W).
+        stages: Export only the first stages of an MSPN, 1 ... S.
+        checkpoint: File of the weights, whose hash the metadata then names.
+
+    Returns:
+        ``people`` and ``keypoints`` that were compared; ``largest_px`` and ``median_px``, the distances from PyTorch in
+        image px; ``close``, the share of confident keypoints within :data:`CLOSE` px of the crop.
+
+    Raises:
+        ImportError: onnx, onnxscript or onnxruntime is not installed.
+        ValueError: An argument is out of its range, the model cannot be exported, or the file differs from PyTorch.
+    """
+    require_packages(*PACKAGES)
+    path = Path(path)
+    _check_arguments(model, path, input, precision, calibration)
+    padding = box_padding(model.cfg, model.head.decoder.input_size)
+    graph = PoseGraph(model, model.dataset_meta['flip_indices'], input, flip, stages, precision == 'fp16', padding)
+    about = description(model, graph, padding, precision, checkpoint)
+    if precision == 'int8' and calibration is None:
+        calibration = pictures_of_config(model.cfg, 'train', CALIBRATION_PEOPLE)
+    if pictures is None:
+        pictures = _people_to_check(model)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        made = Path(folder) / path.name
+        exported = trace(graph, heatmaps)
+        if precision == 'int8':
+            exported = quantize(exported, _batches(calibration, input, model))
+        write(exported, made, about)
+        found = compare(made, _as_exported(model, flip, stages), pictures)
+        _refuse_differing(found, precision)
+        os.replace(made, path)
+    shutil.copy(mspn_runtime.__file__, path.parent / 'mspn_runtime.py')
+    return found
+
+
+def compare(path: FilePath, model: nn.Module, pictures: Sequence[Picture]) -> Dict[str, float]:
+    """The distances between the keypoints of a file, which the runtime computes, and those of PyTorch.
+
+    Returns:
+        See :func:`export`.
+    """
+    from mmpose.apis import inference_topdown  # takes seconds to import, which only an export needs
+    pose = mspn_runtime.Pose(path)
+    image_px, crop_px, scores, moved_scores = [], [], [], []
+    for image, boxes in pictures:
+        found = pose(image, boxes)
+        samples = inference_topdown(model, image, boxes, bbox_format='xywh')
+        expected = np.concatenate([sample.pred_instances.keypoints for sample in samples])
+        scores.append(np.concatenate([sample.pred_instances.keypoint_scores for sample in samples]))
+        moved_scores.append(np.abs(found[..., 2] - scores[-1]))
+        image_px.append(np.linalg.norm(found[..., :2] - expected, axis=-1))
+        _, sizes = mspn_runtime.box_regions(boxes, pose.metadata['box_padding'], pose.input_size)
+        crop_px.append(image_px[-1] * pose.input_size[0] / sizes[:, :1])
+    image_px, crop_px, scores, moved_scores = map(np.concatenate, (image_px, crop_px, scores, moved_scores))
+    confident = scores > CONFIDENT
+    return dict(
+        people=len(scores),
+        keypoints=scores.size,
+        largest_px=float(image_px.max()),
+        median_px=float(np.median(image_px)),
+        largest_score=float(moved_scores.max()),
+        confident=int(confident.sum()),
+        close=float((crop_px[confident] < CLOSE).mean()) if confident.any() else 1.)
+
+
+def _refuse_differing(found: Dict[str, float], precision: str) -> None:
+    if precision == 'fp32' and not found['largest_px'] <= TOLERANCE:
+        raise ValueError(f'the exported keypoints lie up to {found["largest_px"]:.3g} image px from those of PyTorch, '
+                         f'more than {TOLERANCE:g} px: the file is not kept; please report this model')
+    if not found['close'] >= LEAST_CLOSE:
+        raise ValueError(f'only {found["close"]:.0%} of the confident keypoints in {precision} lie within {CLOSE:g} px '
+                         f'of the crop from those of PyTorch, fewer than {LEAST_CLOSE:.0%}: the file is not kept; take '
+                         'another precision, or calibrate with pictures like those that the model will see')
+
+
+def _check_arguments(model: nn.Module, path: Path, source: str, precision: str,
+                     calibration: Optional[Sequence[Picture]]) -> None:
+    if path.suffix != '.onnx':
+        raise ValueError(f'path must end with .onnx, got {path}')
+    if source not in INPUTS:
+        raise ValueError(f'input must be one of {", ".join(INPUTS)}, got {source!r}')
+    if precision not in PRECISIONS:
+        raise ValueError(f'precision must be one of {", ".join(PRECISIONS)}, got {precision!r}')
+    if calibration is not None:
+        if precision != 'int8':
+            raise ValueError(f'calibration is for precision int8, got {precision}: leave it away')
+        check_calibration(sum(len(picture.boxes) for picture in calibration))
+    refuse_unexportable(model)
+    for name in ('cfg', 'dataset_meta'):
+        if getattr(model, name, None) is None:
+            raise ValueError(f'model has no {name}, which the file describes: load it with mmpose_mspn.load or with '
+                             "mmpose's init_model")
+
+
+def _people_to_check(model: nn.Module) -> List[Picture]:
+    """People of the test data, or drawn ones."""
+    try:
+        return pictures_of_config(model.cfg, 'test', CHECKED_PEOPLE)
+    except FileNotFoundError as error:
+        print_log(f'the file is checked on drawn people, because the test data are missing: {error}', 'current',
+                  logging.WARNING)
+        return drawn_pictures(CHECKED_PEOPLE)
+
+
+def _batches(pictures: Sequence[Picture], source: str, model: nn.Module) -> List[Dict[str, np.ndarray]]:
+    """Pictures as inputs of a graph."""
+    if source == 'image':
+        return [dict(image=image, boxes=boxes) for image, boxes in pictures]
+    crops = crops_of(pictures, model).numpy()
+    return [dict(crops=crops[start:start + BATCH]) for start in range(0, len(crops), BATCH)]
+
+
+def _as_exported(model: nn.Module, flip: bool, stages: Optional[int]) -> nn.Module:
+    """The model with the flip test and the stages that are exported; it shares its weights."""
+    part = copy.copy(model) if stages is None else first_stages(model, stages)
+    part.test_cfg = {**(part.test_cfg or {}), **({} if flip else dict(flip_test=False))}
+    return part

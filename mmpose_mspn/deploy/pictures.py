@@ -1,0 +1,80 @@
+"""People on whom an exported model is checked and calibrated."""
+from pathlib import Path
+from typing import List, NamedTuple, Sequence, Union
+
+import mmcv
+import numpy as np
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmpose.registry import DATASETS
+from torch import Tensor, nn, stack
+
+from mmpose_mspn.synthetic_people import render_scene
+
+PathLike = Union[str, Path]
+
+
+class Picture(NamedTuple):
+    """An image (H, W, 3), BGR, uint8, and boxes (N, 4), x, y, width, height in image px, float32."""
+    image: np.ndarray
+    boxes: np.ndarray
+
+
+def pictures_of_files(paths: Sequence[PathLike]) -> List[Picture]:
+    """Pictures from files, each of one person whose box is the whole picture.
+
+    Raises:
+        ValueError: A file cannot be decoded.
+    """
+    found = []
+    for path in paths:
+        image = mmcv.imread(str(path))
+        if image is None:
+            raise ValueError(f'{path} cannot be decoded as an image: leave it away')
+        found.append(Picture(image, np.array([[0, 0, image.shape[1], image.shape[0]]], np.float32)))
+    return found
+
+
+def pictures_of_config(cfg: Config, split: str, people: int) -> List[Picture]:
+    """People of the dataset of a config's loader, evenly spaced over it; one per picture.
+
+    Args:
+        cfg: The config.
+        split: ``'train'`` or ``'test'``.
+        people: Largest number of people.
+
+    Raises:
+        FileNotFoundError: The config has no such loader, or its files are missing.
+    """
+    loader = cfg.get(f'{split}_dataloader')
+    if not loader:
+        raise FileNotFoundError(f'the config has no {split}_dataloader')
+    dataset = DATASETS.build({**loader.dataset, 'pipeline': []})
+    found = []
+    for index in np.unique(np.linspace(0, len(dataset) - 1, min(people, len(dataset))).astype(int)):
+        info = dataset.get_data_info(int(index))
+        box = np.array(info['bbox'], np.float32).reshape(-1, 4)
+        found.append(Picture(mmcv.imread(info['img_path']), np.concatenate([box[:, :2], box[:, 2:] - box[:, :2]], 1)))
+    return found
+
+
+def drawn_pictures(people: int, seed: int = 0) -> List[Picture]:
+    """Scenes of at least so many drawn people."""
+    rng = np.random.default_rng(seed)
+    found: List[Picture] = []
+    while sum(len(picture.boxes) for picture in found) < people:
+        scene = render_scene(rng)
+        found.append(Picture(scene.image, np.array([person.box for person in scene.people], np.float32)))
+    return found
+
+
+def crops_of(pictures: Sequence[Picture], model: nn.Module) -> Tensor:
+    """Crops (N, 3, h, w), uint8, that the test pipeline of the model's config cuts of pictures."""
+    pipeline = Compose(model.cfg.test_dataloader.dataset.pipeline)
+    crops = []
+    for image, boxes in pictures:
+        for x, y, width, height in boxes:
+            data = dict(img=image, bbox=np.array([[x, y, x + width, y + height]], np.float32),
+                        bbox_score=np.ones(1, np.float32), **model.dataset_meta)
+            crops.append(pipeline(data)['inputs'])
+    return stack(crops)
