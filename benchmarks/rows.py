@@ -15,6 +15,7 @@ from mmpose.codecs import MegviiHeatmap
 from mmpose.registry import DATASETS
 from mmpose.structures import MultilevelPixelData, PoseDataSample
 from peers import FLIP, HEATMAP, INPUT, KERNELS, KEYPOINTS, pair
+from predicting import images_of_one_person
 from timing import Row, Sides, Work
 from torch import nn
 from torch.utils.data import DataLoader
@@ -225,4 +226,6 @@ ROWS = [
     Row('targets of 32 people, five levels, ready for the loss', 8, targets(32)),
     Row('data worker to batch, 32 people', 2, data_loading(32)),
     Row('decode, 32 people', 5, decode(32)),
+    Row('64 images of one person, 2 stages, predict', 1.3, images_of_one_person(64, 2, fast=True)),
+    Row('64 images of one person, 2 stages, predict, not accelerated', None, images_of_one_person(64, 2, fast=False)),
 ]

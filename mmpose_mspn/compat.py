@@ -10,7 +10,7 @@ import sys
 import threading
 from contextlib import contextmanager
 from importlib import metadata
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import IO, Any, Callable, Dict, Iterator, Union
 
 import numpy as np
@@ -67,18 +67,50 @@ def import_torchvision() -> None:
     """
     if importlib.util.find_spec('torchvision') is None:
         return
-    try:
+    with _compiler_on_demand():
+        try:
+            importlib.import_module('torchvision')
+            return
+        except RuntimeError as error:
+            if 'torchvision::nms' not in str(error):
+                raise
+        for name in [name for name in sys.modules if name.split('.')[0] == 'torchvision']:
+            del sys.modules[name]
+        schema = '(Tensor dets, Tensor scores, float iou_threshold) -> Tensor'
+        for name in ('nms', 'qnms'):
+            torch.library.define(f'torchvision::{name}', schema)
         importlib.import_module('torchvision')
+
+
+@contextmanager
+def _compiler_on_demand() -> Iterator[None]:
+    """Let torchvision take a function of torch's compiler without the import of the compiler.
+
+    torchvision's ``roi_align`` takes ``is_compile_supported`` from ``torch._dynamo.utils``, whose import takes as long
+    as that of torch itself. In the block, a module of that name stands in, whose function imports the compiler when it
+    is called.
+    """
+    name, function = 'torch._dynamo.utils', 'is_compile_supported'
+    if name in sys.modules:
+        yield
         return
-    except RuntimeError as error:
-        if 'torchvision::nms' not in str(error):
-            raise
-    for name in [name for name in sys.modules if name.split('.')[0] == 'torchvision']:
-        del sys.modules[name]
-    schema = '(Tensor dets, Tensor scores, float iou_threshold) -> Tensor'
-    for name in ('nms', 'qnms'):
-        torch.library.define(f'torchvision::{name}', schema)
-    importlib.import_module('torchvision')
+    stand_in = ModuleType(name)
+
+    def imported(attribute: str) -> Any:
+        if attribute.startswith('__'):
+            raise AttributeError(attribute)
+        if sys.modules.get(name) is stand_in:
+            del sys.modules[name]
+        return getattr(importlib.import_module(name), attribute)
+
+    stand_in.__getattr__ = imported
+    setattr(stand_in, function, lambda *arguments: imported(function)(*arguments))
+    sys.modules[name] = stand_in
+    try:
+        yield
+    finally:
+        if sys.modules.get(name) is stand_in:
+            del sys.modules[name]
 
 
 def load_safely(file: Union[str, IO[bytes]], map_location: Any = None) -> Any:

@@ -55,7 +55,7 @@ def embedded_config(checkpoint: Mapping, name: object) -> Optional[Dict[str, Any
         if not found.get('model') or not pipeline:
             return None
         _check(found)
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
         raise CheckpointError(
             f'the config in {name} is not used, because building it could run code ({error}): if you trust its '
             'author, save the config as a file and give it with config=') from error

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Dict, Mapping, Optional
 
 import torch
+from mmengine.config import Config
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
@@ -12,7 +13,7 @@ from mmpose_mspn.utils.checkpoint_errors import CheckpointError
 from mmpose_mspn.utils.files import FilePath, write_atomically
 
 from .convert import convert, recognize, unpack
-from .embedded_config import config_text
+from .embedded_config import config_text, embedded_config
 from .implied import check_complete
 
 
@@ -77,7 +78,8 @@ def convert_file(source: FilePath, target: FilePath, to: str = 'mmpose_mspn', co
         source: File in any layout that :func:`mmpose_mspn.checkpoints.convert` recognizes.
         target: File to write. It holds ``model`` in the official layout, as the official code reads it, and otherwise
             ``state_dict`` and ``meta`` with the source's ``dataset_meta``, if it has one, and with the text of
-            ``config`` or, where the layout stays what it is, of the source's config.
+            ``config`` or, where the layout stays what it is, with the parts of the source's config that predictions
+            need.
         to: Layout of ``target``.
         config: Config of the model that the weights must fill. The default is the model that the keys imply.
         force: Whether to overwrite ``target``.
@@ -103,9 +105,18 @@ def convert_file(source: FilePath, target: FilePath, to: str = 'mmpose_mspn', co
     kept = {'dataset_meta': meta['dataset_meta']} if 'dataset_meta' in meta else {}
     if config is not None:
         kept['cfg'] = config_text(config)
-    elif 'cfg' in meta and recognize(weights) == to:
-        kept['cfg'] = meta['cfg']
+    elif recognize(weights) == to:
+        kept.update(_needed_config(checkpoint, source))
     # torch.save writes the whole storage of a tensor, also for a view of a part of it.
     converted = {key: value.contiguous() for key, value in converted.items()}
     save_checkpoint(dict(model=converted) if to == 'official' else dict(meta=kept, state_dict=converted), target, force)
     return len(converted)
+
+
+def _needed_config(checkpoint: Mapping, path: FilePath) -> Dict[str, str]:
+    """``cfg``, the text of the parts of a checkpoint's config that predictions need; nothing if it has none."""
+    try:
+        found = embedded_config(checkpoint, path)
+    except CheckpointError:
+        return {}
+    return {} if found is None else dict(cfg=config_text(Config(found)))
