@@ -3,9 +3,9 @@ from contextlib import AbstractContextManager
 from typing import Callable, Dict, List, Optional
 
 import torch
-from mmengine.dist import all_reduce
+from mmengine.dist import get_comm_device, is_distributed
 from mmengine.optim import OptimWrapper
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 
 class GuardedOptimWrapper(OptimWrapper):
@@ -17,8 +17,8 @@ class GuardedOptimWrapper(OptimWrapper):
     the wrapped object's except those between the loss and the optimizer's step. Attributes that are not listed here are
     read from the wrapped object.
 
-    The check of the loss is queued on the device before the backward pass and its result is read after it, so that it
-    costs no waiting time. A class with an ``update_params`` of its own is handed finite losses only, so there the
+    The processes compare their losses while they run the backward pass, after which the result is read, so that the
+    check costs no waiting time. A class with an ``update_params`` of its own is handed finite losses only, so there the
     result is read first.
 
     Args:
@@ -37,14 +37,14 @@ class GuardedOptimWrapper(OptimWrapper):
     def update_params(self, loss: Tensor, step_kwargs: Optional[Dict] = None,
                       zero_kwargs: Optional[Dict] = None) -> None:
         overridden = type(self.wrapped).update_params is not OptimWrapper.update_params
-        if overridden and not self._leaves_out_step and bool(all_finite(loss)):
+        if overridden and not self._leaves_out_step and AllFinite(loss).read():
             self._in_a_row = 0
             self.wrapped.update_params(loss, step_kwargs, zero_kwargs)
         else:
             super().update_params(loss, step_kwargs, zero_kwargs)  # calls the backward and the step below
 
     def backward(self, loss: Tensor, **kwargs) -> None:
-        finite = FetchedFlag(all_finite(loss))
+        finite = AllFinite(loss)
         # With a non-finite loss too: DistributedDataParallel expects a backward pass after each forward pass.
         self.wrapped.backward(loss, **kwargs)
         if finite.read():
@@ -111,32 +111,45 @@ class GuardedOptimWrapper(OptimWrapper):
         return f'{type(self).__name__}({self.wrapped!r})'
 
 
-class FetchedFlag:
-    """A flag that a device computes, copied to the host while the device goes on.
+class AllFinite:
+    """Whether the losses of all processes are finite; found out while this process goes on.
+
+    On a GPU, the exchange and the copy to the host are queued on a stream of their own: on that of the training, they
+    would end after the backward pass.
 
     Args:
-        flag: One element, 0 or 1.
+        loss: The loss of this process.
     """
 
-    def __init__(self, flag: Tensor) -> None:
-        self._ready = None
-        if flag.is_cuda:
+    def __init__(self, loss: Tensor) -> None:
+        flag = torch.isfinite(loss.detach()).all().int()
+        self._stream = torch.cuda.Stream(flag.device) if flag.is_cuda else None
+        self._ready: Optional[torch.cuda.Event] = None
+        self._exchange: Optional[distributed.Work] = None
+        if self._stream is None:
+            self._flag = self._exchanged(flag)
+            return
+        self._stream.wait_stream(torch.cuda.current_stream(flag.device))
+        with torch.cuda.stream(self._stream):
+            self._on_device = self._exchanged(flag)  # referenced here, so that its memory is not given away meanwhile
+            if self._exchange is not None:
+                self._exchange.wait()  # the stream waits, the host does not
             self._flag = torch.empty(flag.shape, dtype=flag.dtype, pin_memory=True)
-            self._flag.copy_(flag, non_blocking=True)
+            self._flag.copy_(self._on_device, non_blocking=True)
             self._ready = torch.cuda.Event()
             self._ready.record()
-        else:
-            self._flag = flag
+
+    def _exchanged(self, flag: Tensor) -> Tensor:
+        """The tensor that will hold the smallest flag of all processes."""
+        if is_distributed():
+            flag = flag.to(get_comm_device())
+            self._exchange = distributed.all_reduce(flag, distributed.ReduceOp.MIN, async_op=True)
+        return flag
 
     def read(self) -> bool:
-        """Wait until the device has computed the flag, and return it."""
+        """Wait for the result, and return it."""
         if self._ready is not None:
             self._ready.synchronize()
+        elif self._exchange is not None:
+            self._exchange.wait()
         return bool(self._flag)
-
-
-def all_finite(loss: Tensor) -> Tensor:
-    """Whether the losses of all processes are finite, 1 or 0, on the loss's device."""
-    finite = torch.isfinite(loss.detach()).all().int()
-    all_reduce(finite, 'min')
-    return finite

@@ -10,6 +10,7 @@ from torch import nn
 
 from mmpose_mspn.checkpoints import read_checkpoint
 from mmpose_mspn.engine import CPUAmpOptimWrapper, GuardedOptimWrapper
+from tests.launching import two_processes
 from tests.test_engine.toy import Toy, runner
 
 STOP = dict(type='mmpose_mspn.NonFiniteLossHook')
@@ -188,3 +189,36 @@ def test_one_guard_is_enough(tmp_path):
         OptimWrapper(torch.optim.SGD(Toy().parameters(), 0.1)), ignore)
     run.call_hook('before_train')
     assert type(run.optim_wrapper) is GuardedOptimWrapper and type(run.optim_wrapper.wrapped) is OptimWrapper
+
+
+EXCHANGE = '''
+import os, sys, time
+import torch
+from torch import distributed, nn
+from mmengine.optim import OptimWrapper
+from mmpose_mspn.engine import GuardedOptimWrapper
+
+distributed.init_process_group('gloo')
+rank, mark, factor = distributed.get_rank(), sys.argv[1], float(sys.argv[2])
+layer = nn.Linear(2, 1, bias=False)
+nn.init.ones_(layer.weight)
+calls = []
+wrapper = GuardedOptimWrapper(OptimWrapper(torch.optim.SGD(layer.parameters(), 0.5)), lambda *args: calls.append(args))
+if rank == 0:
+    layer.weight.register_hook(lambda gradient: open(mark, 'w').close())
+    loss = layer(torch.tensor([[1., 2.]])).sum()
+else:  # its loss is known only when the other's backward pass has come to its end
+    while not os.path.exists(mark):
+        time.sleep(0.01)
+    loss = factor * layer(torch.tensor([[1., 2.]])).sum()
+wrapper.update_params(loss)
+print(layer.weight.tolist(), len(calls))
+distributed.destroy_process_group()
+'''
+
+
+@pytest.mark.parametrize('factor, weights', [('1', '[[0.5, 0.0]] 0'), ('nan', '[[1.0, 1.0]] 1')])
+def test_a_process_runs_its_backward_pass_before_the_others_losses_are_known(tmp_path, factor, weights):
+    """With a blocking exchange, both processes would wait for each other forever."""
+    for done in two_processes('-c', EXCHANGE, tmp_path / 'mark', factor):
+        assert done.stdout.strip() == weights, done.stderr
