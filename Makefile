@@ -1,5 +1,7 @@
 # Each target does all the set-up it needs; see README.md.
-VENV ?= .venv
+# Another set of versions, such as requirements/lowest.txt, gets an environment of its own: .venv-lowest.
+PINS ?= requirements/pinned.txt
+VENV ?= .venv$(patsubst %,-%,$(filter-out pinned,$(basename $(notdir $(PINS)))))
 PYTHON_IN = $(VENV)/bin/python
 # Processes among which the tests are divided, with one thread and up to 2 GB of memory each.
 WORKERS ?= 2
@@ -16,7 +18,7 @@ lint: setup
 	$(PYTHON_IN) -m ruff check .
 
 setup:  ## virtual environment with every dependency, mmcv compiled once
-	@tools/setup_env.sh $(VENV)
+	@PINS=$(PINS) tools/setup_env.sh $(VENV)
 
 data: setup  ## synthetic people in data/synthetic, where the COCO configs look first
 	$(PYTHON_IN) tools/make_synthetic.py data/synthetic

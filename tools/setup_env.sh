@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Creates the virtual environment for `make demo` and `make test`.
 #
-#   tools/setup_env.sh [DIR]     DIR defaults to .venv; PYTHON=python3.11 selects the interpreter
+#   tools/setup_env.sh [DIR]     DIR defaults to .venv; PYTHON=python3.11 selects the interpreter,
+#                                PINS=requirements/lowest.txt other versions than those of requirements/pinned.txt
 #
 # Calls after a successful one return immediately, unless setup.py, this file or a requirements file has changed.
 set -euo pipefail
@@ -9,12 +10,14 @@ set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 venv=${1:-$root/.venv}
 python=${PYTHON:-python3}
+pins=${PINS:-$root/requirements/pinned.txt}
 needed_gb=8   # for the CUDA build of torch with its libraries; the CPU build takes about 2
 
 say() { printf '[setup] %s\n' "$*"; }
 fail() { printf '[setup] %s\n' "$*" >&2; exit 1; }
 
-stamp=$venv/.ready-$(cat "$root"/requirements/*.txt "$root"/setup.py "$0" | cksum | cut -d' ' -f1)
+[ -r "$pins" ] || fail "PINS=$pins is not a file: name one with the versions to install, such as requirements/pinned.txt."
+stamp=$venv/.ready-$(cat "$pins" "$root"/requirements/*.txt "$root"/setup.py "$0" | cksum | cut -d' ' -f1)
 [ -e "$stamp" ] && exit 0
 
 check_machine() {
@@ -39,6 +42,8 @@ check_machine() {
         fail "$free_gb GB are free for $venv and $needed_gb GB are needed: free disk space, or use another disk with VENV=/other/disk/venv."
 }
 
+pin() { grep "^$1==" "$pins" || fail "$pins has no line $1==VERSION"; }
+
 pip() { "$venv/bin/python" -m pip --disable-pip-version-check "$@"; }
 
 # PyPI has mmcv as source only. Compiling with -O1 and without debug symbols is three times faster than its default, and
@@ -54,7 +59,7 @@ install_mmcv() {
         if [ "$gpus" != all ]; then export CUDA_VISIBLE_DEVICES=$gpus; fi
         export CFLAGS="${MMCV_FLAGS:--g0 -O1}" CXXFLAGS="${MMCV_FLAGS:--g0 -O1}" MAX_JOBS="${MAX_JOBS:-$(nproc)}"
         export PATH="$venv/bin:$PATH" MMCV_WITH_OPS=1
-        pip install -v --no-build-isolation --no-deps "$@" mmcv==2.1.0
+        pip install -v --no-build-isolation --no-deps "$@" "$(pin mmcv)"
     ) 2>&1 | tee "$log" | grep --line-buffered -oE '\[[0-9]+/[0-9]+\] ' | sed -u 's/^/[setup] mmcv: file /'
     local status=${PIPESTATUS[0]}
     set -e
@@ -66,12 +71,13 @@ start=$SECONDS
 say "virtual environment in $venv"
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
 say "1/5 torch and build tools"
-pip install -q -r "$root/requirements/build.txt" "$(grep '^numpy==' "$root/requirements/pinned.txt")" torch==2.13.0
+pip install -q -r "$root/requirements/build.txt" "$(pin numpy)" "$(pin torch)"
 say "2/5 libraries"
 # xtcocotools has no wheel for Python 3.12, and its build needs the numpy that it will run with.
-pip install -q --no-build-isolation -r "$root/requirements/pinned.txt"
+grep -vE '^(torchvision|mmcv|mmpose)==' "$pins" >"$venv/libraries.txt"
+pip install -q --no-build-isolation -r "$venv/libraries.txt"
 # --no-deps: its wheel requires the CUDA build of torch. With the CPU build, mmpose_mspn.compat makes it importable.
-pip install -q --no-deps torchvision==0.28.0
+pip install -q --no-deps "$(pin torchvision)"
 say "3/5 mmcv"
 if ! "$venv/bin/python" -c 'import mmcv.ops' 2>/dev/null; then
     install_mmcv
@@ -80,7 +86,7 @@ if ! "$venv/bin/python" -c 'import mmcv.ops' 2>/dev/null; then
 fi
 say "4/5 mmpose"
 # --no-deps: it requires chumpy, which 2D code does not use and which does not build with current versions of pip.
-pip install -q --no-deps mmpose==1.3.2
+pip install -q --no-deps "$(pin mmpose)"
 say "5/5 mmpose_mspn"
 pip install -q --no-deps --no-build-isolation -e "$root"
 "$venv/bin/python" -c 'import mmpose_mspn'

@@ -15,7 +15,7 @@ from mmpose_mspn.utils.files import read_json
 from mmpose_mspn.utils.numbers import is_finite
 
 from .inputs import Frame, Images
-from .loading import check_file, check_weights
+from .loading import check_file, check_weights, detector_device
 from .pose_inputs import outside
 
 Boxes = Tuple[np.ndarray, np.ndarray]
@@ -180,7 +180,8 @@ class DetectorBoxes:
     Args:
         config: The detector's config file.
         checkpoint: The detector's weights.
-        device: Device on which the detector runs.
+        device: Device on which the detector runs, if mmcv's operators are built for it (see
+            :func:`~mmpose_mspn.apis.loading.detector_device`).
         name: Class whose boxes are used; of a detector with a single class, that one.
 
     Raises:
@@ -197,7 +198,7 @@ class DetectorBoxes:
         check_file('det_config', config)
         check_file('det_checkpoint', checkpoint)
         self._infer = inference_detector
-        self._model = init_detector(str(config), str(checkpoint), device=device)
+        self._model = init_detector(str(config), str(checkpoint), device=detector_device(device))
         check_weights(self._model, checkpoint)
         self._scope = self._model.cfg.get('default_scope', 'mmdet')
         classes = list(self._model.dataset_meta['classes'])

@@ -1,10 +1,13 @@
 """Devices, files and weights of the models that the tools load."""
+import logging
 from collections import OrderedDict
 from pathlib import Path
 from typing import Mapping, Optional, Union
 
 import torch
+from mmcv.ops import get_compiling_cuda_version
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader
 from mmpose.apis import init_model
 from torch import nn
@@ -27,6 +30,22 @@ def choose_device(device: Optional[str]) -> str:
         raise ValueError(f'device must be one that torch can use here (cpu, and {torch.cuda.device_count()} CUDA '
                          f'devices counted from cuda:0), got {device!r}: {str(error).splitlines()[0]}') from error
     return device
+
+
+def detector_device(device: str) -> str:
+    """Return the device for a detector of mmdet: the CPU where mmcv's operators are not built for GPUs.
+
+    Every detector calls one of them, non-maximum suppression, and would fail at its first image. With
+    ``MMCV_CUDA=1 tools/setup_env.sh`` they are built, where an ``nvcc`` fits the installed torch.
+
+    Args:
+        device: The device of the pose estimator.
+    """
+    if torch.device(device).type == 'cpu' or get_compiling_cuda_version() != 'not available':
+        return device
+    print_log(f'the detector runs on the CPU, and the pose estimator on {device}: mmcv was built without its operators '
+              'for GPUs. MMCV_CUDA=1 tools/setup_env.sh builds them', 'current', logging.WARNING)
+    return 'cpu'
 
 
 def check_file(name: str, path: Union[str, Path]) -> None:
