@@ -21,7 +21,7 @@ from mmengine.utils import digit_version
 BOUNDS = {
     'torch': ('2.1', None),
     'mmengine': ('0.7.1', '1.0'),
-    'mmcv': ('2.0.1', '2.2'),
+    'mmcv': ('2.1.0', '2.2'),  # 2.0 compiles as C++14, and torch 2.1 refuses less than C++17
     'mmpose': ('1.3.0', '1.4'),
 }
 

@@ -45,7 +45,7 @@ def test_importing_leaves_torchs_loading_alone():
 
 @pytest.mark.parametrize('name, found, message', [
     ('mmpose', '0.29.0', r'needs mmpose>=1.3.0,<1.4, but mmpose 0.29.0 was found: pip install "mmpose>=1.3.0,<1.4"'),
-    ('mmcv', '2.2.0', 'needs mmcv>=2.0.1,<2.2, but mmcv 2.2.0 was found'),
+    ('mmcv', '2.2.0', 'needs mmcv>=2.1.0,<2.2, but mmcv 2.2.0 was found'),
     ('torch', '2.0.1', 'needs torch>=2.1, but torch 2.0.1 was found'),
 ])
 def test_versions_outside_the_bounds_are_named(monkeypatch, name, found, message):

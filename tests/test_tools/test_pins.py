@@ -1,0 +1,43 @@
+"""The sets of versions that tools/setup_env.sh installs: what they promise is what the package accepts."""
+import re
+from pathlib import Path
+
+import pytest
+from mmengine.utils import digit_version
+
+from mmpose_mspn.compat import BOUNDS
+
+ROOT = Path(__file__).parents[2]
+SETS = ['pinned', 'lowest', 'newest']
+
+
+def pins(name: str) -> dict:
+    text = (ROOT / f'requirements/{name}.txt').read_text(encoding='utf-8')
+    return dict(line.split('==') for line in text.splitlines() if line and not line.startswith('#'))
+
+
+@pytest.mark.parametrize('name', SETS)
+def test_the_sets_pin_the_same_packages_within_the_bounds(name):
+    # torchvision 0.16 imports requests, which it does not require.
+    assert pins(name).keys() - {'requests'} == pins('pinned').keys()
+    for package, (low, high) in BOUNDS.items():
+        version = digit_version(pins(name)[package])
+        assert digit_version(low) <= version and (high is None or version < digit_version(high)), package
+
+
+def test_the_lowest_set_has_the_lowest_versions():
+    for package, (low, _) in BOUNDS.items():
+        assert digit_version(pins('lowest')[package]) == digit_version(low), package
+
+
+def test_setup_py_requires_the_same_bounds():
+    required = (ROOT / 'requirements/runtime.txt').read_text(encoding='utf-8').splitlines()
+    for package, (low, high) in BOUNDS.items():
+        assert f'{package}>={low}' + (f',<{high}' if high else '') in required
+
+
+@pytest.mark.parametrize('name', SETS)
+def test_the_script_finds_every_version_that_it_asks_for(name):
+    script = (ROOT / 'tools/setup_env.sh').read_text(encoding='utf-8')
+    asked = set(re.findall(r'\$\(pin (\w+)\)', script))
+    assert asked == {'numpy', 'torch', 'torchvision', 'mmcv', 'mmpose'} and asked <= pins(name).keys()
