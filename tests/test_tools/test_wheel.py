@@ -1,0 +1,73 @@
+"""The wheel, installed without the repository: its configs and tools work from any folder."""
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.launching import ROOT, environment, python
+
+BUILT_FROM = ['setup.py', 'README.md', 'LICENSE', 'MANIFEST.in', 'model-index.yml', 'mspn_runtime.py', 'requirements', 'configs', 'tools',
+              'mmpose_mspn']
+DEMO = 'mmpose_mspn/.mim/configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py'
+SHORT = ['train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False', 'train_dataloader.batch_size=2',
+         'train_cfg.max_iters=1', 'default_hooks.checkpoint.interval=1']
+
+
+@pytest.fixture(scope='module')
+def installed(tmp_path_factory) -> Path:
+    """Folder into which the wheel is installed. It is built from copies, so that the repository stays as it is."""
+    folder = tmp_path_factory.mktemp('wheel')
+    (folder / 'source').mkdir()
+    for name in BUILT_FROM:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / 'source' / name, symlinks=True,
+                            ignore=shutil.ignore_patterns('__pycache__'))
+        else:
+            shutil.copy(ROOT / name, folder / 'source')
+    pip = [sys.executable, '-m', 'pip', '--disable-pip-version-check', '-q']
+    quiet = dict(check=True, capture_output=True, cwd=folder)
+    subprocess.run([*pip, 'wheel', folder / 'source', '--no-deps', '--no-build-isolation', '-w', folder], **quiet)
+    wheel, = folder.glob('*.whl')
+    subprocess.run([*pip, 'install', wheel, '--no-deps', '--target', folder / 'installed'], **quiet)
+    shutil.rmtree(folder / 'source')
+    return folder / 'installed'
+
+
+def run(installed: Path, cwd: Path, *arguments: object) -> subprocess.CompletedProcess:
+    done = subprocess.run([sys.executable, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=300,
+                          env=dict(environment(), PYTHONPATH=str(installed)))
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return done
+
+
+def test_a_config_of_the_package_trains_from_another_folder(installed, tmp_path):
+    run(installed, tmp_path, '-m', 'mmpose_mspn', 'make_synthetic', 'people', '--train', 4, '--val', 1, '--workers', 1)
+    (tmp_path / 'mine.py').write_text(f'_base_ = {str(installed / DEMO)!r}\n')
+    done = run(installed, tmp_path, '-m', 'mmpose_mspn', 'train', 'mine.py', '--no-validate', '--data-root', 'people',
+               '--work-dir', 'work', '--cfg-options', *SHORT)
+    assert (tmp_path / 'work/iter_1.pth').exists(), done.stdout[-2000:]
+    where = run(installed, tmp_path, '-c', 'import mmpose_mspn; print(mmpose_mspn.__file__)').stdout.strip()
+    assert Path(where).is_relative_to(installed)
+
+
+def test_the_wheel_holds_what_mim_and_the_page_need(installed):
+    package = installed / 'mmpose_mspn'
+    assert {path.name for path in (ROOT / 'configs').rglob('*.py')} == {
+        path.name for path in (package / '.mim/configs').rglob('*.py')}
+    assert (package / '.mim/model-index.yml').is_file() and not (package / '.mim').is_symlink()
+    kept = {path.name for path in (ROOT / 'tools').iterdir() if path.is_file()}
+    assert {path.name for path in (package / '.mim/tools').iterdir() if path.is_file()} == kept - {
+        'make_model_table.py', 'model_costs.py', 'setup_env.sh'}
+    assert os.listdir(package / 'diagnosis/page') and not (installed / 'tests').exists()
+
+
+@pytest.mark.parametrize('arguments, code, said', [
+    (['--help'], 0, 'TOOL is one of check_data, '), ([], 2, 'usage: python -m mmpose_mspn'),
+    (['trian'], 2, "got trian; did you mean 'train'"), (['train', 'nowhere.py'], 1, 'config nowhere.py does not exist')
+])
+def test_tools_run_by_name(arguments, code, said):
+    done = python(ROOT / 'mmpose_mspn/__main__.py', *arguments)
+    assert done.returncode == code and said in done.stdout + done.stderr
