@@ -9,8 +9,8 @@ import pytest
 
 from tests.launching import ROOT, environment, python
 
-BUILT_FROM = ['setup.py', 'README.md', 'LICENSE', 'MANIFEST.in', 'model-index.yml', 'mspn_runtime.py', 'requirements', 'configs', 'tools',
-              'mmpose_mspn']
+BUILT_FROM = ['setup.py', 'README.md', 'LICENSE', 'MANIFEST.in', 'model-index.yml', 'mspn_runtime.py',
+              'requirements', 'configs', 'tools', 'mmpose_mspn']
 DEMO = 'mmpose_mspn/.mim/configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py'
 SHORT = ['train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False', 'train_dataloader.batch_size=2',
          'train_cfg.max_iters=1', 'default_hooks.checkpoint.interval=1']
