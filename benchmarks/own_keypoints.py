@@ -75,7 +75,16 @@ def page(results: Results, rows: Dict[str, List[dict]]) -> str:
              '| --- | --- | --- | --- | --- | --- |', *(line(name, found) for name, found in rows.items())]
     first = results.content.get('first_iteration')
     after = f'\n\nFrom the command to the first iteration, 200 images with 8 keypoints: {first:.0f} s' if first else ''
-    return f'{said}\n\n' + '\n'.join(table) + after + '\n'
+    return f"""# Trainings on a few keypoints of one's own
+
+{said}
+
+`python benchmarks/own_keypoints.py` trains what tools/new_dataset.py writes for 60 images of robots with 4 keypoints,
+and measures it on 150 other images. The goals are a PCK@0.1 of {ENOUGH} within 10 minutes on two cores, from the demo's
+model of 17 keypoints the same in a third of the iterations, and 60 seconds from the command to the first iteration.
+
+{chr(10).join(table)}{after}
+"""
 
 
 def main() -> None:
