@@ -8,12 +8,18 @@ import torch
 from mmcv.ops import get_compiling_cuda_version
 from mmengine.config import Config
 from mmengine.logging import print_log
+from mmengine.model.utils import revert_sync_batchnorm
+from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader
-from mmpose.apis import init_model
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from mmpose.models.builder import build_pose_estimator
 from torch import nn
 
 from mmpose_mspn.checkpoints.convert import find_state_dict, unpack
 from mmpose_mspn.checkpoints.fit import refuse_incomplete_weights
+
+COCO = 'configs/_base_/datasets/coco.py'
+"""mmpose's own file, which names COCO's keypoints."""
 
 
 def choose_device(device: Optional[str]) -> str:
@@ -85,17 +91,37 @@ def load_pose_model(config: Union[str, Path, Config], checkpoint: Union[str, Pat
                          'test the ensemble with tools/test.py')
     if 'test_dataloader' not in cfg:
         raise ValueError(f'config {config} has no test_dataloader, whose dataset\'s pipeline makes the crops: add one')
-    if 'train_dataloader' not in cfg:  # the only place where init_model looks for dataset_meta
-        cfg.train_dataloader = dict(dataset=cfg.test_dataloader.dataset)
     if content is None:
         content = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu', logger='silent')
-    model = init_model(cfg, None, device='cpu')
+    model = _build(cfg)
     refuse_incomplete_weights(content, model, checkpoint)
     _fill(model, content)
     meta = content.get('meta')
-    if isinstance(meta, Mapping) and 'dataset_meta' in meta:
-        model.dataset_meta = meta['dataset_meta']
-    return model.to(device)
+    stored = meta.get('dataset_meta') if isinstance(meta, Mapping) else None
+    model.dataset_meta = _dataset_meta(cfg) if stored is None else stored
+    return model.to(device).eval()
+
+
+def _build(cfg: Config) -> nn.Module:
+    """The config's model as ``init_model`` builds it, without weights."""
+    if 'init_cfg' in cfg.model.backbone:
+        cfg.model.backbone.init_cfg = None
+    cfg.model.train_cfg = None
+    init_default_scope(cfg.get('default_scope') or 'mmpose')
+    model = revert_sync_batchnorm(build_pose_estimator(cfg.model))
+    model.cfg = cfg
+    return model
+
+
+def _dataset_meta(cfg: Config) -> dict:
+    """The keypoints of the training data, or else of the test data, or else of COCO."""
+    # Its package imports mmdet, which takes time that a checkpoint with dataset_meta saves.
+    from mmpose.apis.inference import dataset_meta_from_config
+    for mode in ('train', 'test'):
+        if f'{mode}_dataloader' in cfg:
+            found = dataset_meta_from_config(cfg, mode)
+            return parse_pose_metainfo(dict(from_file=COCO)) if found is None else found
+    return parse_pose_metainfo(dict(from_file=COCO))
 
 
 def _fill(model: nn.Module, checkpoint: Mapping) -> None:

@@ -55,6 +55,8 @@ def embedded_config(checkpoint: Mapping, name: object) -> Optional[Dict[str, Any
         if not found.get('model') or not pipeline:
             return None
         _check(found)
+        if 'dataset_meta' not in meta and found['test_dataloader']['dataset'].get('metainfo'):
+            raise ValueError('the keypoints are named by the metainfo of its data, which may name a file')
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
         raise CheckpointError(
             f'the config in {name} is not used, because building it could run code ({error}): if you trust its '
