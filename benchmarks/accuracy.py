@@ -117,7 +117,7 @@ def run_all(args: argparse.Namespace) -> None:
 def write_report(args: argparse.Namespace) -> None:
     from accuracy_report import report
     runs = planned(args)
-    report(args, results_of(runs, args.data, args.work), speed_of(args.work, args.scale))
+    report(args, runs, results_of(runs, args.data, args.work), speed_of(args.work, args.scale))
 
 
 def list_runs(args: argparse.Namespace) -> None:

@@ -26,7 +26,7 @@ the flip test. The runs of a pair have the same people, start, order of samples,
 changes all of these but the people. AP is COCO's, and px is the mean error of visible keypoints in px of the image.
 Operations are million multiply-adds for a crop. Differences are paired, with their 95 % confidence intervals by
 Student's t; those whose interval leaves 0 out are bold. Networks as small as these, on drawings, tell which choice is
-better here; they do not foretell figures on COCO.
+better here; they do not foretell figures on COCO. {finished} of {planned} planned runs are finished.
 
 ![paired differences in AP]({plot})
 
@@ -146,8 +146,14 @@ def plot(found: Dict[str, List[Comparison]], path: Path) -> None:
     plt.close(figure)
 
 
-def report(args: argparse.Namespace, results: Dict[Run, dict], speed: Optional[float]) -> None:
+def report(args: argparse.Namespace, planned: List[Run], results: Dict[Run, dict], speed: Optional[float]) -> None:
     """Write the page and its plot.
+
+    Args:
+        args: The command line.
+        planned: All runs that it asks for.
+        results: Of those that are finished.
+        speed: The measured speed of the question at equal time.
 
     Raises:
         SystemExit: No comparison has a result yet.
@@ -162,7 +168,8 @@ def report(args: argparse.Namespace, results: Dict[Run, dict], speed: Optional[f
     plot(found, args.out.with_suffix('.png'))
     cost = lru_cache(operations)
     page = INTRODUCTION.format(
-        scale=args.scale, size=SCALES[args.scale], plot=args.out.with_suffix('.png').name,
+        scale=args.scale, finished=len(results), planned=len(planned), size=SCALES[args.scale],
+        plot=args.out.with_suffix('.png').name,
         date=datetime.date.today(), about=', '.join(f'{name} {value}' for name, value in machine('cpu').items()
                                                     if name != 'threads'))
     for part, comparisons in found.items():

@@ -258,17 +258,16 @@ def measure_speed(scale: str, data: Path, file: Path) -> dict:
     torch.set_num_threads(1)
     make_people(data, SCALES[scale])
     taken: Dict[str, List[float]] = {'mmpose': [], 'fast': []}
-    for turn in range(SPEED_TURNS):
-        for variant, seconds in taken.items():
-            with tempfile.TemporaryDirectory() as folder:
-                run = Run(scale, variant, SCALES[scale].people[0], SPEED_ITERATIONS, 1)
-                cfg = build_config(run, data, Path(folder))
-                cfg.experiment_name = f'speed-{variant}-{turn}'
-                runner = Runner.from_cfg(cfg)
+    # One folder for all: the visualizer of the first runner stays in use.
+    with tempfile.TemporaryDirectory() as folder:
+        for turn in range(SPEED_TURNS):
+            for variant, seconds in taken.items():
+                run = Run(scale, variant, SCALES[scale].people[0], SPEED_ITERATIONS, turn)
+                runner = Runner.from_cfg(build_config(run, data, Path(folder)))
                 runner.train()
                 times, _ = runner.message_hub.get_scalar('train/time').data
                 # The first half warms up.
-                seconds.append(statistics.median(times[SPEED_ITERATIONS // 2:]))
+                seconds.append(statistics.median(times[-(SPEED_ITERATIONS // 2):]))
     medians = {variant: 1000 * statistics.median(seconds) for variant, seconds in taken.items()}
     found = dict(milliseconds=medians, ratio=medians['mmpose'] / medians['fast'])
     write_json(file, found)
