@@ -8,6 +8,7 @@ import importlib.util
 import pickle
 import sys
 import threading
+from collections import Counter
 from contextlib import contextmanager
 from importlib import metadata
 from types import ModuleType, SimpleNamespace
@@ -211,9 +212,19 @@ def empty_bytes(*arguments: object) -> bytes:
 empty_bytes.__module__, empty_bytes.__qualname__, empty_bytes.__name__ = 'builtins', 'bytes', 'bytes'
 
 
+def latin1(text: str, encoding: str) -> bytes:
+    """Stand-in for ``_codecs.encode``, by which pickle's protocol 2 writes bytes, such as those of a numpy scalar."""
+    if encoding != 'latin1':
+        raise pickle.UnpicklingError(f'GLOBAL _codecs.encode with {encoding!r} is not on the allow-list')
+    return text.encode('latin1')
+
+
 def restricted_pickle() -> SimpleNamespace:
     """Replacement for the :mod:`pickle` module whose unpickler finds only weights and :func:`runner_classes`."""
-    allowed = {**torch._weights_only_unpickler._get_allowed_globals(), **runner_classes()}
+    # The list of torch 2.1 lacks these two, of which every Runner checkpoint has the first, and schedules by steps
+    # the second.
+    allowed = {**torch._weights_only_unpickler._get_allowed_globals(), **runner_classes(), '_codecs.encode': latin1,
+               'collections.Counter': Counter}
 
     class Unpickler(pickle.Unpickler):
 

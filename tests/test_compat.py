@@ -1,7 +1,9 @@
 """Compatibility fixes: importing the package in new processes, version bounds, and loading without running code."""
+import _codecs
 import pickle
 import subprocess
 import sys
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -40,7 +42,8 @@ def test_importing_leaves_torchs_loading_alone():
     assert run('import torch\nbefore = torch.load, torch.hub.load_state_dict_from_url\n'
                'import mmpose_mspn\nassert (torch.load, torch.hub.load_state_dict_from_url) == before\n'
                'ours = mmpose_mspn.compat.runner_globals()\n'
-               'print(len(ours), set(ours) & set(torch.serialization.get_safe_globals()))').split()[1:] == ['set()']
+               'listed = getattr(torch.serialization, "get_safe_globals", list)()  # torch 2.1 has no list\n'
+               'print(len(ours), set(ours) & set(listed))').split()[1:] == ['set()']
 
 
 @pytest.mark.parametrize('name, found, message', [
@@ -91,6 +94,8 @@ def test_runner_checkpoints_load_here_and_nowhere_else(tmp_path):
         with pytest.raises(pickle.UnpicklingError, match='HistoryBuffer'):
             torch.load(path, weights_only=True)
         check_runner_checkpoint(compat.load_safely(str(path)))
+    if not hasattr(torch.serialization, 'add_safe_globals'):
+        return  # below torch 2.4 there is no list
     torch.serialization.add_safe_globals([HistoryBuffer])
     try:
         compat.load_safely(str(path))
@@ -122,13 +127,29 @@ def test_code_in_a_file_does_not_run(tmp_path, zipped):
 @pytest.mark.parametrize('zipped', (True, False), ids=('zip', 'legacy'))
 def test_the_unpickler_for_torch_without_an_allow_list(tmp_path, monkeypatch, zipped):
     """Below 2.4: Runner checkpoints load, code does not run."""
-    monkeypatch.delattr(torch.serialization, 'add_safe_globals')
+    monkeypatch.delattr(torch.serialization, 'add_safe_globals', raising=False)
     runner_checkpoint(tmp_path / 'runner.pth')
     check_runner_checkpoint(compat.load_safely(str(tmp_path / 'runner.pth')))
     folder = plant(tmp_path / 'planted.pth', {}, _use_new_zipfile_serialization=zipped)
     with pytest.raises(pickle.UnpicklingError, match='mkdir is not on the allow-list'):
         compat.load_safely(str(tmp_path / 'planted.pth'))
     assert not folder.exists()
+    torch.save(dict(meta=Fetch('x', 'zlib_codec', of=_codecs.encode)), tmp_path / 'codec.pth')
+    with pytest.raises(pickle.UnpicklingError, match='_codecs.encode with .zlib_codec. is not on the allow-list'):
+        compat.load_safely(str(tmp_path / 'codec.pth'))
+
+
+def test_the_unpickler_reads_checkpoints_with_the_list_of_torch_2_1(tmp_path, monkeypatch):
+    """That list lacks functions that numpy's scalars and schedules by steps need."""
+    module = torch._weights_only_unpickler
+    listed = {name: one for name, one in module._get_allowed_globals().items()
+              if name not in ('_codecs.encode', 'collections.Counter')}
+    monkeypatch.delattr(torch.serialization, 'add_safe_globals', raising=False)
+    monkeypatch.setattr(module, '_get_allowed_globals', lambda: listed)
+    runner_checkpoint(tmp_path / 'runner.pth')
+    check_runner_checkpoint(compat.load_safely(str(tmp_path / 'runner.pth')))
+    torch.save(dict(milestones=Counter([2, 4])), tmp_path / 'steps.pth')
+    assert compat.load_safely(str(tmp_path / 'steps.pth'))['milestones'] == Counter([2, 4])
 
 
 @pytest.mark.parametrize('owner, name', [(HistoryBuffer, '__init__'), (dict, 'pop')])
@@ -143,7 +164,7 @@ def test_getattr_gives_methods_of_history_buffers_only(tmp_path, owner, name):
 def test_empty_arrays_load_and_do_not_allow_other_bytes(tmp_path, monkeypatch, has_allow_list):
     """The metainfo of a dataset without skeleton has empty arrays, whose content pickle writes as bytes()."""
     if not has_allow_list:
-        monkeypatch.delattr(torch.serialization, 'add_safe_globals')
+        monkeypatch.delattr(torch.serialization, 'add_safe_globals', raising=False)
     torch.save(dict(colors=np.zeros((0, 3), np.uint8)), tmp_path / 'empty.pth')
     assert compat.load_safely(str(tmp_path / 'empty.pth'))['colors'].shape == (0, 3)
     torch.save(dict(meta=Fetch(10**15, of=bytes)), tmp_path / 'large.pth')
