@@ -18,7 +18,7 @@ import zipfile
 from collections import OrderedDict
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
-from typing import Any, Dict, Iterator
+from typing import Any, Dict, Iterator, Mapping
 from urllib.parse import urlparse
 
 import torch
@@ -51,12 +51,17 @@ def load_from_local(path: str, map_location: Any = None) -> Any:
 
     Raises:
         FileNotFoundError: There is no such file.
+        CheckpointError: It does not hold a dict, as all checkpoints do.
     """
     path = os.path.expanduser(path)
     if not os.path.isfile(path):
         raise FileNotFoundError(f'checkpoint {path} does not exist: name a file that does')
     with _errors_that_name(path):
-        return load_safely(path, map_location)
+        loaded = load_safely(path, map_location)
+    if not isinstance(loaded, Mapping):
+        raise CheckpointError(f'{path} holds a {type(loaded).__name__}, not the dict of a checkpoint: name a file that '
+                              'does')
+    return loaded
 
 
 @contextmanager

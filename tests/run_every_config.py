@@ -18,6 +18,8 @@ from typing import Dict, List, Tuple
 from mmengine.config import Config
 from tqdm import tqdm
 
+from mmpose_mspn.apis.command_line import ToolParser, run_tool
+from mmpose_mspn.utils.arguments import near_matches
 from tests.generated import make_datasets
 from tests.tools import load_tool
 
@@ -78,17 +80,31 @@ def order(path: Path) -> Tuple[bool, bool, str]:
     return 'members' in cfg.model, path.stem in TESTED_WITH, str(path)
 
 
+def selected(only: str) -> List[Path]:
+    """The configs whose names contain a word, in the order in which they are run.
+
+    Raises:
+        ValueError: There are none.
+    """
+    paths = sorted((path for path in config_paths(ROOT) if only in path.stem), key=order)
+    if not paths:
+        names = [path.stem for path in config_paths(ROOT)]
+        raise ValueError(f'--only {only}: no config has a name with it{near_matches(only, names)}')
+    return paths
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--only', default='', help='run the configs whose names contain this word')
     parser.add_argument('--work-dir', help='folder for data and checkpoints; default: a temporary folder')
     args = parser.parse_args()
+    paths = selected(args.only)
     with tempfile.TemporaryDirectory() as temporary:
         work_dir = Path(args.work_dir or temporary)
         people = make_datasets(work_dir / 'people')
         checkpoints: Dict[str, Path] = {}
         failures = 0
-        for path in tqdm(sorted((p for p in config_paths(ROOT) if args.only in p.stem), key=order), 'configs'):
+        for path in tqdm(paths, 'configs'):
             cfg = Config.fromfile(str(path))
             folder, data = work_dir / path.stem, people[Path(cfg.data_root).name]
             folder.mkdir()
@@ -107,4 +123,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

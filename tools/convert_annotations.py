@@ -3,13 +3,14 @@
 import argparse
 
 import mmpose_mspn  # noqa: F401  applies compatibility fixes
+from mmpose_mspn.apis.command_line import ToolParser, run_tool
 from mmpose_mspn.apis.drawing import KEYPOINT_THRESHOLD
 from mmpose_mspn.new_dataset.converters import TARGETS, convert_annotations
 
 
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ToolParser(description=__doc__)
     parser.add_argument('source', help='XML of "CVAT for images 1.1", JSON of Label Studio, a JSON file or a folder of '
                         'labelme, or predictions.json of tools/infer.py')
     parser.add_argument('out', help='file to write')
@@ -27,14 +28,11 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Convert. A wrong argument or file ends the program with a message instead of a traceback."""
+    """Convert."""
     args = parse_args()
-    try:
-        converted = convert_annotations(**vars(args))
-    except (ValueError, OSError) as error:
-        raise SystemExit(f'error: {error}') from error
+    converted = convert_annotations(**vars(args))
     print(f'{converted.objects} objects in {converted.images} images of {converted.source} -> {args.out}')
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -2,9 +2,7 @@
 """Explain a model's AP (MPII: PCKh): errors by kind, groups, stages and worst cases, as one page and as JSON."""
 import argparse
 
-from mmengine.config import DictAction
-
-from mmpose_mspn.apis.command_line import ToolParser, run_tool
+from mmpose_mspn.apis.command_line import KeyValues, ToolParser, run_tool
 from mmpose_mspn.apis.diagnosis import PEOPLE, diagnose
 
 
@@ -21,7 +19,7 @@ def parse_args() -> argparse.Namespace:
                         help='diagnosis.json of other models on the same data')
     parser.add_argument('--people', type=int, default=PEOPLE, help='cases on the page (default: %(default)s)')
     parser.add_argument('--device', help='such as cpu or cuda:1 (default: cuda:0 where there is one, else cpu)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='key=value pairs merged into the config')
+    parser.add_argument('--cfg-options', nargs='+', action=KeyValues, help='key=value pairs merged into the config')
     return parser.parse_args()
 
 

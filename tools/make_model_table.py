@@ -3,7 +3,6 @@
 
 docs/models.md is for readers, the other files are for OpenMMLab's mim.
 """
-import argparse
 import re
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Tuple
@@ -12,6 +11,7 @@ import yaml
 from mmengine.config import Config
 from model_costs import Cost, cost, input_size
 
+from mmpose_mspn.apis.command_line import ToolParser, run_tool
 from mmpose_mspn.apis.config import SYNTHETIC_ROOT
 
 SECTIONS = {'coco': 'COCO', 'mpii': 'MPII', 'crowdpose': 'CrowdPose', 'coco-wholebody': 'COCO-WholeBody'}
@@ -181,7 +181,7 @@ def write(root: Path) -> List[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ToolParser(description=__doc__)
     parser.add_argument('--root', type=Path, default=Path(__file__).parents[1], help='folder of the repository')
     args = parser.parse_args()
     for path in write(args.root.resolve()):
@@ -189,4 +189,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

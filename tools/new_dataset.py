@@ -3,13 +3,14 @@
 import argparse
 
 import mmpose_mspn  # noqa: F401  applies compatibility fixes
+from mmpose_mspn.apis.command_line import ToolParser, run_tool
 from mmpose_mspn.new_dataset import Options, create, summary
 from mmpose_mspn.new_dataset.plan import NETWORKS
 
 
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__, epilog='docs/own_keypoints.md leads through an example. tools/convert_annotations.py '
         'makes COCO files from those of CVAT, Label Studio and labelme.')
     parser.add_argument('train_file', metavar='TRAIN.json', help='COCO annotations with keypoints')
@@ -41,15 +42,11 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Write the files. A wrong argument or file ends the program with a message instead of a traceback."""
-    args = parse_args()
-    try:
-        dataset = create(Options(**vars(args)))
-    except (ValueError, OSError) as error:
-        raise SystemExit(f'error: {error}') from error
+    """Write the files."""
+    dataset = create(Options(**vars(parse_args())))
     print(summary(dataset))
     print(f'\nNext:\n  python tools/check_data.py {dataset.config}\n  python tools/train.py {dataset.config}')
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -4,6 +4,7 @@ from mmengine.fileio import dump
 from mmengine.runner import Runner
 
 from mmpose_mspn.apis.command_line import run_tool
+from mmpose_mspn.apis.config import ensure_synthetic
 from mmpose_mspn.apis.options import check_head_boxes, evaluators, run_config, run_parser, use_fast_test, use_stages
 from mmpose_mspn.apis.run_check import check_output_file, check_run
 from mmpose_mspn.deploy.accelerate import DTYPES
@@ -48,6 +49,7 @@ def main() -> None:
         by_loss = badcase.get('metric_type', 'loss') == 'loss'
         badcase.setdefault('metric', dict(type='KeypointMSELoss') if by_loss else cfg.test_evaluator)
         badcase.update(enable=True, show=args.show, interval=args.interval)
+    ensure_synthetic(cfg)
     metrics = Runner.from_cfg(cfg).test()
     end_launch()
     if args.out:

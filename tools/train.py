@@ -3,6 +3,7 @@
 from mmengine.runner import Runner
 
 from mmpose_mspn.apis.command_line import run_tool
+from mmpose_mspn.apis.config import ensure_synthetic
 from mmpose_mspn.apis.options import (
     check_head_boxes,
     run_config,
@@ -33,7 +34,13 @@ def main() -> None:
     parser.add_argument(
         '--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size')
     args = parser.parse_args()
+    if args.resume and args.restart:
+        parser.error('--resume continues the training that --restart sets aside: give one of them')
     cfg = run_config(args)
+    if args.no_validate:
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    check_run(cfg, ('train', 'val'))
+    check_head_boxes(cfg, 'val')
     if args.restart:
         set_checkpoints_aside(cfg)
     choose_start(cfg, args.resume)
@@ -45,12 +52,9 @@ def main() -> None:
         use_fast_training(cfg)
     if args.low_memory:
         use_low_memory(cfg)
-    if args.no_validate:
-        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
-    check_run(cfg, ('train', 'val'))
-    check_head_boxes(cfg, 'val')
     if args.auto_scale_lr:
         cfg.auto_scale_lr.enable = True
+    ensure_synthetic(cfg)
     Runner.from_cfg(cfg).train()
     end_launch()
 

@@ -11,6 +11,7 @@ import numpy as np
 from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 
+from mmpose_mspn.datasets.coco_rules import LARGEST_SIDE
 from mmpose_mspn.utils.files import read_json
 from mmpose_mspn.utils.numbers import is_finite
 
@@ -103,10 +104,8 @@ class FileBoxes:
             if self.ann_file is not None:
                 raise ValueError(f'ann_file {self.ann_file} is for a list of detections, but boxes {self.path} is an '
                                  'annotation file, which names its images itself: omit ann_file')
-            return content, content['annotations']
-        if not isinstance(content, list) or not all(isinstance(entry, dict) for entry in content):
-            raise ValueError(f'boxes {self.path} must be a COCO annotation file (images and annotations) or a list of '
-                             'detections')
+            return content, self._entries(content['annotations'])
+        content = self._entries(content)
         if self.ann_file is None:
             return {}, content
         catalog = read_json('ann_file', self.ann_file)
@@ -114,10 +113,26 @@ class FileBoxes:
             raise ValueError(f'ann_file {self.ann_file} must be a COCO annotation file, with images')
         return catalog, content
 
+    def _entries(self, found: object) -> List[dict]:
+        """Check that the entries with boxes are a list of objects whose ids can be ids."""
+        if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+            raise ValueError(f'boxes {self.path} must be a COCO annotation file (images and annotations) or a list of '
+                             'detections')
+        for index, entry in enumerate(found):
+            for field in ('image_id', 'category_id'):
+                if not isinstance(entry.get(field, 0), (int, str)):
+                    raise ValueError(f'entry {index} of boxes {self.path}: {field} must be a number or a name, got '
+                                     f'{entry[field]}')
+        return found
+
     def _file_names(self, catalog: dict) -> Dict[object, str]:
         """File names by image id."""
         names: Dict[object, str] = {}
-        for index, image in enumerate(catalog.get('images') or []):
+        images = catalog.get('images', [])
+        if not isinstance(images, list):
+            raise ValueError(f'images of {self.ann_file or self.path} must be a list, got {images}: write the file '
+                             'again')
+        for index, image in enumerate(images):
             if not isinstance(image, dict) or not isinstance(image.get('file_name'), str) or not isinstance(
                     image.get('id'), (int, str)):
                 raise ValueError(f'each of the images of {self.ann_file or self.path} must have id and file_name, got '
@@ -135,8 +150,7 @@ class FileBoxes:
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f'each of the categories of {self.ann_file or self.path} must have id and name, got one '
                              f'without: {error}') from error
-        used = {entry.get('category_id', self.expected.id) for entry in entries
-                if isinstance(entry.get('category_id', self.expected.id), (int, str))}
+        used = {entry.get('category_id', self.expected.id) for entry in entries}
         shown = _first_few({f'{one} ({names[one]})' if one in names else str(one) for one in {*names, *used}})
         if category is not None:
             wanted = {one for one in {*names, *used} if category in (str(one), names.get(one))}
@@ -171,6 +185,9 @@ class FileBoxes:
         if len(values) != 5 or not is_finite(*values):
             raise ValueError(f'entry {index} of boxes {self.path}: bbox must be four finite numbers (x, y, width, '
                              f'height) and score one, got bbox {box} and score {score}')
+        if max(map(abs, box)) > LARGEST_SIDE:
+            raise ValueError(f'entry {index} of boxes {self.path}: bbox {box} reaches further than {LARGEST_SIDE} px, '
+                             'the largest image that OpenCV reads: correct it')
         return box, score
 
 

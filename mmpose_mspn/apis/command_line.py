@@ -1,13 +1,19 @@
 """What all tools share: parsers that name near matches, and errors of one line in place of tracebacks."""
 import argparse
+import errno
+import inspect
+import logging
 import os
 import pickle
 import re
+import signal
 import sys
+import threading
 import traceback
-from types import TracebackType
-from typing import Callable, List, Optional, Sequence
+from types import FrameType, TracebackType
+from typing import Callable, List, Optional, Sequence, Tuple
 
+from mmengine.config import DictAction
 from mmengine.registry import Registry
 from mmpose import registry as mmpose_registry
 
@@ -20,9 +26,17 @@ DEBUG = 'MMPOSE_MSPN_DEBUG'
 
 INTERRUPTED = 130
 """Exit code of a program that was ended by Ctrl-C, as shells report it."""
+TERMINATED = 128 + signal.SIGTERM
+"""That of a program that was ended by SIGTERM, as schedulers send it."""
+FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+"""Errors of a full disk, of a limit on the size of files, and of a quota."""
+LONGEST = 480
+"""Characters of a message; what is longer is cut, and shown with ``--debug``."""
 
 OF_USERS = (ValueError, OSError, ImportError, NonFiniteLossError, pickle.UnpicklingError)
 """Errors that inputs cause. Errors of other types are mistakes in code, unless they arise while a config is read."""
+BUILDS = '/mmengine/registry/build_functions.py'
+"""Where mmengine builds what a config names."""
 READS_CONFIGS = re.compile(r'/mmengine/(config|registry|runner/runner\.py)|/mmengine/optim/')
 OF_LIBRARIES = re.compile(r'/(mmengine|mmcv|mmpose|mmdet)/')
 MESSAGES = re.compile(r'out of memory|is killed by signal|PytorchStreamWriter|No space left|'
@@ -56,21 +70,40 @@ class ToolParser(argparse.ArgumentParser):
         return parsed
 
 
+class KeyValues(DictAction):
+    """Action of ``--cfg-options``, which names an entry that is not ``key=value``."""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        for entry in values:
+            if '=' not in entry:
+                parser.error(f'argument {option_string}: {entry!r} has no value: write key=value')
+        super().__call__(parser, namespace, values, option_string)
+
+
+class Terminated(BaseException):
+    """SIGTERM was received."""
+
+
 def run_tool(main: Callable[[], Optional[int]]) -> None:
     """Run a tool's ``main`` and exit.
 
     The exit code is what ``main`` returns, or 1 after an error. An error of the user's, such as a missing file or a
     wrong value, is shown in one line on stderr; with ``--debug``, and for other errors, a traceback is shown. The
-    processes of a distributed run are numbered in it.
+    processes of a distributed run are numbered in it. SIGTERM ends a tool as Ctrl-C does: files that are not complete
+    are removed.
     """
+    _raise_on_sigterm()
+    if not _debug():
+        logging.raiseExceptions = False  # a log on a full disk would print a traceback for each line
     try:
         with BusyWatch():
             code = main()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Terminated) as error:
         if _debug():
             raise
-        _say('interrupted')
-        code = INTERRUPTED
+        interrupted = isinstance(error, KeyboardInterrupt)
+        _say('interrupted' if interrupted else 'terminated')
+        code = INTERRUPTED if interrupted else TERMINATED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python would fail again when it flushes stdout
         code = 1
@@ -80,6 +113,25 @@ def run_tool(main: Callable[[], Optional[int]]) -> None:
         _say(f'error: {one_line(error)}')
         code = 1
     sys.exit(code)
+
+
+def _raise_on_sigterm() -> None:
+    """Raise :class:`Terminated` in this process when it receives SIGTERM.
+
+    The processes that it forks are left as they are, and so are those of a launch: there a process may wait in a
+    collective operation of torch, where Python's handlers do not run, and the launcher would wait for it.
+    """
+    if threading.current_thread() is not threading.main_thread() or int(os.environ.get('WORLD_SIZE', 1)) > 1:
+        return
+    owner = os.getpid()
+
+    def handle(number: int, frame: Optional[FrameType]) -> None:
+        if os.getpid() == owner:
+            raise Terminated
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    signal.signal(signal.SIGTERM, handle)
 
 
 def _debug() -> bool:
@@ -96,7 +148,7 @@ def is_of_user(error: BaseException) -> bool:
     if isinstance(error, OF_USERS) or MESSAGES.search(str(error)):
         return True
     place = _innermost_file(error.__traceback__)
-    if READS_CONFIGS.search(place):
+    if READS_CONFIGS.search(place) or _built_part(error):
         return True
     return isinstance(error, AssertionError) and bool(str(error)) and bool(OF_LIBRARIES.search(place))
 
@@ -106,8 +158,50 @@ def _innermost_file(trace: Optional[TracebackType]) -> str:
     return frames[-1].filename.replace(os.sep, '/') if frames else ''
 
 
+def _built_part(error: BaseException) -> Optional[Tuple[type, dict]]:
+    """Class and arguments of the innermost part of a config that raised an error while it was built.
+
+    None for errors of other moments, and of those parts that read data.
+    """
+    found, trace = None, error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename.replace(os.sep, '/').endswith(BUILDS):
+            local = trace.tb_frame.f_locals
+            if inspect.isclass(local.get('obj_cls')):
+                found = local['obj_cls'], dict(local.get('args') or {})
+        trace = trace.tb_next
+    return found
+
+
 def one_line(error: BaseException) -> str:
-    """The message of an error as one line, with near matches for a name that no registry has."""
+    """The message of an error as one line of at most :data:`LONGEST` characters.
+
+    It has near matches for a name that no registry and no class has, and names the part of a config that cannot be
+    built.
+    """
+    text = _message(error)
+    part = _built_part(error)
+    if part and not isinstance(error, OF_USERS):
+        text = _unbuilt(*part, error, text)
+    return text if len(text) <= LONGEST else f'{text[:LONGEST]}… (--debug shows all)'
+
+
+def _unbuilt(built: type, arguments: dict, error: BaseException, text: str) -> str:
+    """Message of an error that a class raised about the arguments that a config gives it."""
+    unknown = re.search(r"unexpected keyword argument '(\w+)'", text)
+    if unknown and isinstance(error, TypeError):
+        return f'{built.__name__} has no argument {unknown[1]!r}{near_matches(unknown[1], _parameters(built))}'
+    given = ', '.join(f'{name}={value!r}' for name, value in arguments.items()
+                      if isinstance(value, (int, float, str, list, tuple)))
+    shown = given if len(given) <= LONGEST // 4 else f'{given[:LONGEST // 4]}…'
+    return f'{built.__name__} cannot be built from {shown or "the config"}: {type(error).__name__}: {text}'
+
+
+def _parameters(built: type) -> List[str]:
+    return [name for name in inspect.signature(built).parameters if name not in ('args', 'kwargs')]
+
+
+def _message(error: BaseException) -> str:
     message = error.args[0] if isinstance(error, KeyError) and error.args else error
     text = str(message)
     if 'Original Traceback' in text:  # of a data worker
@@ -115,6 +209,8 @@ def one_line(error: BaseException) -> str:
     text = ' '.join(text.split())
     if isinstance(error, OSError) and error.filename and error.strerror:
         text = f'{error.filename}: {error.strerror}'
+    elif isinstance(error, OSError) and error.errno in FULL:
+        text = f'a file cannot be written ({error.strerror}): free space on the disks of results and of temporary files'
     if isinstance(error, KeyError) and not error.args[1:] and re.fullmatch(r'[\w.]+', text):
         text = f'the config lacks {text!r}'
     missing = re.match(r"'?([\w.]+) is not in the ([\w:.-]+) registry", text)

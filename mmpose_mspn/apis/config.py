@@ -32,12 +32,15 @@ def load_config(path: str, cfg_options: Optional[dict] = None, data_root: Option
         ValueError: The config cannot be read, an option does not fit it, or ``data_root`` is given, but the config has
             none that it could replace.
     """
+    if data_root == '':
+        raise ValueError('--data-root is empty: name the folder of the data, or omit the option')
     if not osp.isfile(path):
         raise FileNotFoundError(f'config {path} does not exist{_near_files(path)}')
     try:
         cfg = Config.fromfile(path)
     except Exception as error:  # a config is code, which may raise anything
-        raise ValueError(f'config {path} cannot be read: {type(error).__name__}: {error}') from error
+        said = re.sub(r', the current sys\.path is.*', '', str(error), flags=re.S)  # of custom_imports
+        raise ValueError(f'config {path} cannot be read: {type(error).__name__}: {said}') from error
     options = dict(cfg_options or {})
     data_root = data_root or options.pop('data_root', None)
     if data_root:

@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 from mmpose_mspn.apis.config import ensure_synthetic, load_config
 from mmpose_mspn.apis.diagnosis import explain
 from mmpose_mspn.apis.pictures import draw_demo
+from mmpose_mspn.apis.run_check import check_output_folder, check_run
 from mmpose_mspn.diagnosis.curves import find_logs
 from mmpose_mspn.utils.files import write_json
 
@@ -42,8 +43,10 @@ def run_demo(config: str, work_dir: str) -> dict:
     """
     watch = Stopwatch()
     cfg = load_config(config)
+    check_output_folder('--work-dir', work_dir)
     cfg.work_dir = work_dir
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None  # evaluated once, after the training
+    check_run(cfg, ('train', 'test'))
     with watch('data'):
         ensure_synthetic(cfg)
     with watch('training'):

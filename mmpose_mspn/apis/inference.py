@@ -12,6 +12,7 @@ from mmpose_mspn.deploy.accelerate import named_dtype
 from mmpose_mspn.utils.files import read_json
 
 from .boxes import PERSONS, BoxCategory, Boxes, DetectorBoxes, FileBoxes, select_boxes, whole_image
+from .config import load_config
 from .drawing import KEYPOINT_THRESHOLD
 from .inference_options import check_model, check_options, check_report, refuse_for_videos
 from .inputs import Frame, Images, Video, open_source
@@ -111,7 +112,7 @@ def infer(source: PathLike,
     part_of = parse_shard(shard)
     device = choose_device(device)
     frames = open_source(source)
-    cfg = None if config is None else Config.fromfile(config)
+    cfg = None if config is None else load_config(str(config))
     about = describe_run(
         frames, cfg, files=dict(checkpoint=checkpoint, model=model, boxes=boxes, ann_file=ann_file,
                                 det_config=det_config, det_checkpoint=det_checkpoint),

@@ -15,6 +15,7 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.models.builder import build_pose_estimator
 from torch import nn
 
+from mmpose_mspn.apis.config import load_config
 from mmpose_mspn.checkpoints.convert import find_state_dict, unpack
 from mmpose_mspn.checkpoints.fit import refuse_incomplete_weights
 
@@ -85,11 +86,11 @@ def load_pose_model(config: Union[str, Path, Config], checkpoint: Union[str, Pat
         FileNotFoundError: A file is missing.
         ValueError: The config has no test pipeline, or the checkpoint belongs to another config.
     """
-    cfg = config if isinstance(config, Config) else Config.fromfile(config)
+    cfg = config if isinstance(config, Config) else load_config(str(config))
     if 'members' in (cfg.get('model') or {}):
         raise ValueError(f'config {config} is an ensemble, which names its own checkpoints: infer.py takes one model; '
                          'test the ensemble with tools/test.py')
-    if 'test_dataloader' not in cfg:
+    if not cfg.get('test_dataloader'):
         raise ValueError(f'config {config} has no test_dataloader, whose dataset\'s pipeline makes the crops: add one')
     if content is None:
         content = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu', logger='silent')

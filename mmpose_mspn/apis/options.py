@@ -6,11 +6,11 @@ from inspect import signature
 from typing import List
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmpose.registry import MODELS
 
-from mmpose_mspn.apis.command_line import ToolParser
-from mmpose_mspn.apis.config import check_data_root, ensure_synthetic, load_config
+from mmpose_mspn.apis.command_line import KeyValues, ToolParser
+from mmpose_mspn.apis.config import check_data_root, load_config
 from mmpose_mspn.apis.run_check import check_output_folder
 from mmpose_mspn.engine import prepare_launch
 from mmpose_mspn.engine.distributed import set_static_graph
@@ -32,7 +32,7 @@ def run_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument('--interval', type=int, default=1, help='draw every N-th sample, >= 1')
     parser.add_argument('--wait-time', type=float, default=1, help='seconds for which each window is shown')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, help='key=value pairs to merge into the config; '
+        '--cfg-options', nargs='+', action=KeyValues, help='key=value pairs to merge into the config; '
         'lists are written key="[a,b]" or key=a,b without spaces')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     # Launchers write it with an underscore or a hyphen, depending on their version.
@@ -41,7 +41,10 @@ def run_parser(description: str) -> argparse.ArgumentParser:
 
 
 def run_config(args: argparse.Namespace) -> Config:
-    """Load the config of a run, apply the shared arguments, and prepare its data and processes."""
+    """Load the config of a run, apply the shared arguments, and prepare its processes.
+
+    Its data are drawn later, if it uses the drawn people, when everything else has been checked.
+    """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = load_config(args.config, args.cfg_options, args.data_root)
     check_data_root(cfg, chosen=bool(args.data_root or 'data_root' in (args.cfg_options or {})))
@@ -57,7 +60,6 @@ def run_config(args: argparse.Namespace) -> Config:
     if (cfg.get('randomness') or {}).get('deterministic'):
         # torch refuses cuBLAS's operators without this variable, which cuBLAS reads when it starts.
         os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
-    ensure_synthetic(cfg)
     prepare_launch(cfg)
     return cfg
 

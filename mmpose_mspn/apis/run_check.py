@@ -7,8 +7,10 @@ from typing import Iterator, List, Optional, Tuple
 
 from mmengine.config import Config
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from mmpose.models.pose_estimators import TopdownPoseEstimator
 from mmpose.registry import DATASETS, KEYPOINT_CODECS, MODELS
 
+from mmpose_mspn.apis.run_settings import check_settings
 from mmpose_mspn.codecs import CoarseToFineHeatmap
 from mmpose_mspn.datasets.coco_dataset import CocoStyleMixin
 from mmpose_mspn.models import MSPN, MSPNHead
@@ -28,13 +30,14 @@ def check_run(cfg: Config, splits: Tuple[str, ...]) -> None:
     Raises:
         ValueError: Parts do not fit, or a loader is missing.
     """
-    if not cfg.get('model'):
+    if not isinstance(cfg.get('model'), dict) or not cfg.model:
         raise ValueError('the config has no model: it is a part of other configs, or a file of another kind')
     for split in splits:
         if not cfg.get(f'{split}_dataloader'):
             if split == 'val':
                 continue
             raise ValueError(f'the config has no {split}_dataloader: it is not one for {_purpose(split)}, take another')
+    check_settings(cfg, tuple(split for split in splits if cfg.get(f'{split}_dataloader')))
     _check_head(cfg)
     for split in splits:
         loader = cfg.get(f'{split}_dataloader')
@@ -98,10 +101,22 @@ def _is(found: Optional[type], *kinds: type) -> bool:
     return found is not None and issubclass(found, kinds)
 
 
+def _gives_single_maps(backbone: Optional[type]) -> bool:
+    """Whether a backbone of mmpose is none of those with stages of units (MSPN and RSN)."""
+    return backbone is not None and backbone.__module__.startswith('mmpose.') and \
+        'num_units' not in signature(backbone).parameters
+
+
 def _check_head(cfg: Config) -> None:
     """Check that backbone, head and codec are of kinds that work together."""
     backbone, head = cfg.model.get('backbone') or {}, _head(cfg)
     backbone_class, head_class = _class(MODELS, backbone), _class(MODELS, head)
+    for name, part in (('backbone', backbone), ('head', head)):
+        if _is(_class(MODELS, cfg.model), TopdownPoseEstimator) and (not isinstance(part, dict) or 'type' not in part):
+            raise ValueError(f'model.{name} is missing, or has no type: {cfg.model.type} needs one')
+    if _is(head_class, MSPNHead) and not cfg.model.get('neck') and _gives_single_maps(backbone_class):
+        raise ValueError(f"backbone {backbone['type']} gives one feature map per level, but head MSPNHead takes those "
+                         "of all stages and units: take mmpose_mspn.MSPN, or mmpose's MSPN or RSN, as model.backbone")
     if _is(backbone_class, MSPN) and not cfg.model.get('neck'):
         output = backbone.get('output', 'all')
         if output == 'final' and _is(head_class, MSPNHead):

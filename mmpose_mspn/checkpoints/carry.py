@@ -74,7 +74,7 @@ def number_of_keypoints(checkpoint: Mapping) -> int:
         ValueError: The layout is not recognized, or there are no predictors.
     """
     for key, value in _in_our_layout(checkpoint).items():
-        if _LAST_LAYER.match(key) and value.ndim == 4:
+        if _LAST_LAYER.match(key) and isinstance(value, Tensor) and value.ndim == 4:
             return len(value)
     raise ValueError('the checkpoint has no predictors of heatmaps, whose keypoints could be carried over')
 

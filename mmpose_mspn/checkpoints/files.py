@@ -27,10 +27,7 @@ def read_checkpoint(path: FilePath) -> dict:
     if not Path(path).is_file():
         raise FileNotFoundError(f'checkpoint {path} does not exist: name a file that does')
     # Registered by mmpose_mspn.checkpoint_loaders, which runs no code from the file.
-    loaded = CheckpointLoader.load_checkpoint(os.path.abspath(path), map_location='cpu', logger='silent')
-    if not isinstance(loaded, Mapping):
-        raise CheckpointError(f'{path} holds a {type(loaded).__name__}, not the dict of a checkpoint')
-    return dict(loaded)
+    return dict(CheckpointLoader.load_checkpoint(os.path.abspath(path), map_location='cpu', logger='silent'))
 
 
 def save_checkpoint(checkpoint: Mapping, path: FilePath, force: bool = False) -> None:

@@ -133,5 +133,5 @@ def _check_detections(bbox_file: str, images: Dict[int, dict], listed: Set[int],
             check_box(detection['bbox'], (image['width'], image['height']), name, report)
         elif detection['image_id'] not in listed:
             report.add('detection in an unknown image', f'{name}: image {detection["image_id"]}')
-    if detections and not people and sum(report.counts.values()) == before:
-        report.add('detections of other categories only', bbox_file)
+    if not people and sum(report.counts.values()) == before:
+        report.add('detections of other categories only' if detections else 'file without detections', bbox_file)

@@ -92,7 +92,7 @@ def _files(dataset: dict) -> DatasetFiles:
 def _num_keypoints(dataset: dict) -> Optional[int]:
     """Number of keypoints of the dataset's own ``metainfo``, if it has one."""
     metainfo = dataset.get('metainfo') or {}
-    if 'from_file' not in metainfo and 'keypoint_info' not in metainfo:
+    if not metainfo:
         return None
     return parse_pose_metainfo(metainfo)['num_keypoints']
 

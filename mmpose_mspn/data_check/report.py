@@ -22,6 +22,7 @@ REMEDIES = {
     'keypoint outside the image': 'correct it, or give it visibility 0',
     'box outside the image': 'correct the box: it must overlap the image (MPII: the center must lie in it)',
     'detection in an unknown image': 'use a box file that was made for these images',
+    'file without detections': 'run the detector on these images, or test on the annotated boxes (bbox_file=None)',
     'detections of other categories only': 'write category_id 1, which is a person, in the boxes and the annotations: '
                                            'the datasets test on no other boxes',
     'result in an unknown image': 'test on the images that the evaluation asks for',

@@ -10,6 +10,10 @@ from torch import distributed, nn
 from mmpose_mspn.registry import MODEL_WRAPPERS
 
 
+class LaunchError(RuntimeError, ValueError):
+    """A run cannot be started as it was asked for."""
+
+
 @MODEL_WRAPPERS.register_module()
 class CPUDistributedDataParallel(MMDistributedDataParallel):
     """mmengine's wrapper for a model on the CPU, which has no device ids."""
@@ -28,16 +32,16 @@ def prepare_launch(cfg: Config) -> None:
         cfg: The run's config, with ``launcher``; changed in place.
 
     Raises:
-        RuntimeError: There is no GPU, and the launcher is not ``'pytorch'`` or its environment variables are missing.
+        LaunchError: There is no GPU, and the launcher is not ``'pytorch'`` or its environment variables are missing.
     """
     if cfg.launcher == 'none' or torch.cuda.is_available():
         return
     if cfg.launcher != 'pytorch':
-        raise RuntimeError(f'launcher {cfg.launcher} needs a GPU, and none is available; use --launcher pytorch')
+        raise LaunchError(f'launcher {cfg.launcher} needs a GPU, and none is available; use --launcher pytorch')
     missing = [name for name in ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT') if name not in os.environ]
     if missing:
-        raise RuntimeError(f'--launcher pytorch without {", ".join(missing)}: start it with tools/dist_train.sh, '
-                           'tools/dist_test.sh or torchrun')
+        raise LaunchError(f'--launcher pytorch without {", ".join(missing)}: start it with tools/dist_train.sh, '
+                          'tools/dist_test.sh or torchrun')
     if not distributed.is_initialized():
         distributed.init_process_group('gloo')
     set_wrapper(cfg, type='mmpose_mspn.CPUDistributedDataParallel')

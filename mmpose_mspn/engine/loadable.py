@@ -60,7 +60,7 @@ def _unloadable(value: Any) -> str:
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, 'value.pth')
         try:
-            torch.save(value, path)
+            torch.save(dict(value=value), path)
             CheckpointLoader.load_checkpoint(path, map_location='cpu', logger='silent')
         except Exception as error:  # pickle raises errors of many classes
             return str(error).replace(path, '').splitlines()[0].strip()

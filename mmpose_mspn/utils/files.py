@@ -15,6 +15,9 @@ def write_atomically(path: FilePath, content: bytes, sync: bool = True) -> None:
         path: The file. Missing folders are created.
         content: The new content.
         sync: Whether the guarantee covers power failures too, which requires waiting for the disk.
+
+    Raises:
+        OSError: The file cannot be written; ``filename`` names it.
     """
     with open_atomically(path, sync) as file:
         file.write(content)
@@ -42,6 +45,11 @@ def open_atomically(path: FilePath, sync: bool = True) -> Iterator[BinaryIO]:
                 file.flush()
                 os.fsync(file.fileno())
         os.replace(part, path)
+    except OSError as error:  # a full disk's message would not say which file it is about
+        part.unlink(missing_ok=True)
+        reason = error.strerror or str(error)
+        raise type(error)(error.errno, f'{reason}: it is not written; free space there, or choose another folder',
+                          str(path)) from error
     except BaseException:
         part.unlink(missing_ok=True)
         raise

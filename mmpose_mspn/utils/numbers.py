@@ -28,6 +28,11 @@ def are_finite(values: Sequence) -> bool:
         return False
 
 
+def is_integer(value: object) -> bool:
+    """Whether a value is an integer of Python or numpy. ``True`` and ``False`` are none."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
 def is_id(value: object) -> bool:
     """Whether a value can be the id of an image, an annotation or a category: an integer from 0."""
     return type(value) is int and 0 <= value < ID_LIMIT

@@ -2,9 +2,10 @@
 import io
 import json
 import re
+import signal
 import subprocess
 import sys
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from mmengine.config import Config
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS, MODELS
 
+from mmpose_mspn.apis.command_line import run_tool
 from mmpose_mspn.checkpoints import convert
 from mmpose_mspn.synthetic_people import generate
 from mmpose_mspn.synthetic_people.robots import EIGHT, FOUR, write_robots
@@ -53,10 +55,13 @@ def create(*arguments) -> str:
 
 def refusal(*arguments) -> str:
     """The one line with which the tool ends."""
-    with pytest.raises(SystemExit) as raised:
-        create(*arguments)
-    message = str(raised.value)
-    assert message.startswith('error: ') and '\n' not in message
+    with pytest.MonkeyPatch.context() as patch, redirect_stderr(io.StringIO()) as printed, \
+            pytest.raises(SystemExit) as raised:
+        patch.setattr(sys, 'argv', ['new_dataset.py', *map(str, arguments)])
+        patch.setattr(signal, 'signal', lambda *_: None)  # the handler of a tool must not stay
+        run_tool(load_tool('new_dataset').main)
+    message = printed.getvalue().rstrip()
+    assert raised.value.code == 1 and message.startswith('error: ') and '\n' not in message
     return message
 
 

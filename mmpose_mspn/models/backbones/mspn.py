@@ -19,6 +19,7 @@ from mmpose_mspn.models.utils.recompute import recompute
 from mmpose_mspn.models.utils.resize import resize
 from mmpose_mspn.registry import MODELS
 from mmpose_mspn.utils.arguments import refuse_unknown_arguments
+from mmpose_mspn.utils.numbers import is_integer
 
 NOT_FOR_ENCODER = {'frozen_stages', 'norm_eval', 'out_indices', 'init_cfg', 'with_cp', 'zero_init_residual'}
 """Arguments that act on a whole backbone. Stages use only its layers, so these would have no effect."""
@@ -180,11 +181,10 @@ class MSPN(BaseBackbone):
                  output: str = 'all',
                  init_cfg: Union[dict, List[dict], None] = None) -> None:
         super().__init__(init_cfg)
-        if num_stages < 1:
-            raise ValueError(f'num_stages must be >= 1, got {num_stages}')
-        if unit_channels < 1:
-            raise ValueError(f'unit_channels must be >= 1, got {unit_channels}')
-        if not -1 <= frozen_stages <= num_stages:
+        for name, number in (('num_stages', num_stages), ('unit_channels', unit_channels)):
+            if not is_integer(number) or number < 1:
+                raise ValueError(f'{name} must be an integer >= 1, got {number!r}')
+        if not is_integer(frozen_stages) or not -1 <= frozen_stages <= num_stages:
             raise ValueError(f'frozen_stages must be -1 ... num_stages ({num_stages}), got {frozen_stages}')
         if output not in ('all', 'final'):
             raise ValueError(f"output must be 'all' or 'final', got {output!r}")

@@ -12,6 +12,7 @@ from mmpose.utils.typing import OptSampleList, Predictions
 from torch import Tensor, nn
 
 from mmpose_mspn.models.heads.flip_test import flip_test_mean
+from mmpose_mspn.utils.numbers import is_integer
 from mmpose_mspn.utils.visibility import NOT_LABELED
 
 Heatmaps = Sequence[Sequence[Tensor]]
@@ -22,14 +23,14 @@ PCK_THRESHOLD = 0.05
 
 
 def check_sizes(**sizes: int) -> None:
-    """Refuse sizes below 1.
+    """Refuse sizes that are no integers from 1.
 
     Raises:
         ValueError: Names the first such size.
     """
     for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f'{name} must be >= 1, got {size}')
+        if not is_integer(size) or size < 1:
+            raise ValueError(f'{name} must be an integer >= 1, got {size!r}')
 
 
 def heatmap_predictor(channels: int, out_channels: int, conv_args: dict) -> nn.Sequential:

@@ -1,0 +1,99 @@
+"""Checks of single settings of a config before its run: numbers in their ranges, and parts that must be there."""
+from typing import Iterator, NamedTuple, Optional, Tuple
+
+from mmengine.config import Config
+from mmpose.registry import OPTIMIZERS
+
+from mmpose_mspn.utils.arguments import near_matches
+from mmpose_mspn.utils.numbers import is_finite
+
+NEVER = -1
+"""Interval at which nothing is done, where mmengine's hooks take it so."""
+
+
+class Range(NamedTuple):
+    """Lowest value of a setting, and whether it must be an integer."""
+    low: int
+    integer: bool = True
+    also: Optional[int] = None  # a value that has a meaning of its own
+
+    def holds(self, value: object) -> bool:
+        kind = type(value) is int if self.integer else is_finite(value)
+        return kind and (value >= self.low or value == self.also)
+
+    def __str__(self) -> str:
+        also = '' if self.also is None else f', or {self.also}'
+        return f'{"an integer" if self.integer else "a finite number"} >= {self.low}{also}'
+
+
+RANGES = {
+    'train': {
+        'train_cfg.max_iters': Range(1), 'train_cfg.max_epochs': Range(1), 'train_cfg.val_interval': Range(1),
+        'train_dataloader.batch_size': Range(1), 'train_dataloader.num_workers': Range(0),
+        'default_hooks.checkpoint.interval': Range(1, also=NEVER),
+        'default_hooks.logger.interval': Range(1),
+        'optim_wrapper.accumulative_counts': Range(1), 'optim_wrapper.optimizer.lr': Range(0, integer=False),
+    },
+    'val': {'val_dataloader.batch_size': Range(1), 'val_dataloader.num_workers': Range(0)},
+    'test': {'test_dataloader.batch_size': Range(1), 'test_dataloader.num_workers': Range(0)},
+}
+"""Settings by the split that reads them. One that the config does not have is not checked."""
+NEEDED = {'train': ('train_cfg', 'optim_wrapper'), 'val': ('val_cfg', 'val_evaluator'),
+          'test': ('test_cfg', 'test_evaluator')}
+"""What mmengine needs beside the loader of a split."""
+
+
+def check_settings(cfg: Config, splits: Tuple[str, ...]) -> None:
+    """Check the settings of a config that the runs of ``splits`` read.
+
+    Args:
+        cfg: The config.
+        splits: Of ``'train'``, ``'val'`` and ``'test'`` those that the config has and that are run.
+
+    Raises:
+        ValueError: A part is missing, or a number is out of its range. The message names it.
+    """
+    for split in splits:
+        for name in NEEDED[split]:
+            if not cfg.get(name) and cfg.get(name) != {}:
+                raise ValueError(f'the config has a {split}_dataloader, but no {name}: set both, or neither')
+        for name, allowed in RANGES[split].items():
+            for value in _values(cfg, name):
+                if not allowed.holds(value):
+                    raise ValueError(f'{name} must be {allowed}, got {value!r}: set it in the config, or with '
+                                     f'--cfg-options {name}=…')
+        _check_loader(cfg, split)
+    if 'train' in splits:
+        _check_optimizer(cfg)
+
+
+def _values(cfg: Config, name: str) -> Iterator[object]:
+    """The value of a setting, if the config has it."""
+    node = cfg
+    for part in name.split('.'):
+        if not isinstance(node, (dict, Config)) or part not in node:
+            return
+        node = node[part]
+    if node is not None:
+        yield node
+
+
+def _check_loader(cfg: Config, split: str) -> None:
+    name = f'{split}_dataloader'
+    loader = cfg[name]
+    dataset = loader.get('dataset') or {}
+    if isinstance(dataset, dict) and 'pipeline' in dataset and not dataset['pipeline'] and not dataset.get('datasets'):
+        raise ValueError(f'{name}.dataset.pipeline is empty: list the steps from LoadImage to PackPoseInputs')
+    if loader.get('persistent_workers') and not loader.get('num_workers'):
+        raise ValueError(f'{name}.persistent_workers needs workers, but num_workers is 0: set '
+                         f'{name}.persistent_workers=False, or more workers')
+
+
+def _check_optimizer(cfg: Config) -> None:
+    optimizer = cfg.optim_wrapper.get('optimizer') or {}
+    kind = optimizer.get('type') if isinstance(optimizer, dict) else None
+    if isinstance(kind, str):
+        with OPTIMIZERS.switch_scope_and_registry('mmpose') as registry:
+            if registry.get(kind) is None:
+                known = {*OPTIMIZERS.module_dict, *(OPTIMIZERS.parent.module_dict if OPTIMIZERS.parent else ())}
+                raise ValueError(f'there is no optimizer {kind!r}{near_matches(kind, known)}')

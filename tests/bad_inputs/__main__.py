@@ -1,0 +1,134 @@
+"""Runs the cases of the table and writes the page."""
+import argparse
+import json
+import os
+import pickle
+import shutil
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+from typing import Dict, List, Tuple
+
+from tqdm import tqdm
+
+from mmpose_mspn.utils.arguments import near_matches
+from tests.bad_inputs.case import Case, Files, Place
+from tests.bad_inputs.files import make_files
+from tests.bad_inputs.judge import Result, Verdict, judge
+from tests.bad_inputs.page import page
+from tests.bad_inputs.processes import fork, run, warm_up
+from tests.bad_inputs.table import CLASSES
+from tests.launching import ROOT, environment
+
+Named = Tuple[str, Case]
+"""The class of a case, and the case."""
+
+
+def select(only: str, fast: bool) -> List[Named]:
+    """The cases of a class, those whose names contain ``only``, or all.
+
+    Raises:
+        SystemExit: There are none.
+    """
+    cases = [(name, case) for name, rows in CLASSES.items() for case in rows]
+    chosen = [(name, case) for name, case in cases
+              if (only == name or only.lower() in case.name.lower()) and (case.fast or not fast)]
+    if not chosen:
+        names = {*CLASSES, *(case.given for _, case in cases)}
+        raise SystemExit(f'error: there is no class or case {only!r}{near_matches(only, names)}')
+    return chosen
+
+
+def run_case(case: Case, place: Place) -> Result:
+    """Prepare a case, run its commands and judge the last."""
+    place.here.mkdir()
+    place.out.mkdir()
+    if case.prepare:
+        case.prepare(place)
+    for command in case.commands[:-1]:
+        outcome = run(command, place, case, last=False)
+        if outcome.code:
+            return Result(Verdict.UNCLEAR, f'{command} failed: {outcome.out[-500:]}{outcome.error[-3000:]}', '',
+                          outcome.code)
+    return judge(case, place, run(case.commands[-1], place, case, last=True))
+
+
+def run_all(chosen: List[Named], files: Files, lanes: int) -> List[Result]:
+    """Run cases in processes, ``lanes`` of them at a time, each of which forks those of its commands."""
+    results: Dict[int, Result] = {}
+    running: Dict[int, int] = {}
+    waiting = list(range(len(chosen)))
+    bar = tqdm(total=len(chosen), desc='bad inputs', disable=not sys.stderr.isatty())
+    while waiting or running:
+        while waiting and len(running) < lanes:
+            number = waiting.pop(0)
+            running[_start(number, chosen[number][1], files)] = number
+        pid, _ = os.wait()
+        number = running.pop(pid)
+        results[number] = _collect(number, files)
+        bar.update()
+    bar.close()
+    return [results[number] for number in range(len(chosen))]
+
+
+def _start(number: int, case: Case, files: Files) -> int:
+    place = Place(files.folder / f'case{number}', files)
+
+    def body() -> None:
+        try:
+            result = run_case(case, place)
+        except Exception:  # a mistake in the table
+            result = Result(Verdict.UNCLEAR, f'the case itself failed: {traceback.format_exc()}', '', 0)
+        (files.folder / f'{number}.pickle').write_bytes(pickle.dumps(result))
+
+    with open(files.folder / f'{number}.err', 'wb') as said:
+        return fork(body, [said.fileno(), said.fileno()])
+
+
+def _collect(number: int, files: Files) -> Result:
+    written = files.folder / f'{number}.pickle'
+    shutil.rmtree(files.folder / f'case{number}', ignore_errors=True)
+    if not written.exists():
+        said = (files.folder / f'{number}.err').read_text(errors='replace')
+        return Result(Verdict.UNCLEAR, f'the case itself ended: {said[-1000:]}', '', 0)
+    return pickle.loads(written.read_bytes())
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog='python -m tests.bad_inputs', description=__doc__)
+    parser.add_argument('--only', default='', help='a class, or words in the name of a case')
+    parser.add_argument('--fast', action='store_true', help='only the cases that the test suite runs')
+    parser.add_argument('--show', action='store_true', help='print what is said to each input')
+    parser.add_argument('--list', action='store_true', help='print the names of the cases and run none')
+    parser.add_argument('--lanes', type=int, default=os.cpu_count() or 1, help='cases at a time, default %(default)s')
+    parser.add_argument('--json', metavar='FILE', help='file for the results')
+    parser.add_argument('--out', default='docs/bad-inputs.md', help='page to write when all cases are run')
+    args = parser.parse_args()
+    chosen = select(args.only, args.fast)
+    if args.list:
+        print('\n'.join(f'{name}: {case.name}' for name, case in chosen))
+        return 0
+    os.environ.update(environment(), MMPOSE_MSPN_DEBUG='')
+    warm_up()
+    with tempfile.TemporaryDirectory(prefix='bad-inputs-') as folder:
+        results = run_all(chosen, make_files(Path(folder)), args.lanes)
+    by_class: Dict[str, List[Tuple[Case, Result]]] = {}
+    for (name, case), result in zip(chosen, results):
+        by_class.setdefault(name, []).append((case, result))
+        if args.show or result.verdict is not Verdict.GOOD:
+            print(f'{result.verdict.value}: {name}: {case.name} -> {result.code}: {result.said}'
+                  f'{chr(10) if result.why else ""}{result.why}')
+    if args.json:
+        Path(args.json).write_text(json.dumps([
+            dict(cls=name, case=case.name, verdict=result.verdict.value, why=result.why, said=result.said,
+                 code=result.code) for (name, case), result in zip(chosen, results)]))
+    if not (args.only or args.fast):
+        (ROOT / args.out).write_text(page(by_class))
+    bad = sum(result.verdict is not Verdict.GOOD for result in results)
+    print(f'{len(results)} inputs, {bad} not answered as they should be')
+    return int(bool(bad))
+
+
+if __name__ == '__main__':
+    sys.exit(main())
