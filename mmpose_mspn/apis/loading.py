@@ -87,6 +87,7 @@ def load_pose_model(config: Union[str, Path, Config], checkpoint: Union[str, Pat
         ValueError: The config has no test pipeline, or the checkpoint belongs to another config.
     """
     cfg = config if isinstance(config, Config) else load_config(str(config))
+    config = cfg.filename or 'given'
     if 'members' in (cfg.get('model') or {}):
         raise ValueError(f'config {config} is an ensemble, which names its own checkpoints: infer.py takes one model; '
                          'test the ensemble with tools/test.py')
