@@ -188,3 +188,15 @@ def test_names_in_the_file_only_where_torch_takes_them(monkeypatch, version, ali
     given = compat.runner_globals()
     assert HistoryBuffer in [entry[0] if aliases else entry for entry in given]
     assert all(isinstance(entry, tuple) == aliases for entry in given)
+
+
+def test_torchs_compiler_is_imported_on_demand():
+    """Its import takes as long as torch's. torchvision needs it for one function, which still works."""
+    if not hasattr(sys.modules['torchvision.ops.roi_align'], 'is_compile_supported'):
+        pytest.skip('this torchvision does not ask the compiler')
+    code = ('import sys\nimport mmpose_mspn\nassert "torch._dynamo" not in sys.modules\n'
+            'from torchvision.ops.roi_align import is_compile_supported\n'
+            'print(is_compile_supported("cpu"), "torch._dynamo" in sys.modules)\n'
+            'import torch._dynamo.utils\nprint(is_compile_supported("cpu") == '
+            'torch._dynamo.utils.is_compile_supported("cpu"), torch._dynamo.utils.__file__[-8:])\n')
+    assert run(code).split() == ['True', 'True', 'True', 'utils.py']

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Predict people's keypoints in an image, a folder of images or a video, as drawings and as JSON."""
 import argparse
+import sys
 
 from mmpose_mspn.apis.command_line import ToolParser, run_tool
 from mmpose_mspn.apis.drawing import KEYPOINT_THRESHOLD
@@ -13,8 +14,12 @@ def parse_args() -> argparse.Namespace:
     parser = ToolParser(
         description=__doc__, epilog='Without --boxes and --det-config, the whole image is one box.')
     parser.add_argument('source', help='image, folder of images or video')
-    parser.add_argument('config', nargs='?', help='config of the pose estimator')
-    parser.add_argument('checkpoint', nargs='?', help='weights of the pose estimator')
+    # Not nargs='?': argparse would take options between the source and the config for the end of the files.
+    if any(one.split('=')[0] == '--model' for one in sys.argv[1:]):
+        parser.set_defaults(config=None, checkpoint=None)
+    else:
+        parser.add_argument('config', help='config of the pose estimator')
+        parser.add_argument('checkpoint', help='weights of the pose estimator')
     parser.add_argument('--model', metavar='FILE',
                         help='in place of CONFIG and CHECKPOINT: an exported .onnx file, or a checkpoint that carries '
                         'its config')

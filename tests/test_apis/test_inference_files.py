@@ -227,3 +227,13 @@ def test_refusals(run, tmp_path, changes, message):
     with pytest.raises(ValueError, match=message):
         run(tmp_path / 'out', **changes)
     assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize('order', ['SOURCE CONFIG CHECKPOINT --out OUT', 'SOURCE --out OUT CONFIG CHECKPOINT',
+                                   '--out OUT SOURCE --device cpu CONFIG CHECKPOINT', 'SOURCE --model MODEL --out OUT',
+                                   '--model=MODEL --out OUT SOURCE'])
+def test_the_command_line_takes_files_and_options_in_any_order(monkeypatch, order):
+    monkeypatch.setattr(sys, 'argv', ['infer.py', *order.split()])
+    args = load_tool('infer').parse_args()
+    files = (None, None, 'MODEL') if 'MODEL' in order else ('CONFIG', 'CHECKPOINT', None)
+    assert (args.source, args.out_dir, args.config, args.checkpoint, args.model) == ('SOURCE', 'OUT', *files)
