@@ -81,7 +81,7 @@ def _test_folder() -> Path:
 
 def _people(folder: Path) -> None:
     """Generate people and keep :data:`PEOPLE` of them."""
-    generate(folder, train=1, val=PEOPLE, workers=2, progress=False)
+    generate(folder, train=40, val=PEOPLE, workers=2, progress=False)
     path = folder / 'annotations/person_keypoints_val2017.json'
     content = json.loads(path.read_text())
     kept = [person for person in content['annotations'] if person['num_keypoints'] and not person['iscrowd']][:PEOPLE]
@@ -138,6 +138,8 @@ PROCESS_ROWS = [
     ProcessRow(f'whole test of {PEOPLE} people, 2 stages, --fast', 1.5, 's', whole_test('float32'), TEST_NOTE),
     ProcessRow(f'whole test of {PEOPLE} people, 2 stages, --fast bfloat16', 2.5, 's', whole_test('bfloat16'),
                TEST_NOTE),
+    ProcessRow(f'whole test of {PEOPLE} people, 2 stages, --fast int8', 6, 's', whole_test('int8'),
+               TEST_NOTE + '; includes the export and the calibration'),
 ]
 
 if __name__ == '__main__':

@@ -5,22 +5,32 @@ from mmengine.runner import Runner
 
 from mmpose_mspn.apis.command_line import run_tool
 from mmpose_mspn.apis.config import ensure_synthetic
-from mmpose_mspn.apis.options import check_head_boxes, evaluators, run_config, run_parser, use_fast_test, use_stages
+from mmpose_mspn.apis.options import (
+    check_head_boxes,
+    evaluators,
+    run_config,
+    run_parser,
+    use_exported_test,
+    use_fast_test,
+    use_stages,
+)
 from mmpose_mspn.apis.run_check import check_output_file, check_run
 from mmpose_mspn.deploy.accelerate import DTYPES
 from mmpose_mspn.engine import end_launch
+from mmpose_mspn.engine.hooks.accelerated_test_hook import INT8
 from mmpose_mspn.engine.hooks.checkpoint_fit_hook import check_loaded_weights
 from mmpose_mspn.engine.weight_files import check_weight_files
 
 
 def main() -> None:
     parser = run_parser(__doc__)
-    parser.add_argument('checkpoint', nargs='?', help='checkpoint file; the config of an ensemble names its own')
+    parser.add_argument('checkpoint', nargs='?', help='checkpoint file, or .onnx file of tools/export.py; the '
+                        'config of an ensemble names its own')
     parser.add_argument('--out', help='file for the metrics (.json, .yaml or .pkl)')
     parser.add_argument('--dump', help='file for all predictions (.pkl)')
-    parser.add_argument('--fast', nargs='?', const='float32', choices=DTYPES, metavar='DTYPE',
+    parser.add_argument('--fast', nargs='?', const='float32', choices=[*DTYPES, INT8], metavar='DTYPE',
                         help='test an accelerated copy of the model, with the same results (float32, the default) or '
-                        'differences of fractions of a pixel (bfloat16, float16)')
+                        'differences of fractions of a pixel (bfloat16, float16; int8 with OpenVINO or onnxruntime)')
     parser.add_argument('--stages', type=int, metavar='N', help='predict by the first N stages alone')
     parser.add_argument('--badcase', action='store_true', help='analyze the worst cases with the badcase hook; '
                         'tools/diagnose.py shows more')
@@ -30,11 +40,16 @@ def main() -> None:
     cfg = run_config(args)
     if not args.checkpoint and 'members' not in (cfg.get('model') or {}):
         parser.error('the checkpoint is missing: only ensembles are tested without one')
-    cfg.load_from, cfg.resume = args.checkpoint, False
+    exported = args.checkpoint if str(args.checkpoint).endswith('.onnx') else None
+    if exported and (args.fast or args.stages is not None):
+        parser.error('--fast and --stages are for checkpoints: an exported file has its precision and its stages')
+    cfg.load_from, cfg.resume = None if exported else args.checkpoint, False
     check_run(cfg, ('test', ))
     if args.badcase and cfg.test_dataloader.dataset.get('bbox_file'):
         parser.error('--badcase compares with annotated keypoints, and detector boxes (test_dataloader.dataset.'
                      'bbox_file) have none: tools/diagnose.py finds the worst cases under any boxes')
+    if exported:
+        use_exported_test(cfg, exported)
     check_weight_files(cfg, initializes=False)
     check_loaded_weights(cfg)
     check_head_boxes(cfg, 'test')

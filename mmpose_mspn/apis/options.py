@@ -164,9 +164,24 @@ def use_fast_test(cfg: Config, dtype: str) -> None:
 
     Args:
         cfg: The config; changed in place.
-        dtype: Type in which the copy predicts, a name of :data:`mmpose_mspn.deploy.accelerate.DTYPES`.
+        dtype: Type in which the copy predicts, as in ``AcceleratedTestHook``.
     """
     _add_hook(cfg, dict(type='mmpose_mspn.AcceleratedTestHook', dtype=dtype))
+
+
+def use_exported_test(cfg: Config, path: str) -> None:
+    """Change the config to test an exported file in place of the model.
+
+    Args:
+        cfg: The config; changed in place.
+        path: ``.onnx`` file of :func:`mmpose_mspn.export`.
+
+    Raises:
+        FileNotFoundError: It does not exist.
+    """
+    if not osp.isfile(path):
+        raise FileNotFoundError(f'model {path} does not exist: write it with tools/export.py')
+    _add_hook(cfg, dict(type='mmpose_mspn.ExportedTestHook', path=path))
 
 
 def use_stages(cfg: Config, stages: int) -> None:

@@ -10,6 +10,7 @@ from mmpose.models.pose_estimators.base import BasePoseEstimator
 from torch import Tensor, nn
 
 from mmpose_mspn.deploy.accelerated_pose_estimator import AcceleratedPoseEstimator
+from mmpose_mspn.deploy.backends import accelerate_by
 from mmpose_mspn.deploy.packed import can_pack, pack
 from mmpose_mspn.models.pose_estimators.first_stages import first_stages
 
@@ -32,8 +33,12 @@ def named_dtype(name: str, option: str = 'dtype') -> Optional[torch.dtype]:
     return DTYPES[name]
 
 
-def accelerate(model: nn.Module, dtype: Optional[torch.dtype] = None,
-               stages: Optional[int] = None) -> AcceleratedPoseEstimator:
+def accelerate(model: nn.Module,
+               dtype: Optional[torch.dtype] = None,
+               stages: Optional[int] = None,
+               backend: Optional[str] = None,
+               precision: str = 'fp32',
+               calibration: Optional[Tensor] = None) -> AcceleratedPoseEstimator:
     """A copy of a pose estimator that predicts the same in less time.
 
     Normalization layers are folded into the convolutions before them, and the weights are laid out channels last, in
@@ -47,14 +52,26 @@ def accelerate(model: nn.Module, dtype: Optional[torch.dtype] = None,
             fractions of a pixel; ``None`` keeps float32.
         stages: Copy only the first stages of an MSPN, 1 ... S; the default is ``stages`` of the model's ``test_cfg``,
             or else all.
+        backend: ``'onnxruntime'`` or ``'openvino'`` runs the network and the decode in place of PyTorch, on a CPU; see
+            :func:`mmpose_mspn.deploy.backends.accelerate_by`.
+        precision: With ``backend``, in place of ``dtype``: ``'fp32'``, ``'int8'`` or, of OpenVINO, ``'bf16'``.
+        calibration: Of int8: crops (N, 3, h, w), uint8, as the test pipeline packs them, N >= 16.
 
     Raises:
+        ImportError: The packages of ``backend`` are not installed.
         ValueError: ``dtype`` is another type, there are not so many ``stages``, or the model is such a copy already.
     """
     if dtype not in DTYPES.values():
         raise ValueError(f'dtype must be None, torch.bfloat16 or torch.float16, got {dtype}')
     if isinstance(model, AcceleratedPoseEstimator):
         raise ValueError('model is an accelerated copy already: accelerate the model that it was made from')
+    if backend is not None:
+        if dtype is not None:
+            raise ValueError(f'dtype {dtype} is for PyTorch: with backend {backend!r} write precision')
+        return accelerate_by(model, backend, precision, calibration, stages)
+    if precision != 'fp32' or calibration is not None:
+        raise ValueError(f"precision and calibration need a backend, 'onnxruntime' or 'openvino', got "
+                         f'precision={precision!r}: name one, or write dtype')
     if stages is None:
         stages = (model.test_cfg or {}).get('stages')
     if stages is not None:

@@ -174,7 +174,7 @@ def _batches(pictures: Sequence[Picture], source: str, model: nn.Module) -> List
     """Pictures as inputs of a graph."""
     if source == 'image':
         return [dict(image=image, boxes=boxes) for image, boxes in pictures]
-    crops = crops_of(pictures, model).numpy()
+    crops = crops_of(pictures, model.cfg, model.dataset_meta).numpy()
     return [dict(crops=crops[start:start + BATCH]) for start in range(0, len(crops), BATCH)]
 
 

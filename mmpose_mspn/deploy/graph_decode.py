@@ -12,9 +12,9 @@ from mmpose_mspn.codecs.coarse_to_fine_heatmap import BORDER, PEAK, SHIFT, Coars
 class GraphDecode(nn.Module):
     """``batch_decode`` of a codec as tensors, equal to it in ties too.
 
-    The blur is computed in float64, in which the official code decides between cells that are equal in float32. Each
-    pair of cells at the same distance is added before it is weighted. So cells that mirror each other stay equal where
-    a runtime computes in float32, as OpenVINO does; the order of additions of a matrix product would separate them.
+    The blur is computed in float64, in which the official code decides between cells that are equal in float32. Where
+    a runtime computes it in float32, as OpenVINO does, cells that mirror each other stay equal, because each pair of
+    cells at the same distance is added before it is weighted; the additions of a matrix product would separate them.
 
     Args:
         codec: The codec of the model's head.
@@ -30,7 +30,7 @@ class GraphDecode(nn.Module):
         """Keypoints (B, K, 2) in px and scores (B, K), float32, of heatmaps (B, K, H, W), float32."""
         columns, rows = self.heatmap_size
         blurred = self._blurred(heatmaps.double())
-        values, places = torch.topk(blurred.flatten(2), 2)
+        values, places = _two_highest(blurred.flatten(2))
         width = columns + 2 * self.reach
         cells = torch.stack([places % width, torch.div(places, width, rounding_mode='floor')], -1) - self.reach
         cells = torch.where((values > 0)[..., None], cells, -BORDER).double()
@@ -55,3 +55,19 @@ class GraphDecode(nn.Module):
                 pair = padded.narrow(dim, reach - distance, size) + padded.narrow(dim, reach + distance, size)
                 maps = maps + weight * pair
         return maps
+
+
+def _two_highest(cells: Tensor) -> Tuple[Tensor, Tensor]:
+    """Values and places (B, K, 2) of the two highest cells of (B, K, C); of cells that tie, the first one.
+
+    Runtimes differ in which of several equal cells TopK and ArgMax find (OpenVINO not always the first).
+    """
+    index = torch.arange(cells.shape[-1])
+    values, places = [], []
+    for _ in range(2):
+        value = cells.amax(-1, keepdim=True)
+        place = torch.where(cells == value, index, cells.shape[-1] - 1).amin(-1, keepdim=True)
+        values.append(value)
+        places.append(place)
+        cells = torch.where(index == place, 0., cells)  # as the official code does
+    return torch.cat(values, -1), torch.cat(places, -1)

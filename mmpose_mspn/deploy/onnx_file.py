@@ -84,7 +84,6 @@ def description(model: nn.Module, graph: PoseGraph, padding: Sequence[float], pr
     metric = metric[0] if isinstance(metric, (list, tuple)) else metric
     score_rule = dict(keypoint='heatmap / 255 + 0.5', person=metric.get('score_mode', 'bbox_keypoint'),
                       keypoint_score_thr=metric.get('keypoint_score_thr', 0.))
-    kept = graph.kept
     return dict(
         format='mmpose_mspn',
         format_version=FORMAT_VERSION,
@@ -93,7 +92,7 @@ def description(model: nn.Module, graph: PoseGraph, padding: Sequence[float], pr
         input_size=json.dumps(graph.input_size),
         color_order='BGR',
         box_padding=json.dumps(list(padding)),
-        keypoint_names=json.dumps(names if kept is None else [names[index] for index in kept]),
+        keypoint_names=json.dumps(names),
         skeleton=json.dumps([[int(one), int(other)] for one, other in meta['skeleton_links']]),
         flip_indices=json.dumps([int(index) for index in meta['flip_indices']]),
         flip_test=json.dumps(graph.flip_test),

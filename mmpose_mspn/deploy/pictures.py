@@ -7,7 +7,7 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmpose.registry import DATASETS
-from torch import Tensor, nn, stack
+from torch import Tensor, stack
 
 from mmpose_mspn.synthetic_people import render_scene
 
@@ -48,7 +48,7 @@ def pictures_of_config(cfg: Config, split: str, people: int) -> List[Picture]:
     """
     loader = cfg.get(f'{split}_dataloader')
     if not loader:
-        raise FileNotFoundError(f'the config has no {split}_dataloader')
+        raise FileNotFoundError(f'the config has no {split}_dataloader, whose people are needed: add one')
     dataset = DATASETS.build({**loader.dataset, 'pipeline': []})
     found = []
     for index in np.unique(np.linspace(0, len(dataset) - 1, min(people, len(dataset))).astype(int)):
@@ -68,13 +68,13 @@ def drawn_pictures(people: int, seed: int = 0) -> List[Picture]:
     return found
 
 
-def crops_of(pictures: Sequence[Picture], model: nn.Module) -> Tensor:
-    """Crops (N, 3, h, w), uint8, that the test pipeline of the model's config cuts of pictures."""
-    pipeline = Compose(model.cfg.test_dataloader.dataset.pipeline)
+def crops_of(pictures: Sequence[Picture], cfg: Config, meta: dict) -> Tensor:
+    """Crops (N, 3, h, w), uint8, that the test pipeline of a config cuts of pictures; ``meta`` is the dataset's."""
+    pipeline = Compose(cfg.test_dataloader.dataset.pipeline)
     crops = []
     for image, boxes in pictures:
         for x, y, width, height in boxes:
             data = dict(img=image, bbox=np.array([[x, y, x + width, y + height]], np.float32),
-                        bbox_score=np.ones(1, np.float32), **model.dataset_meta)
+                        bbox_score=np.ones(1, np.float32), **meta)
             crops.append(pipeline(data)['inputs'])
     return stack(crops)

@@ -45,6 +45,9 @@ def refuse_unexportable(model: nn.Module) -> None:
     if settings.get('shift_test'):
         raise ValueError('shift_test of the test_cfg cannot be exported: leave it away with '
                          '--cfg-options model.test_cfg.shift_test=None')
+    if settings.get('output_keypoint_indices') is not None:
+        raise ValueError('output_keypoint_indices of the test_cfg cannot be exported: leave it away, and take the '
+                         'keypoints from the outputs')
     if settings.get('flip_test') and settings.get('flip_mode', 'heatmap') != 'heatmap':
         raise ValueError(f"flip_mode must be 'heatmap', got {settings['flip_mode']!r}: other modes cannot be exported")
 
@@ -87,7 +90,6 @@ class PoseGraph(nn.Module):
         self.flip_test = flip and bool(settings.get('flip_test'))
         self.shift_heatmap = bool(settings.get('shift_heatmap'))
         self.flip_indices = list(flip_indices)
-        self.kept = settings.get('output_keypoint_indices')
         codec = self.estimator.head.decoder
         self.decode = GraphDecode(codec)
         self.crop = GraphCrop(codec.input_size, padding) if source == 'image' else None
@@ -111,20 +113,18 @@ class PoseGraph(nn.Module):
 
     def heatmaps(self, crops: Tensor) -> Tensor:
         """Heatmaps (B, K, H, W) that the decode gets, of crops (B, 3, h, w)."""
-        inputs = crops if self.source == 'normalized' else self._normalized(crops)
+        inputs = crops if self.source == 'normalized' else self.normalized(crops)
         if self.half_parts:
             inputs = inputs.half()
         feats = extract_views(self.estimator, inputs, self.flip_test)
         if self.half_parts:
             feats = _to_float(feats)
         if not self.flip_test:
-            maps = self._last(feats)
-        else:
-            maps = flip_test_mean(*map(self._last, feats), flip_indices=self.flip_indices,
-                                  shift_heatmap=self.shift_heatmap)
-        return maps if self.kept is None else maps[:, self.kept]
+            return self._last(feats)
+        return flip_test_mean(*map(self._last, feats), flip_indices=self.flip_indices,
+                              shift_heatmap=self.shift_heatmap)
 
-    def _normalized(self, crops: Tensor) -> Tensor:
+    def normalized(self, crops: Tensor) -> Tensor:
         """What the model's data preprocessor makes of crops (B, 3, h, w), uint8."""
         preprocessor = self.estimator.data_preprocessor
         reverses = getattr(preprocessor, '_reverses_channels', False) or preprocessor._channel_conversion

@@ -1,5 +1,5 @@
 """Hooks: checkpoints, exact resuming, non-finite losses, memory layout and freed memory, accelerated tests."""
-from .accelerated_test_hook import AcceleratedTestHook
+from .accelerated_test_hook import AcceleratedTestHook, ExportedTestHook
 from .atomic_checkpoint_hook import AtomicCheckpointHook
 from .carry_keypoints_hook import CarryKeypointsHook
 from .channels_last_hook import ChannelsLastHook
@@ -10,6 +10,6 @@ from .resumable_data_hook import ResumableDataHook
 
 __all__ = [
     'AcceleratedTestHook', 'AtomicCheckpointHook', 'CarryKeypointsHook', 'ChannelsLastHook', 'CheckpointFitHook',
-    'FreedMemoryHook',
+    'ExportedTestHook', 'FreedMemoryHook',
     'NonFiniteLossError', 'NonFiniteLossHook', 'ResumableDataHook'
 ]

@@ -1,0 +1,229 @@
+#!/usr/bin/env python3
+"""Measure what docs/deploy.md says about exported models, and write the table into that page.
+
+    python benchmarks/deployment.py [--only WORD] [--rounds 5] [--demo work_dirs/demo/iter_1000.pth]
+
+The engines of a row predict in turns, so that changes in the speed of the machine affect all of them, and are compared
+with our network as PyTorch runs it. ``--demo`` is the checkpoint of ``make demo``, whose accuracy is measured in int8.
+It takes about 10 minutes on two cores. Rows: speed, process, size, accuracy.
+"""
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Callable, Dict, List
+
+import mmengine
+import numpy as np
+import torch
+from compare import machine
+from mmengine.registry import init_default_scope
+from peers import FLIP, INPUT, our_model
+from rows import samples
+from timing import seconds
+
+import mspn_runtime
+from mmpose_mspn import accelerate
+from mmpose_mspn.apis.config import load_config
+from mmpose_mspn.deploy.pictures import pictures_of_config
+
+ROOT = Path(__file__).parents[1]
+PAGE, JSON = ROOT / 'docs/deploy.md', ROOT / 'docs/deployment.json'
+MARKS = '<!-- table -->', '<!-- /table -->'
+DEMO = 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py'
+PICTURE = 'data/synthetic/val2017/000000000001.jpg'
+SHAPES = [(2, 1), (2, 8), (4, 8)]
+"""Stages and people of the rows of speed."""
+GOALS = {'accelerate': 1., 'accelerate bf16': None, 'onnxruntime fp32': 1., 'onnxruntime int8': 3.8,
+         'OpenVINO fp32': 1., 'OpenVINO bf16': 2.7, 'OpenVINO int8': 4.5}
+"""Lowest ratio to PyTorch as built."""
+
+
+def engines(stages: int) -> Dict[str, torch.nn.Module]:
+    """Return the ways to predict by the same network of so many stages."""
+    model = our_model(stages)
+    model.dataset_meta = dict(flip_indices=FLIP)
+    crops = torch.randint(0, 256, (16, 3, INPUT[1], INPUT[0]), dtype=torch.uint8)
+    return {
+        'PyTorch as built': model,
+        'accelerate': accelerate(model),
+        'accelerate bf16': accelerate(model, torch.bfloat16),
+        'onnxruntime fp32': accelerate(model, backend='onnxruntime'),
+        'onnxruntime int8': accelerate(model, backend='onnxruntime', precision='int8', calibration=crops),
+        'OpenVINO fp32': accelerate(model, backend='openvino'),
+        'OpenVINO bf16': accelerate(model, backend='openvino', precision='bf16'),
+        'OpenVINO int8': accelerate(model, backend='openvino', precision='int8', calibration=crops)}
+
+
+def speed(rounds: int) -> List[dict]:
+    """Return the ms and the ratio to PyTorch as built of every engine and shape."""
+    found, built = [], {}
+    for stages, people in SHAPES:
+        if stages not in built:
+            built = {stages: engines(stages)}
+        images = torch.randn(people, 3, INPUT[1], INPUT[0])
+
+        def work(model: torch.nn.Module, images: torch.Tensor = images, people: int = people) -> Callable[[], object]:
+            def predict() -> object:
+                with torch.no_grad():
+                    return model.predict(images, samples(people))
+            return predict
+
+        works = {name: work(model) for name, model in built[stages].items()}
+        taken: Dict[str, List[float]] = {name: [] for name in works}
+        for _ in range(2):
+            for one in works.values():
+                one()
+        for _ in range(rounds):
+            for name, one in works.items():
+                taken[name].append(1000 * seconds(one, 'cpu'))
+        base = taken['PyTorch as built']
+        for name, times in taken.items():
+            ratios = [before / now for before, now in zip(base, times)]
+            found.append(dict(row=f'{stages} stages, {people} people: {name}', unit='ms',
+                              value=statistics.median(times), ratio=statistics.median(ratios),
+                              spread=[min(ratios), max(ratios)],
+                              goal=GOALS.get(name) and f'≥ {GOALS[name]:g}×',
+                              reached=GOALS.get(name) and statistics.median(ratios) >= GOALS[name]))
+            print(found[-1], flush=True)
+    return found
+
+
+def environment(folder: Path) -> Path:
+    """Install what the runtime needs into a folder, and return it."""
+    if not (folder / 'onnxruntime').exists():
+        pinned = dict(line.split('==') for line in (ROOT / 'requirements/pinned.txt').read_text().splitlines()
+                      if '==' in line)
+        subprocess.run([sys.executable, '-m', 'pip', 'install', '-q', '--target', str(folder),
+                        *(f'{name}=={pinned[name]}' for name in ('numpy', 'pillow', 'onnxruntime'))], check=True)
+    return folder
+
+
+def megabytes(folder: Path) -> float:
+    return sum(path.stat().st_size for path in folder.rglob('*') if path.is_file()) / 1e6
+
+
+def size(packages: Path) -> List[dict]:
+    """Return the installed size of the runtime's packages and of this environment."""
+    ours, theirs = megabytes(environment(packages)), megabytes(Path(mmengine.__file__).parents[1])
+    return [dict(row="packages of the runtime, against this environment's", unit='MB', value=ours, ratio=theirs / ours,
+                 goal='≤ 200 MB', reached=ours <= 200)]
+
+
+def process(packages: Path, folder: Path, rounds: int) -> List[dict]:
+    """Return the seconds and the peak memory of a process that predicts one picture, ours against tools/infer.py."""
+    config, checkpoint, model = TESTED, folder / 'two.pth', folder / 'two.onnx'
+    init_default_scope('mmpose')
+    torch.save(dict(state_dict=our_model(2).state_dict(), meta={}), checkpoint)
+    export(config, checkpoint, model, 'int8', check=False)
+    commands = dict(
+        runtime=[sys.executable, '-S', str(ROOT / 'mspn_runtime.py'), str(model), PICTURE, '--out',
+                 str(folder / 'found.json')],
+        infer=[sys.executable, '-W', 'ignore', 'tools/infer.py', PICTURE, config, str(checkpoint), '--out',
+               str(folder / 'inferred')])
+    environments = dict(runtime=dict(os.environ, PYTHONPATH=str(environment(packages))), infer=dict(os.environ))
+    taken: Dict[str, List[tuple]] = {name: [] for name in commands}
+    for _ in range(rounds):
+        for name, command in commands.items():
+            taken[name].append(run(command, environments[name]))
+    (ours, memory), (theirs, their_memory) = (
+        [statistics.median(values) for values in zip(*taken[name])] for name in ('runtime', 'infer'))
+    note = f'one picture, whole process, 2 stages, int8, against tools/infer.py ({theirs:.1f} s, {their_memory:.0f} MB)'
+    return [dict(row=note, unit='s', value=ours, ratio=theirs / ours, goal='≥ 10×', reached=theirs / ours >= 10),
+            dict(row='its peak memory', unit='MB', value=memory, ratio=their_memory / memory, goal='≤ 250 MB',
+                 reached=memory <= 250)]
+
+
+TESTED = 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn50_8xb32-96k_coco-256x192.py'
+
+
+def run(command: List[str], environment: Dict[str, str]) -> tuple:
+    """Return the seconds and the peak memory in MB of a process."""
+    start = time.perf_counter()
+    started = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(started.pid, 0)
+    assert status == 0, command
+    return time.perf_counter() - start, usage.ru_maxrss * 1024 / 1e6
+
+
+def export(config: str, checkpoint: Path, path: Path, precision: str, check: bool = True) -> None:
+    """Export a checkpoint; ``check=False`` keeps the file of an untrained network, which int8 moves far."""
+    from mmpose_mspn.apis.export import export_checkpoint
+    module = sys.modules['mmpose_mspn.deploy.export']
+    least = module.LEAST_CLOSE
+    module.LEAST_CLOSE = least if check else 0.
+    export_checkpoint(config, str(checkpoint), str(path), precision=precision)
+    module.LEAST_CLOSE = least
+
+
+def accuracy(demo: Path, folder: Path) -> List[dict]:
+    """Return the AP of the demo's model in both precisions, and how far int8 moves its confident keypoints."""
+    found, people = {}, pictures_of_config(load_config(DEMO), 'test', 10**6)
+    for precision in ('fp32', 'int8'):
+        path = folder / f'demo-{precision}.onnx'
+        export(DEMO, demo, path, precision)
+        subprocess.run([sys.executable, '-W', 'ignore', 'tools/test.py', DEMO, str(path), '--work-dir', str(folder),
+                        '--out', str(folder / 'metrics.json')], cwd=ROOT, check=True, stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL)
+        pose = mspn_runtime.Pose(path)
+        found[precision] = (json.loads((folder / 'metrics.json').read_text())['coco/AP'],
+                            np.concatenate([pose(image, boxes) for image, boxes in people]))
+    (before, exact), (after, moved) = found['fp32'], found['int8']
+    _, sizes = mspn_runtime.box_regions(np.concatenate([boxes for _, boxes in people]), pose.metadata['box_padding'],
+                                        pose.input_size)
+    distance = np.linalg.norm(exact[..., :2] - moved[..., :2], axis=-1) * pose.input_size[0] / sizes[:, :1]
+    close = (distance[exact[..., 2] > 0.7] < 1).mean()
+    return [dict(row=f"AP of the demo's model in int8, against fp32 ({before:.4f})", unit='', value=after,
+                 goal='within 0.005', reached=abs(after - before) <= 0.005),
+            dict(row='its confident keypoints that int8 moves by less than 1 px of the crop', unit='%',
+                 value=100 * close, goal='≥ 93 %', reached=close >= 0.93)]
+
+
+def line(one: dict) -> str:
+    ratio = f'{one["ratio"]:.2f}×' if one.get('ratio') else ''
+    ratio += f' ({one["spread"][0]:.2f}-{one["spread"][1]:.2f})' if one.get('spread') else ''
+    goal = f'{one["goal"]}: {"yes" if one["reached"] else "no"}' if one.get('goal') else ''
+    value = f'{one["value"]:.4f}' if not one['unit'] else f'{one["value"]:.3g} {one["unit"]}' \
+        if one['value'] < 1 else f'{one["value"]:.1f} {one["unit"]}'
+    return f'| {one["row"]} | {value} | {ratio} | {goal} |'
+
+
+def write(about: dict, results: List[dict]) -> None:
+    """Write the JSON file and the table of the page; rows that were not measured this time stay."""
+    if JSON.exists():
+        known = {one['row']: one for one in json.loads(JSON.read_text())['rows']}
+        results = list({**known, **{one['row']: one for one in results}}.values())
+    JSON.write_text(json.dumps(dict(about=about, rows=results), indent=2))
+    table = '\n'.join([', '.join(f'{name} {value}' for name, value in about.items()), '',
+                       '| what | value | ratio (min-max of turns) | goal |', '| --- | --- | --- | --- |',
+                       *map(line, results)])
+    before, rest = PAGE.read_text().split(MARKS[0])
+    PAGE.write_text(f'{before}{MARKS[0]}\n\n{table}\n\n{MARKS[1]}{rest.split(MARKS[1])[1]}')
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--only', default='', help='measure only the rows of this name')
+    parser.add_argument('--rounds', type=int, default=5, help='number of turns, >= 1')
+    parser.add_argument('--demo', type=Path, default=Path('work_dirs/demo/iter_1000.pth'),
+                        help='checkpoint of make demo')
+    args = parser.parse_args()
+    init_default_scope('mmpose')
+    torch.manual_seed(0)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder, packages = Path(temporary), Path(temporary) / 'packages'
+        rows = dict(speed=lambda: speed(args.rounds), process=lambda: process(packages, folder, args.rounds),
+                    size=lambda: size(packages), accuracy=lambda: accuracy(args.demo, folder))
+        results = [one for name, measure in rows.items() if args.only in name for one in measure()]
+    about = machine('cpu')
+    write(about, results)
+    print('\n'.join(map(line, results)))
+
+
+if __name__ == '__main__':
+    main()
