@@ -97,10 +97,9 @@ def speed(rounds: int) -> List[dict]:
 def environment(folder: Path) -> Path:
     """Install what the runtime needs into a folder, and return it."""
     if not (folder / 'onnxruntime').exists():
-        pinned = dict(line.split('==') for line in (ROOT / 'requirements/pinned.txt').read_text().splitlines()
-                      if '==' in line)
-        subprocess.run([sys.executable, '-m', 'pip', 'install', '-q', '--target', str(folder),
-                        *(f'{name}=={pinned[name]}' for name in ('numpy', 'pillow', 'onnxruntime'))], check=True)
+        pinned = [line for line in (ROOT / 'requirements/pinned.txt').read_text().splitlines()
+                  if line.split('==')[0] in ('numpy', 'pillow', 'onnxruntime')]
+        subprocess.run([sys.executable, '-m', 'pip', 'install', '-q', '--target', str(folder), *pinned], check=True)
     return folder
 
 

@@ -67,36 +67,35 @@ class GraphCrop(nn.Module):
 
 
 def _equations(centers: Tensor, widths: Tensor, size: Tuple[int, int]) -> Tensor:
-    """(N, 6, 7), float64: the equations of the affine maps from image to crop that mmpose asks OpenCV to solve."""
+    """(2N, 3, 4), float64: the equations of the affine maps from image to crop that mmpose asks OpenCV to solve.
+
+    OpenCV solves six equations, of which three hold the numbers of x alone (the first N here) and three those of y.
+    Among equals its pivot is the first row, and when it comes to those of y, their first two rows are swapped.
+    """
     w, h = size
     x, y = centers.unbind(1)
     left = (x.double() - widths.double() / 2).float()
-    below = y + (x - left)
-    one, zero = torch.ones_like(x), torch.zeros_like(x)
-    rows = []
-    for (px, py), (u, v) in (((x, y), (w / 2, h / 2)), ((left, y), (0., h / 2)), ((left, below), (0., h / 2 + w / 2))):
-        rows.append(torch.stack([px, py, one, zero, zero, zero, one * u], 1))
-        rows.append(torch.stack([zero, zero, zero, px, py, one, one * v], 1))
-    return torch.stack(rows, 1).double()
+    below, one = y + (x - left), torch.ones_like(x)
+    of_x = [torch.stack([px, py, one, one * u], 1)
+            for px, py, u in ((x, y, w / 2), (left, y, 0.), (left, below, 0.))]
+    of_y = [torch.stack([px, py, one, one * v], 1)
+            for px, py, v in ((left, y, h / 2), (x, y, h / 2), (left, below, h / 2 + w / 2))]
+    return torch.cat([torch.stack(of_x, 1), torch.stack(of_y, 1)]).double()
 
 
-def _inverse(equations: Tensor) -> Sequence[Tensor]:
+def _inverse(matrix: Tensor) -> Sequence[Tensor]:
     """The six numbers (N,) of the maps from crop to image, with OpenCV's steps and so its rounding."""
-    matrix = equations
-    for i in range(6):
-        pivot = matrix[:, i:, i].abs().argmax(1) + i
-        order = torch.arange(6).expand(matrix.shape[0], 6)
-        order = torch.where(order == pivot[:, None], i, torch.where(order == i, pivot[:, None], order))
-        matrix = matrix.gather(1, order[:, :, None].expand(-1, -1, 7))
+    for i in range(2):
+        pivot = matrix[:, i:, i].abs().argmax(1, keepdim=True) + i
+        order = torch.arange(3)
+        order = torch.where(order == pivot, i, torch.where(order == i, pivot, order))
+        matrix = matrix.gather(1, order[:, :, None].expand(-1, -1, 4))
         factor = matrix[:, i + 1:, i:i + 1] * (-1 / matrix[:, i:i + 1, i:i + 1])
         matrix = torch.cat([matrix[:, :i + 1], matrix[:, i + 1:] + factor * matrix[:, i:i + 1]], 1)
-    found: list = [None] * 6
-    for i in range(5, -1, -1):
-        value = matrix[:, i, 6]
-        for k in range(i + 1, 6):
-            value = value - matrix[:, i, k] * found[k]
-        found[i] = value / matrix[:, i, i]
-    a, b, c, d, e, f = found
+    third = matrix[:, 2, 3] / matrix[:, 2, 2]
+    second = (matrix[:, 1, 3] - matrix[:, 1, 2] * third) / matrix[:, 1, 1]
+    first = (matrix[:, 0, 3] - matrix[:, 0, 1] * second - matrix[:, 0, 2] * third) / matrix[:, 0, 0]
+    (a, d), (b, e), (c, f) = (number.unflatten(0, (2, -1)).unbind(0) for number in (first, second, third))
     scale = 1 / (a * e - b * d)
     a, b, d, e = e * scale, b * -scale, d * -scale, a * scale
     return a, b, -a * c - b * f, d, e, -d * c - e * f

@@ -12,8 +12,8 @@ MSPN_HEAD = dict(type='mmpose_mspn.MSPNHead', num_stages=2, out_channels=17, uni
 CPN = dict(ENCODER, out_indices=(0, 1, 2, 3))
 CPN_HEAD = dict(type='mmpose_mspn.CPNHead', out_channels=17, in_channels=(8, 16, 32, 64), channels=8,
                 decoder=codec(kernel_sizes=(15, 11, 9, 7)))
-HEATMAP_HEAD = dict(type='mmpose.HeatmapHead', in_channels=64, out_channels=17, deconv_out_channels=(8, 8, 8),
-                    deconv_kernel_sizes=(4, 4, 4), decoder=codec(kernel_sizes=(7, ), encode_as='heatmaps'))
+HEATMAP_HEAD = dict(type='mmpose.HeatmapHead', in_channels=32, out_channels=17, deconv_out_channels=(8, 8),
+                    deconv_kernel_sizes=(4, 4), decoder=codec(kernel_sizes=(7, ), encode_as='heatmaps'))
 
 
 def build(backbone: dict = MSPN, head: dict = MSPN_HEAD, kind: str = 'mmpose_mspn.TopdownPoseEstimator',
