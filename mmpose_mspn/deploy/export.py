@@ -61,7 +61,7 @@ def export(model: nn.Module,
             keypoints in px of the crop. ``'image'``: ``image`` (H, W, 3), uint8, BGR, and ``boxes`` (N, 4), x, y,
             width, height in image px, float32, and keypoints in image px.
         precision: ``'fp32'``; ``'fp16'``: weights and activations of the backbone in float16; ``'int8'``: convolutions
-            in int8.
+            before the predictor in int8.
         calibration: At least 16 people whose activations give the int8 ranges; default: 64 of the training data.
         pictures: People on whom the file is checked; default: 16 of the test data, or drawn ones where there are none.
         flip: Whether the flip test is in the graph, if the model's ``test_cfg`` asks for it.

@@ -16,7 +16,6 @@ from mmpose_mspn.deploy.graph_decode import GraphDecode
 from mmpose_mspn.models.heads.base_heatmap_head import BaseHeatmapHead
 from mmpose_mspn.models.heads.flip_test import flip_test_mean
 from mmpose_mspn.models.pose_estimators.first_stages import first_stages
-from mmpose_mspn.models.pose_estimators.views import extract_views
 
 
 def refuse_unexportable(model: nn.Module) -> None:
@@ -114,14 +113,16 @@ class PoseGraph(nn.Module):
     def heatmaps(self, crops: Tensor) -> Tensor:
         """Heatmaps (B, K, H, W) that the decode gets, of crops (B, 3, h, w)."""
         inputs = crops if self.source == 'normalized' else self.normalized(crops)
+        count = inputs.shape[0]  # len() would fix the number of people
+        if self.flip_test:
+            inputs = torch.cat([inputs, inputs.flip(-1)])
         if self.half_parts:
             inputs = inputs.half()
-        feats = extract_views(self.estimator, inputs, self.flip_test)
-        if self.half_parts:
-            feats = _to_float(feats)
+        feats = self.estimator.extract_feat(inputs)
+        maps = self._predicted(_to_float(feats) if self.half_parts else feats)
         if not self.flip_test:
-            return self._last(feats)
-        return flip_test_mean(*map(self._last, feats), flip_indices=self.flip_indices,
+            return maps
+        return flip_test_mean(maps[:count], maps[count:], flip_indices=self.flip_indices,
                               shift_heatmap=self.shift_heatmap)
 
     def normalized(self, crops: Tensor) -> Tensor:
@@ -131,7 +132,7 @@ class PoseGraph(nn.Module):
         crops = (crops.flip(1) if reverses else crops).float()
         return (crops - preprocessor.mean) / preprocessor.std if preprocessor._enable_normalize else crops
 
-    def _last(self, feats) -> Tensor:
+    def _predicted(self, feats) -> Tensor:
         head = self.estimator.head
         return head.forward_last(feats) if isinstance(head, BaseHeatmapHead) else head(feats)
 

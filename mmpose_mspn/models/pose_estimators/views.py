@@ -40,8 +40,7 @@ def extract_views(estimator: BasePoseEstimator, inputs: Tensor, flip_test: bool)
     if not flip_test:
         return estimator.extract_feat(inputs)
     both = estimator.extract_feat(torch.cat([inputs, inputs.flip(-1)]))
-    count = inputs.shape[0]  # len() would fix the size of the batch in a graph that is exported
-    return [_select_samples(both, slice(None, count)), _select_samples(both, slice(count, None))]
+    return [_select_samples(both, slice(None, len(inputs))), _select_samples(both, slice(len(inputs), None))]
 
 
 def _select_samples(feats: Any, samples: slice) -> Any:
