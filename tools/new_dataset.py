@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """Write a config that trains on keypoints of your own, from a COCO annotation file."""
 import argparse
+import shlex
+import sys
+from pathlib import Path
 
 import mmpose_mspn  # noqa: F401  applies compatibility fixes
 from mmpose_mspn.apis.command_line import ToolParser, run_tool
@@ -45,7 +48,10 @@ def main() -> None:
     """Write the files."""
     dataset = create(Options(**vars(parse_args())))
     print(summary(dataset))
-    print(f'\nNext:\n  python tools/check_data.py {dataset.config}\n  python tools/train.py {dataset.config}')
+    print('\nNext:')
+    for tool in ('check_data', 'train'):  # beside this one, which may have been called from another folder
+        path = Path(sys.argv[0]).with_name(f'{tool}.py')
+        print(f'  python {shlex.quote(str(path))} {shlex.quote(str(dataset.config))}')
 
 
 if __name__ == '__main__':

@@ -78,7 +78,7 @@ def trained(people, robots, tmp_path_factory):
 
 
 def test_the_table_says_what_was_found_and_assumed(trained):
-    _, table, _ = trained
+    out, table, _ = trained
     for row in (r'category +robot +id 7', r'keypoints +8 +left_shoulder, right_shoulder', r'skeleton +\d links',
                 r'flip pairs +4 +4 from left and right in names: left_shoulder=right_shoulder',
                 r'training +\d+ objects in 1\d images', r'validation +\d+ objects in 1 images +10% of the images',
@@ -86,6 +86,8 @@ def test_the_table_says_what_was_found_and_assumed(trained):
                 r'half bodies +on', r'crop +\d+ × \d+ px', r'network +small: 2 stages, ResNet-18 of 24 channels',
                 r'iterations +1500 +up to 500 objects: 1500'):
         assert re.search(row, table), row
+    # What to do next is printed as it can be typed in the folder of the call.
+    assert f'python {ROOT / "tools/train.py"} {out / "config.py"}\n' in table
 
 
 def test_the_config_names_everything_itself(trained):
