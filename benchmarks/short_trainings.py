@@ -34,7 +34,6 @@ TINY = Network(
     dict(num_stages=1, encoder=dict(type='ResNet', depth=18, stem_channels=16, base_channels=16), unit_channels=32),
     {'1:2': (32, 64)}, 2, 16, 1e-2, '1 stage, ResNet-18 of 16 channels')
 """Small enough for dozens of trainings."""
-NETWORKS.setdefault('tiny', TINY)
 
 
 class Training(NamedTuple):
@@ -113,6 +112,7 @@ def train(training: Training) -> dict:
     Returns:
         ``validations`` on held-out images: iteration, PCK, AP and seconds since the start; and ``iterations``.
     """
+    NETWORKS['tiny'] = TINY
     people = make_people()
     out = FOLDER / training.folder()
     names = KEYPOINTS[training.keypoints]

@@ -94,6 +94,7 @@ def main() -> None:
     parser.add_argument('--out', default='docs/start_of_norms', help='path of the page and the JSON without suffix')
     out = Path(parser.parse_args().out)
     results = Results(out.with_suffix('.json'))
+    NETWORKS['tiny'] = TINY
     for seed, (first, last), rate in product(SEEDS, STARTS, RATES):
         results.of(training(seed, rate, first, last))
         write_atomically(out.with_suffix('.md'), page(results).encode())

@@ -1,0 +1,45 @@
+"""The files of short trainings: what they hold is not trained again, and how it is shown."""
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / 'benchmarks'))
+import own_keypoints  # noqa: E402
+import short_trainings  # noqa: E402
+import start_of_norms  # noqa: E402
+
+
+def result(*validations, iterations: int = 500) -> dict:
+    return dict(iterations=iterations, validations=[
+        dict(iteration=step, PCK=pck, AP=pck / 2, score=1., seconds=6. * step) for step, pck in validations])
+
+
+@pytest.fixture
+def results(tmp_path) -> short_trainings.Results:
+    """A file with one training."""
+    done = {short_trainings.Training(0, 4, 60).named(): result((10, 0.5))}
+    (tmp_path / 'measured.json').write_text(json.dumps(dict(about=dict(torch='2'), trainings=done)))
+    return short_trainings.Results(tmp_path / 'measured.json')
+
+
+def test_a_training_that_the_file_holds_is_not_run_again(results, monkeypatch):
+    monkeypatch.setattr(short_trainings, 'ProcessPoolExecutor', None)  # what would run one
+    assert results.of(short_trainings.Training(0, 4, 60)) == result((10, 0.5))
+    assert results.known(short_trainings.Training(1, 4, 60)) is None
+    # Settings count, the folder of a checkpoint does not.
+    weights = [short_trainings.Training(0, 4, 60, weights=f'{folder}/iter_1000.pth').named() for folder in 'ab']
+    assert weights[0] == weights[1] != short_trainings.Training(0, 4, 60).named()
+
+
+def test_a_row_shows_the_last_figures_and_when_they_were_enough():
+    line = own_keypoints.line('x', [result((10, 0.5), (20, 0.8), (30, 0.75)), result((10, 0.7), (25, 0.79))])
+    assert line == '| x | 500 | 0.750, 0.790 | 0.375, 0.395 | 20, never | 3.0 |'
+
+
+def test_a_cell_shows_the_seeds_that_are_measured(results):
+    for seed, pck in ((0, 0.5), (2, 0.7)):
+        results.content['trainings'][start_of_norms.training(seed, 1e-2, 1., 20.).named()] = result((200, pck))
+    assert start_of_norms.cell(results, 1e-2, 1., 20.) == '0.600 (0.500-0.700 of 2), **1.00**'
+    assert start_of_norms.cell(results, 1e-3, 1., 20.) == ''
