@@ -13,9 +13,7 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmpose.apis.inference import dataset_meta_from_config
 from mmpose.registry import MODELS
-from mmpose.utils import register_all_modules
 from torch import nn
 
 from mmpose_mspn import export
@@ -31,6 +29,7 @@ def build(cfg: Config) -> nn.Module:
     """The model of a config with random weights; one pass over drawn people sets the statistics of its norms."""
     if 'members' in cfg.model:
         raise ValueError('the config is an ensemble, which cannot be exported: export each of its members')
+    from mmpose.apis.inference import dataset_meta_from_config  # after the fixes of this package's import
     cfg.model.backbone.init_cfg = None
     model = MODELS.build(cfg.model)
     model.cfg, model.dataset_meta = cfg, dataset_meta_from_config(cfg, 'test')
@@ -50,6 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--only', default='', help='export the configs whose names contain this word')
     args = parser.parse_args()
+    from mmpose.utils import register_all_modules
     register_all_modules(init_default_scope=False)
     failures = 0
     for path in config_paths(ROOT):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 import mspn_runtime
 from mmpose_mspn.deploy.onnx_file import PACKAGES, require_packages, trace, write
-from mmpose_mspn.deploy.pose_graph import PoseGraph
+from mmpose_mspn.deploy.pose_graph import PoseGraph, refuse_unexportable
 from mmpose_mspn.deploy.quantize import check_calibration, quantize
 from mmpose_mspn.deploy.session_pose_estimator import SessionPoseEstimator
 from mmpose_mspn.utils.files import FilePath
@@ -80,6 +80,7 @@ def load_exported(path: FilePath, model: nn.Module, backend: str = 'onnxruntime'
         ValueError: The file is of another kind, or does not fit the model's input size or keypoints.
     """
     require_packages(backend)
+    refuse_unexportable(model)
     pose = mspn_runtime.Pose(path, backend)
     if pose.metadata['input'] != 'crops':
         raise ValueError(f'{path} takes {pose.metadata["input"]}, a test needs crops: export it with --input crops')
