@@ -49,6 +49,8 @@ def pictures_of_config(cfg: Config, split: str, people: int) -> List[Picture]:
     loader = cfg.get(f'{split}_dataloader')
     if not loader:
         raise FileNotFoundError(f'the config has no {split}_dataloader, whose people are needed: add one')
+    if not {'ann_file', 'datasets'} & set(loader.dataset):  # as in the config that a checkpoint carries
+        raise FileNotFoundError(f'the config names no data in its {split}_dataloader')
     dataset = DATASETS.build({**loader.dataset, 'pipeline': []})
     found = []
     for index in np.unique(np.linspace(0, len(dataset) - 1, min(people, len(dataset))).astype(int)):

@@ -9,7 +9,6 @@ from mmengine.config import Config
 
 import mmpose_mspn
 from mmpose_mspn.apis.inference import infer
-from mmpose_mspn.deploy.pictures import Picture
 from tests.test_apis.test_inference import CONFIG, save_random
 
 pytest.importorskip('onnxruntime')
@@ -34,8 +33,7 @@ def files(tmp_path_factory) -> Path:
     for name in ('a.png', 'b.png'):
         cv2.imwrite(str(root / 'images' / name), draw.integers(0, 256, (80, 96, 3), dtype=np.uint8))
     model = mmpose_mspn.load(root / 'model.pth', device='cpu', fast=False)
-    picture = Picture(cv2.imread(str(root / 'images/a.png')), np.array(BOXES, np.float32))
-    mmpose_mspn.export(model.network, root / 'model.onnx', pictures=[picture])
+    mmpose_mspn.export(model.network, root / 'model.onnx')
     return root
 
 
