@@ -7,6 +7,7 @@ from .hooks import (
     ChannelsLastHook,
     CheckpointFitHook,
     FreedMemoryHook,
+    GradientCompressionHook,
     NonFiniteLossError,
     NonFiniteLossHook,
     ResumableDataHook,
@@ -15,7 +16,8 @@ from .optim_wrappers import CPUAmpOptimWrapper, GuardedOptimWrapper
 
 __all__ = [
     'AcceleratedTestHook', 'AtomicCheckpointHook', 'CPUAmpOptimWrapper', 'CPUDistributedDataParallel',
-    'CarryKeypointsHook', 'ChannelsLastHook', 'CheckpointFitHook', 'FreedMemoryHook', 'GuardedOptimWrapper',
+    'CarryKeypointsHook', 'ChannelsLastHook', 'CheckpointFitHook', 'FreedMemoryHook', 'GradientCompressionHook',
+    'GuardedOptimWrapper',
     'NonFiniteLossError',
     'NonFiniteLossHook', 'ResumableDataHook', 'end_launch', 'prepare_launch'
 ]
