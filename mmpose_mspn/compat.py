@@ -3,6 +3,7 @@
 ``mmpose_mspn/__init__.py`` calls :func:`apply_fixes` before anything of mmpose is imported. Each fix is applied only
 where its problem exists.
 """
+import functools
 import importlib
 import importlib.util
 import pickle
@@ -11,6 +12,7 @@ import threading
 from collections import Counter
 from contextlib import contextmanager
 from importlib import metadata
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import IO, Any, Callable, Dict, Iterator, Union
 
@@ -28,7 +30,8 @@ BOUNDS = {
 
 
 def apply_fixes() -> None:
-    """Check the installed versions, make torchvision importable and let mmengine load checkpoints safely.
+    """Check the installed versions, make torchvision importable, and let mmengine load checkpoints safely and find the
+    package's configs.
 
     Raises:
         ImportError: A package is missing or outside its bounds.
@@ -37,6 +40,7 @@ def apply_fixes() -> None:
     import_torchvision()
     from .checkpoint_loaders import register_loaders  # it imports this module
     register_loaders()
+    name_package_in_configs()
 
 
 def check_versions() -> None:
@@ -112,6 +116,34 @@ def _compiler_on_demand() -> Iterator[None]:
     finally:
         if sys.modules.get(name) is stand_in:
             del sys.modules[name]
+
+
+PACKAGE = __name__.split('.')[0]
+
+
+def name_package_in_configs() -> None:
+    """Let configs anywhere have a base of this package: ``_base_ = 'mmpose_mspn::…'``, as with ``'mmpose::…'``.
+
+    mmengine knows the packages of OpenMMLab alone, and looks for their ``.mim`` folders in site-packages, where an
+    editable installation has nothing. The base gets no scope of its own: types of this package carry its name anyway.
+    """
+    from mmengine.config import Config
+    of_others = Config._get_cfg_path
+    if getattr(of_others, 'knows', None) == PACKAGE:
+        return
+
+    @functools.wraps(of_others)
+    def get_cfg_path(cfg_path: str, filename: str) -> tuple:
+        package, _, name = cfg_path.partition('::')
+        if package != PACKAGE:
+            return of_others(cfg_path, filename)
+        path = Path(__file__).parent / '.mim' / 'configs' / name
+        if not path.is_file():
+            raise FileNotFoundError(f'{cfg_path} does not exist: docs/models.md lists the configs')
+        return str(path), None
+
+    get_cfg_path.knows = PACKAGE
+    Config._get_cfg_path = staticmethod(get_cfg_path)
 
 
 def load_safely(file: Union[str, IO[bytes]], map_location: Any = None) -> Any:

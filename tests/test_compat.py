@@ -5,13 +5,17 @@ import subprocess
 import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
+from mmpose.registry import MODELS
 
 from mmpose_mspn import compat
+from mmpose_mspn.checkpoints.fit import Mismatches, compare_state_dicts
 from tests.planted import plant
 
 
@@ -200,3 +204,13 @@ def test_torchs_compiler_is_imported_on_demand():
             'import torch._dynamo.utils\nprint(is_compile_supported("cpu") == '
             'torch._dynamo.utils.is_compile_supported("cpu"), torch._dynamo.utils.__file__[-8:])\n')
     assert run(code).split() == ['True', 'True', 'True', 'utils.py']
+
+
+def test_a_config_outside_of_the_repository_has_a_base_of_the_package(tmp_path):
+    name = 'body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py'
+    (tmp_path / 'own.py').write_text(f"_base_ = 'mmpose_mspn::{name}'\nmax_iters = 3\n")
+    own = Config.fromfile(tmp_path / 'own.py')
+    base = Config.fromfile(Path(__file__).parents[1] / 'configs' / name)
+    assert own.max_iters == 3 and base.max_iters == 1000
+    weights = [MODELS.build(config.model).state_dict() for config in (own, base)]
+    assert compare_state_dicts(*weights) == Mismatches([], [], [])

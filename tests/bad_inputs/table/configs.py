@@ -4,6 +4,7 @@ from typing import Sequence
 
 from mmpose_mspn.synthetic_people import generate
 from tests.bad_inputs.case import Case, Command, Outcome, Place, Rows, check_data, infer, test, train
+from tests.bad_inputs.files import DEMO
 from tests.bad_inputs.table.edits import BOXES, replace
 from tests.launching import ROOT
 
@@ -90,6 +91,12 @@ test_dataloader = val_dataloader
 ''')
 
 
+def _outside(place: Place) -> None:
+    text = place.files.config.read_text().splitlines()
+    text[0] = f'_base_ = "mmpose_mspn::{DEMO.relative_to(ROOT / "configs")}"'
+    (place.here / 'config.py').write_text('\n'.join(text))
+
+
 def _strings_left(place: Place, outcome: Outcome) -> str:
     written = (place.out / 'config.py').read_text()
     return '' if 'relative words/that are no path' in written else 'a string that is no path was replaced'
@@ -117,6 +124,7 @@ CONFIG_CASES: Rows = list(chain(
      Case('a box file with the data_root before it', [('test', '{config}', '{checkpoint}', '--work-dir', '{out}')],
           ['coco/AP'], 0, _root_below),
      Case('data_root="" beside strings that are no paths', [train()], ['coco/AP'], 0, _empty_root, _strings_left)],
+    [Case('a config outside of the repository with a base of the package', [train()], ['coco/AP'], 0, _outside)],
     added('backbone.num_units', '4', 'encoder'),
     added('backbone.num_blocks', '[3, 4, 6, 3]', 'encoder'),
     added('backbone.res_top_channels', '64'),
