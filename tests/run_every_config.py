@@ -88,7 +88,7 @@ def selected(only: str) -> List[Path]:
     """
     paths = sorted((path for path in config_paths(ROOT) if only in path.stem), key=order)
     if not paths:
-        names = [path.stem for path in config_paths(ROOT)]
+        names = {'_'.join(path.stem.split('_')[:2]) for path in config_paths(ROOT)}
         raise ValueError(f'--only {only}: no config has a name with it{near_matches(only, names)}')
     return paths
 

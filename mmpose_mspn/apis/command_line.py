@@ -102,17 +102,31 @@ def run_tool(main: Callable[[], Optional[int]]) -> None:
         if _debug():
             raise
         interrupted = isinstance(error, KeyboardInterrupt)
+        traceback.clear_frames(error.__traceback__)  # it ends progress bars, which would be drawn behind the line
         _say('interrupted' if interrupted else 'terminated')
         code = INTERRUPTED if interrupted else TERMINATED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python would fail again when it flushes stdout
         code = 1
     except Exception as error:
-        if _debug() or not is_of_user(error):
+        stop = _interruption(error)
+        if _debug() or not (stop or is_of_user(error)):
             raise
-        _say(f'error: {one_line(error)}')
-        code = 1
+        line = one_line(error)
+        traceback.clear_frames(error.__traceback__)
+        _say(stop or f'error: {line}')
+        code = {'interrupted': INTERRUPTED, 'terminated': TERMINATED}.get(stop, 1)
     sys.exit(code)
+
+
+def _interruption(error: BaseException) -> str:
+    """How a run was stopped, if an error was raised in place of that: mmengine's formatting of configs does this."""
+    seen: Optional[BaseException] = error
+    while seen is not None:
+        if isinstance(seen, (KeyboardInterrupt, Terminated)):
+            return 'interrupted' if isinstance(seen, KeyboardInterrupt) else 'terminated'
+        seen = seen.__context__
+    return ''
 
 
 def _raise_on_sigterm() -> None:

@@ -1,5 +1,6 @@
 """Writes synthetic people as a dataset with COCO 2017's folders and files."""
 import os
+import signal
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -126,12 +127,17 @@ def _mapped(function: partial, items: range, workers: int) -> Iterator[Iterable[
         finally:
             cv2.setNumThreads(threads)
         return
-    with ProcessPoolExecutor(workers, initializer=_use_one_thread) as pool:
+    with ProcessPoolExecutor(workers, initializer=_start_worker) as pool:
         try:
             yield pool.map(function, items, chunksize=CHUNK)
         except BaseException:
             pool.shutdown(cancel_futures=True)  # otherwise the pool finishes all images first
             raise
+
+
+def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes, and the first one ends the others
+    _use_one_thread()
 
 
 def _use_one_thread() -> None:

@@ -15,6 +15,8 @@ import traceback
 from contextlib import suppress
 from typing import Callable, Optional, Sequence, Tuple
 
+from mmengine.config import Config
+
 from tests.bad_inputs.case import Case, Command, Outcome, Place
 from tests.launching import ROOT
 
@@ -36,6 +38,8 @@ def warm_up() -> None:
     with suppress(ImportError):
         importlib.import_module('xtcocotools.cocoeval')
     logging.getLogger('mmengine').handlers.clear()
+    # yapf keeps its grammar in a file, which several processes would write at once.
+    Config(dict(a=1)).pretty_text  # noqa: B018
 
 
 def run(command: Command, place: Place, case: Case, last: bool) -> Outcome:

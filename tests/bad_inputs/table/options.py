@@ -87,7 +87,7 @@ OPTION_CASES: Rows = [
         'nowhere', fast=True),
     row('--data-root of nothing', ('train', '{config}', '--data-root', '', '--work-dir', '{out}'), '--data-root'),
     row('--resume of a folder', train('--resume', '{data}'), 'people'),
-    row('--resume and --restart', train('--resume', '--restart'), '--resume', '--restart'),
+    row('--resume and --restart', train('--resume', '--restart'), '--resume', '--restart', code=2),
     # Options of test.py
     row('--out of a kind that is not written', test('--out', '{out}/m.csv'), '--out', 'm.csv', '.json', fast=True),
     row('--out that is a folder', test('--out', '{data}'), '--out'),
@@ -192,6 +192,6 @@ OPTION_CASES: Rows = [
         'keypoints_val2017'),
     # The repository's own
     row('--root of another folder', ('make_model_table', '--root', '{out}'), 'published.yml'),
-    row('a config that there is not', (*RUN_EVERY, 'td-hm_5xmspn50'), 'td-hm_5xmspn50', "'td-hm_4xmspn50"),
+    row('a config that there is not', (*RUN_EVERY, 'td-hm_5xmspn50'), 'td-hm_5xmspn50', "'td-hm_4xmspn50'"),
     row('the script without a config', ('dist_train.sh', ), 'tools/dist_train.sh CONFIG', code=2),
 ]
