@@ -26,7 +26,7 @@ DISK_CASES: Rows = [
     full('the config and the log are', train(), 'free space'),
     full('predictions are', test('--dump', '{here}/p.pkl'), 'free space'),
     full('a drawing is', infer(), '000000000001.jpg'),
-    full('a video is', infer(source='{shared}/video.mp4'), 'video'),
+    full('a video is', infer(source='{shared}/video.mp4'), 'written', 'free space'),
     full('a converted checkpoint is', ('convert_checkpoint', '{checkpoint}', '{out}/a.pth'), 'a.pth'),
     full('a published checkpoint is', ('publish_model', '{checkpoint}', '{out}/a'), 'a-'),
     full('drawn people are', ('make_synthetic', '{out}/people', '--train', '1', '--val', '1'), 'people'),
