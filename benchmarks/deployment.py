@@ -46,7 +46,7 @@ GOALS = {'accelerate': 1., 'accelerate bf16': None, 'onnxruntime fp32': 1., 'onn
 
 def engines(stages: int) -> Dict[str, torch.nn.Module]:
     """Return the ways to predict by the same network of so many stages."""
-    model = our_model(stages)
+    model = our_model(stages).eval()
     model.dataset_meta = dict(flip_indices=FLIP)
     crops = torch.randint(0, 256, (16, 3, INPUT[1], INPUT[0]), dtype=torch.uint8)
     return {
