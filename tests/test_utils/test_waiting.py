@@ -66,14 +66,14 @@ def sleeps(turns=300):
     return (count() - start) / turns
 
 more = waiting.MoreThreads()
-spun = min(sleeps() for _ in range(3))  # other processes hold up operators now and then
+spun = min(sleeps() for _ in range(9))  # other processes hold up operators now and then
 more.hold()
 number = len(os.listdir('/proc/self/task'))
 more.hold()
 assert len(os.listdir('/proc/self/task')) == number
 slept = sleeps()
 more.release()
-print(spun, slept, min(sleeps() for _ in range(3)), number - len(os.listdir('/proc/self/task')))
+print(spun, slept, min(sleeps() for _ in range(9)), number - len(os.listdir('/proc/self/task')))
 '''
 
 
