@@ -8,6 +8,7 @@ from pathlib import Path
 import mmpose_mspn  # noqa: F401  applies compatibility fixes
 from mmpose_mspn.apis.command_line import ToolParser, run_tool
 from mmpose_mspn.new_dataset import Options, create, summary
+from mmpose_mspn.new_dataset.objects import VAL_SHARE
 from mmpose_mspn.new_dataset.plan import NETWORKS
 
 
@@ -21,8 +22,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', required=True, metavar='FOLDER', help='folder for the config, anywhere')
     parser.add_argument('--val', metavar='VAL.json', help='annotations to validate on; otherwise images are held out')
     parser.add_argument('--val-images', metavar='FOLDER', help='folder of the images in --val (default: IMAGES)')
-    parser.add_argument('--val-share', type=float, default=0.1, metavar='SHARE',
-                        help='share of the images that is held out without --val (default: %(default)s)')
+    parser.add_argument('--val-share', type=float, metavar='SHARE',
+                        help=f'share of the images that is held out without --val (default: {VAL_SHARE})')
     parser.add_argument('--category', metavar='NAME', help='category to train on, if several have keypoints')
     parser.add_argument('--pairs', nargs='*', metavar='A=B',
                         help='keypoints that a horizontal flip swaps, besides those whose names say left and right; '

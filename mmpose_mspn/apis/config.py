@@ -9,7 +9,7 @@ from typing import Any, Iterator, List, Optional, Tuple, Union
 from mmengine.config import Config
 from mmengine.logging import print_log
 
-from mmpose_mspn.apis.config_keys import NEW_KEY, check_new_keys
+from mmpose_mspn.apis.config_keys import NEW_KEY, check_keys
 from mmpose_mspn.synthetic_people import generate
 from mmpose_mspn.utils.arguments import near_matches
 
@@ -48,7 +48,7 @@ def load_config(path: str, cfg_options: Optional[dict] = None, data_root: Option
         if not isinstance(old, str):
             raise ValueError(f'{path} has no data_root to replace by {data_root}: set that of each dataset')
         replace_root(cfg._cfg_dict, old, data_root)
-    check_new_keys(cfg._cfg_dict, options)
+    check_keys(cfg._cfg_dict, options)
     try:
         cfg.merge_from_dict({key[key.startswith(NEW_KEY):]: value for key, value in options.items()})
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -1,6 +1,6 @@
-"""Keys that a command line may add to a config: mistyped ones would be merged and never read."""
+"""Keys that a command line may set in a config: others would be merged and never read."""
 import inspect
-from typing import Iterable, Optional, Sequence, Set
+from typing import Iterable, Iterator, Optional, Sequence, Set
 
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import Registry
@@ -32,21 +32,51 @@ OF_PARTS = {
 """Keys of parts that have no type, beside those that a config sets."""
 OF_CONFIGS = {'auto_scale_lr', 'custom_imports', 'model_wrapper_cfg', 'optim_wrapper', 'find_unused_parameters',
               'resume', 'compile', 'sync_bn', 'strategy', 'runner_type', 'backend_args'}
+OF_TOOLS = {'data_root', 'category'}
+"""Keys at the top of a config that this package's tools read."""
+PLACES_SHOWN = 3
+"""Number of settings that an error message names."""
 
 
-def check_new_keys(config: dict, keys: Iterable[str]) -> None:
-    """Refuse keys that the config does not have and that no part of it takes as an argument.
+def check_keys(config: dict, keys: Iterable[str]) -> None:
+    """Refuse keys that have no effect: those that no part of the config takes as an argument, and its variables.
 
     Args:
         config: Content of the config.
         keys: Keys with dots, such as ``train_dataloader.batch_size``. Keys that begin with :data:`NEW_KEY` pass.
 
     Raises:
-        ValueError: Names the key and those that resemble it.
+        ValueError: Names the key, and those that resemble it or hold the variable's value.
     """
     for key in keys:
         if not key.startswith(NEW_KEY):
+            _check_variable(config, key)
             _check_key(config, key)
+
+
+def _check_variable(config: dict, key: str) -> None:
+    """Refuse a variable of the config file: its settings took the value when the file was read, before any option."""
+    name = key.split('.')[0]
+    if name not in config or name in {*_top_arguments(), *OF_TOOLS}:
+        return
+    places = [place for part in sorted(_top_arguments() & config.keys())
+              for place in _places(config[part], part, name, config[name])]
+    instead = f'set {", ".join(places[:PLACES_SHOWN])}' if places else 'set what it is used for'
+    raise ValueError(f'--cfg-options {key}: {name} is a variable of the config file, and the settings that use it have '
+                     f'been computed before options apply: {instead}, or write a config with another {name}')
+
+
+def _places(node: object, path: str, name: str, value: object) -> Iterator[str]:
+    """Keys with dots of the settings in ``node`` that have the name and the value of a variable."""
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, (list, tuple)) else ()
+    for key, found in items:
+        if key == name and found == value:
+            yield f'{path}.{key}'
+        yield from _places(found, f'{path}.{key}', name, value)
+
+
+def _top_arguments() -> Set[str]:
+    return {*inspect.signature(Runner).parameters, *OF_CONFIGS}
 
 
 def _check_key(config: dict, key: str) -> None:
@@ -82,7 +112,7 @@ def _check_new(key: str, parent: str, part: str, node: dict) -> None:
 def _arguments(parent: str, node: dict) -> Optional[Set[str]]:
     """What may be added to a part of the config; ``None`` if anything may be, because its class is not known."""
     if not parent:
-        return {*inspect.signature(Runner).parameters, *OF_CONFIGS}
+        return _top_arguments()
     if parent in LOADERS:
         return {*inspect.signature(DataLoader).parameters, 'num_batch_per_epoch'}
     known = set(OF_PARTS.get(parent, ()))

@@ -9,7 +9,7 @@ from mmpose_mspn.new_dataset.coco_body import official_upper_ids
 from mmpose_mspn.new_dataset.coco_file import Category
 from mmpose_mspn.new_dataset.config_file import ConfigFacts, base_text, config_text
 from mmpose_mspn.new_dataset.metainfo import build_metainfo, metainfo_text
-from mmpose_mspn.new_dataset.objects import Source, hold_out, read_objects
+from mmpose_mspn.new_dataset.objects import VAL_SHARE, Source, hold_out, read_objects
 from mmpose_mspn.new_dataset.pairs import ChosenPairs, choose_pairs
 from mmpose_mspn.new_dataset.plan import Plan, choose_aspect, choose_network, make_plan
 from mmpose_mspn.new_dataset.repair import RepairedFile
@@ -31,7 +31,7 @@ class Options:
     out: FilePath
     val: Optional[FilePath] = None
     val_images: Optional[FilePath] = None
-    val_share: float = 0.1
+    val_share: Optional[float] = None
     category: Optional[str] = None
     pairs: Optional[Sequence[str]] = None
     sigmas: Optional[Sequence[str]] = None
@@ -97,7 +97,8 @@ def plan_dataset(options: Options) -> NewDataset:
     category, train, val = read_objects(
         Source(options.train_file, options.images), val_source, options.category, options.skip_broken)
     if val is None:
-        train, val = hold_out(train, options.val_share, options.train_file)
+        share = VAL_SHARE if options.val_share is None else options.val_share
+        train, val = hold_out(train, share, options.train_file)
     names = category.keypoints
     start = None
     if options.init_from:
@@ -114,6 +115,9 @@ def plan_dataset(options: Options) -> NewDataset:
 def _check_combinations(options: Options) -> None:
     if options.val_images and not options.val:
         raise ValueError('--val-images is the folder of the images in --val: name that file too')
+    if options.val and options.val_share is not None:
+        raise ValueError(f'--val {options.val} and --val-share {options.val_share:g} exclude each other: images are '
+                         'held out only where no file for validation is named')
     if options.init_from and options.network:
         raise ValueError(f'--network {options.network} and --init-from exclude each other: the network is that of the '
                          'checkpoint')

@@ -8,6 +8,9 @@ from mmpose_mspn.new_dataset.image_folder import ImageFolder
 from mmpose_mspn.new_dataset.repair import RepairedFile, repair
 from mmpose_mspn.utils.files import FilePath
 
+VAL_SHARE = 0.1
+"""Share of the images that is held out unless another one is asked for."""
+
 
 class Source(NamedTuple):
     """An annotation file and the folder of its images."""

@@ -3,6 +3,7 @@ from typing import Iterator, List, Sequence, Tuple
 
 from mmpose_mspn.checkpoints.carry import origins_table
 from mmpose_mspn.new_dataset.create import NewDataset, best_metric
+from mmpose_mspn.new_dataset.objects import VAL_SHARE
 from mmpose_mspn.new_dataset.plan import (
     ASPECTS,
     FEW_TIMES,
@@ -39,7 +40,7 @@ def _found(dataset: NewDataset) -> Iterator[Row]:
            f'{pairs.from_names} from left and right in names' + (f', {given} from --pairs' if given else '')
            + (f': {_some(["=".join(pair) for pair in pairs.pairs])}' if pairs.pairs else ''))
     yield 'training', _counted(dataset.train), ''
-    held_out = '' if dataset.options.val else f'{dataset.options.val_share:.0%} of the images, held out'
+    held_out = '' if dataset.options.val else f'{dataset.options.val_share or VAL_SHARE:.0%} of the images, held out'
     yield 'validation', _counted(dataset.val), held_out
     for name, field in (('filled in', 'filled_in'), ('left out', 'left_out')):
         counts = [getattr(dataset.train, field)]

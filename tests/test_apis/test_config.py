@@ -20,6 +20,16 @@ def test_other_options_are_merged():
     assert (cfg.train_dataloader.batch_size, cfg.model.head.ohkm_topk) == (3, None)
 
 
+@pytest.mark.parametrize('option, instead', [
+    ({'max_iters': 5}, 'set train_cfg.max_iters, or write a config with another max_iters'),
+    ({'codec.kernel_sizes': [5]}, 'set what it is used for, or write a config with another codec'),
+])
+def test_variables_of_the_file_are_refused_because_nothing_would_change(option, instead):
+    key, = option
+    with pytest.raises(ValueError, match=f'--cfg-options {key}: .* is a variable of the config file.*: {instead}'):
+        load_config(CONFIG, option)
+
+
 def test_missing_configs_and_roots_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match='config nowhere.py does not exist'):
         load_config('nowhere.py')

@@ -90,8 +90,8 @@ def test_fast_test():
 
 
 def test_another_type_is_refused():
-    with pytest.raises(ValueError, match="dtype must be one of float32, bfloat16, float16, got 'int8'"):
-        AcceleratedTestHook('int8')
+    with pytest.raises(ValueError, match="dtype must be one of float32, bfloat16, float16, int8, got 'int4'"):
+        AcceleratedTestHook('int4')
 
 
 def test_pckh_without_head_boxes_is_refused_before_the_run():
