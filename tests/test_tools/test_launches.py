@@ -2,6 +2,7 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 from pathlib import Path
 
@@ -155,6 +156,31 @@ def test_one_process_that_dies_ends_the_launch_with_its_error(people, tmp_path, 
     failed = launch('tools/dist_train.sh', config, 2, *train_arguments(people, tmp_path, 3), check=False)
     assert failed.returncode != 0 and shown in failed.stdout + failed.stderr
     assert (tmp_path / 'iter_1.pth').exists() and not (tmp_path / 'iter_3.pth').exists()
+
+
+@pytest.mark.parametrize('script, given, code, said', [
+    ('dist_train', ['nowhere.py', 2], 1, [
+        '[rank 0] error: config nowhere.py does not exist', '[rank 1] error: config nowhere.py does not exist',
+        'ended with exit code 1']),
+    ('dist_test', ['nowhere.py', 'nowhere.pth', 0], 2, ['the number of processes must be a whole number >= 1, got 0'])
+])
+def test_a_launch_that_fails_has_no_traceback_of_its_own(script, given, code, said):
+    failed = launch(f'tools/{script}.sh', *given, check=False)
+    lines = failed.stderr.splitlines()
+    assert failed.returncode == code and 'Traceback' not in failed.stderr
+    assert all(part in failed.stderr for part in said)
+    assert lines[-1].startswith('error: ') and sum(line.startswith('error: ') for line in lines) == 1
+
+
+def test_a_launch_whose_port_is_taken_says_so():
+    with socket.socket() as taken:
+        taken.bind(('127.0.0.1', 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        failed = subprocess.run(['tools/dist_train.sh', CONFIG, '2'], cwd=ROOT, capture_output=True, text=True,
+                                timeout=300, env=dict(environment(), PORT=str(port)))
+    line, = failed.stderr.splitlines()
+    assert failed.returncode == 1 and f'127.0.0.1:{port}' in line and 'set MASTER_ADDR and PORT' in line
 
 
 def test_a_nan_loss_in_one_process_ends_all_and_names_its_samples(people, tmp_path):
