@@ -3,6 +3,10 @@
 # weights) and checkpoints of other models (they are refused).
 _base_ = 'mmpose::_base_/default_runtime.py'
 
+# mmpose's own tools import this package as they read the config, before mmpose. custom_imports of another config
+# replace these, so they name this package too.
+custom_imports = dict(imports=['mmpose_mspn'], allow_failed_imports=False)
+
 default_hooks = dict(checkpoint=dict(type='mmpose_mspn.AtomicCheckpointHook'))
 custom_hooks = [
     *_base_.custom_hooks,

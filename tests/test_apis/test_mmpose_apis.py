@@ -1,6 +1,9 @@
 """mmpose's own interfaces with configs of this package."""
+import subprocess
+import sys
 from pathlib import Path
 
+import mmpose
 import numpy as np
 import pytest
 import torch
@@ -11,6 +14,7 @@ from mmpose.registry import DATASETS, MODELS, VISUALIZERS
 
 from mmpose_mspn.apis.config import load_config
 from mmpose_mspn.synthetic_people import generate
+from tests.launching import environment
 
 CONFIG = str(Path(__file__).parents[2] / 'configs/body_2d_keypoint/topdown_heatmap/coco'
              / 'td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py')
@@ -30,6 +34,30 @@ def files(tmp_path_factory) -> Path:
 @pytest.fixture
 def image(files) -> str:
     return str(next((files / 'val2017').glob('*.jpg')))
+
+
+def fresh(*command: object, cwd: Path) -> str:
+    """What a command of a new interpreter prints, which has imported nothing of this package."""
+    done = subprocess.run([sys.executable, *map(str, command)], cwd=cwd, capture_output=True, text=True, timeout=300,
+                          env=environment())
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def test_mmposes_own_train_needs_no_import_by_hand(files, tmp_path):
+    train = Path(mmpose.__file__).parent / '.mim/tools/train.py'
+    fresh(train, CONFIG, '--work-dir', 'work', '--no-validate', '--cfg-options',
+          f'train_dataloader.dataset.data_root={files}/', 'train_dataloader.batch_size=2',
+          'train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False', 'train_cfg.max_iters=2',
+          'default_hooks.checkpoint.interval=2', cwd=tmp_path)
+    assert (tmp_path / 'work/iter_2.pth').is_file()
+
+
+def test_mmposes_own_init_model_behind_the_import_of_this_package(files, tmp_path):
+    given = f'{CONFIG!r}, {str(files / "model.pth")!r}, "cpu"'
+    printed = fresh('-c', 'import mmpose_mspn; from mmpose.apis import init_model; '
+                    f'print(type(init_model({given})).__module__)', cwd=tmp_path)
+    assert printed.splitlines()[-1] == 'mmpose_mspn.models.pose_estimators.topdown'
 
 
 def test_init_model_inference_and_visualizer(files, image):
