@@ -1,4 +1,5 @@
 """A checkpoint or an exported model as an object that answers with keypoints."""
+from functools import partial
 from pathlib import Path
 from typing import Mapping, Optional, Union
 
@@ -57,7 +58,8 @@ def load(checkpoint: Union[str, Path],
     content = read_checkpoint(checkpoint)
     own = config is None
     config = find_config(content, checkpoint) if own else _given(config)
-    model = TorchPoseModel(*load_parts(config, checkpoint, device, content), fast=fast, dtype=dtype)
+    model = TorchPoseModel(*load_parts(config, checkpoint, device, content), fast=fast, dtype=dtype,
+                           reload=partial(load_pose_model, config, checkpoint, device))
     print_log(f'{checkpoint}: {model}, config {"from the checkpoint" if own else "as given"}', 'current')
     return model
 

@@ -1,7 +1,7 @@
 """The object that ``mmpose_mspn.load`` returns."""
 from abc import ABC, abstractmethod
 from collections import deque
-from typing import Any, Deque, Iterable, Iterator, List, Mapping, Optional, Tuple, Union
+from typing import Any, Callable, Deque, Iterable, Iterator, List, Mapping, Optional, Tuple, Union
 
 import numpy as np
 import torch
@@ -111,6 +111,8 @@ class TorchPoseModel(PoseModel):
         drawer: Draws results.
         fast: Whether to predict with an accelerated copy, see :func:`mmpose_mspn.accelerate`.
         dtype: Type in which the copy predicts; ``None`` for float32.
+        reload: Loads ``model`` once more. Beside an accelerated copy the model itself is not kept, which would double
+            the memory.
 
     Attributes:
         network: The estimator that predicts: ``model``, or its accelerated copy.
@@ -119,8 +121,10 @@ class TorchPoseModel(PoseModel):
         ValueError: The config's test pipeline makes no crops.
     """
 
-    def __init__(self, model: nn.Module, drawer: Draw, fast: bool = True, dtype: Optional[torch.dtype] = None) -> None:
+    def __init__(self, model: nn.Module, drawer: Draw, fast: bool = True, dtype: Optional[torch.dtype] = None,
+                 reload: Optional[Callable[[], nn.Module]] = None) -> None:
         self.network = accelerate(model, dtype) if fast else model
+        self._reload = reload if fast else None
         self.drawer, self.config, meta = drawer, model.cfg, model.dataset_meta
         steps = model.cfg.test_dataloader.dataset.pipeline
         affine = next((step for step in steps if step['type'].split('.')[-1] == 'TopdownAffine'), None)
@@ -136,6 +140,11 @@ class TorchPoseModel(PoseModel):
         self._meta = dict(meta)
         init_default_scope(model.cfg.get('default_scope') or 'mmpose')
         self.pipeline = Compose(steps)
+
+    @property
+    def exportable(self) -> nn.Module:
+        """The estimator that :func:`mmpose_mspn.export` takes, which an accelerated copy is not: then it is loaded."""
+        return self._reload() if self._reload else self.network
 
     def stream(self, pairs: Iterable[Pair], batch_size: int,
                across_images: bool = True) -> Iterator[Tuple[Any, PoseResult]]:

@@ -55,7 +55,8 @@ def export(model: nn.Module,
     precisions, at least :data:`LEAST_CLOSE` of the confident keypoints within :data:`CLOSE` px of the crop.
 
     Args:
-        model: Top-down estimator with ``cfg`` and ``dataset_meta``, as from mmpose's ``init_model``.
+        model: Top-down estimator with ``cfg`` and ``dataset_meta``, as from mmpose's ``init_model``, or what
+            ``mmpose_mspn.load`` returns for a checkpoint.
         path: The ``.onnx`` file.
         input: ``'crops'``: the one input ``crops`` (N, 3, h, w), uint8, BGR, as the test pipeline packs them, and
             keypoints in px of the crop. ``'image'``: ``image`` (H, W, 3), uint8, BGR, and ``boxes`` (N, 4), x, y,
@@ -78,6 +79,7 @@ def export(model: nn.Module,
         ValueError: An argument is out of its range, the model cannot be exported, or the file differs from PyTorch.
     """
     require_packages(*PACKAGES)
+    model = getattr(model, 'exportable', model)  # of what mmpose_mspn.load returns
     path = Path(path)
     _check_arguments(model, path, input, precision, calibration)
     padding = box_padding(model.cfg, model.head.decoder.input_size)

@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
 
 import mmpose_mspn
@@ -32,8 +33,7 @@ def files(tmp_path_factory) -> Path:
     (root / 'images').mkdir()
     for name in ('a.png', 'b.png'):
         cv2.imwrite(str(root / 'images' / name), draw.integers(0, 256, (80, 96, 3), dtype=np.uint8))
-    model = mmpose_mspn.load(root / 'model.pth', device='cpu', fast=False)
-    mmpose_mspn.export(model.network, root / 'model.onnx')
+    mmpose_mspn.export(mmpose_mspn.load(root / 'model.pth', device='cpu'), root / 'model.onnx')
     return root
 
 
@@ -51,6 +51,17 @@ def test_the_same_object_with_the_same_results(files):
     paths = sorted((files / 'images').iterdir())
     assert [len(one) for one in exported.predict(paths, [BOXES, np.zeros((0, 4))])] == [3, 0]
     assert len(list(exported.predict(files / 'images'))) == 2
+
+
+def test_what_load_returns_exports_the_plain_model(files, tmp_path):
+    plain = mmpose_mspn.load(files / 'model.pth', device='cpu', fast=False)
+    assert plain.exportable is plain.network
+    fast = mmpose_mspn.load(files / 'model.pth', device='cpu')
+    assert fast.exportable is not fast.network
+    exported = fast.exportable.state_dict()
+    assert all(torch.equal(exported[key], value) for key, value in plain.network.state_dict().items())
+    with pytest.raises(ValueError, match='must be a top-down pose estimator, got OnnxPoseModel'):
+        mmpose_mspn.export(mmpose_mspn.load(files / 'model.onnx'), tmp_path / 'again.onnx')
 
 
 def test_infer_draws_it(files, tmp_path):
