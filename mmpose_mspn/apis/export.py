@@ -42,11 +42,11 @@ def export_checkpoint(config: str,
         raise ValueError('the checkpoint is missing: name the weights of the model')
     check_file('checkpoint', checkpoint)
     pictures = None if calibration is None else pictures_of_files(_files(calibration))
-    ensure_synthetic(cfg)
     if not cfg.get('train_dataloader'):  # the only place where init_model looks for dataset_meta
         cfg.train_dataloader = dict(dataset=cfg.test_dataloader.dataset)
     model = init_model(cfg, checkpoint, device='cpu')
     check_weights(model, checkpoint)
+    ensure_synthetic(cfg)  # last, because it takes a while
     return export(model, out, calibration=pictures, checkpoint=checkpoint, **options)
 
 

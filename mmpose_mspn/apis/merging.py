@@ -8,6 +8,11 @@ from mmpose_mspn.utils.files import open_atomically
 
 from .prediction_files import COMPLETE, PREDICTIONS, Shard, parsed_line, refuse_other_run
 
+HEADER = {'format', 'about', 'keypoint_names', 'skeleton'}
+"""What the first line of a part holds."""
+IMAGE = {'image', 'skipped_boxes'}
+"""What the line of an image holds."""
+
 
 def merge_parts(folders: Sequence[Union[str, Path]], out_dir: Union[str, Path]) -> Dict[str, int]:
     """Merge the complete parts of a run into ``predictions.json``. The parts are left in place.
@@ -63,7 +68,7 @@ def write_predictions(parts: Sequence[Path], out_dir: Path) -> Dict[str, int]:
         for path in parts:
             with open(path, 'rb') as lines:
                 header = parsed_line(lines.readline())
-                if header is None:
+                if header is None or not set(header) >= HEADER:
                     raise ValueError(f'{path} is no part of a run: run its shard again')
                 if first is None:
                     first = header
@@ -76,12 +81,15 @@ def write_predictions(parts: Sequence[Path], out_dir: Path) -> Dict[str, int]:
 
 
 def _copy_images(path: Path, lines: BinaryIO, out: BinaryIO, counts: Dict[str, int]) -> None:
-    for line in lines:
+    for number, line in enumerate(lines, 2):
         content = parsed_line(line)
         if content == COMPLETE:
             return
         if content is None:
             break
+        if not set(content) >= IMAGE:
+            raise ValueError(f'{path} is no part of a run, as its line {number} is no image: run its shard '
+                             'again')
         out.write((', ' if counts['images'] else '').encode() + json.dumps(content['image']).encode())
         counts['images'] += 1
         counts['instances'] += len(content['image']['instances'])

@@ -51,6 +51,9 @@ def test_a_config_of_the_package_trains_from_another_folder(installed, tmp_path)
     assert (tmp_path / 'work/iter_1.pth').exists(), done.stdout[-2000:]
     where = run(installed, tmp_path, '-c', 'import mmpose_mspn; print(mmpose_mspn.__file__)').stdout.strip()
     assert Path(where).is_relative_to(installed)
+    (tmp_path / 'named.py').write_text(f"_base_ = 'mmpose_mspn::{DEMO.split('configs/')[1]}'\n")
+    read = 'import sys, mmpose_mspn; from mmengine.config import Config; print(Config.fromfile("named.py").max_iters)'
+    assert run(installed, tmp_path, '-c', read).stdout.split() == ['1000']
 
 
 def test_the_wheel_holds_what_mim_and_the_page_need(installed):

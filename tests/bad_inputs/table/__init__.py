@@ -9,6 +9,7 @@ from tests.bad_inputs.table.configs import CONFIG_CASES
 from tests.bad_inputs.table.disks import DISK_CASES
 from tests.bad_inputs.table.images import IMAGE_CASES
 from tests.bad_inputs.table.options import OPTION_CASES
+from tests.bad_inputs.table.parts import PART_CASES
 from tests.bad_inputs.table.signals import SIGNAL_CASES
 
 CLASSES: Dict[str, Rows] = {
@@ -17,7 +18,7 @@ CLASSES: Dict[str, Rows] = {
     'images': IMAGE_CASES,
     'checkpoints': CHECKPOINT_CASES,
     'configs': CONFIG_CASES,
-    'options': OPTION_CASES,
+    'options': [*OPTION_CASES, *PART_CASES],
     'disks': DISK_CASES,
     'signals': SIGNAL_CASES,
 }
