@@ -1,13 +1,15 @@
 """Devices of detectors."""
 import pytest
 from mmcv.ops import get_compiling_cuda_version
+from mmengine.logging import MMLogger
 
 from mmpose_mspn.apis import loading
 from mmpose_mspn.apis.loading import detector_device
 
 
 @pytest.mark.skipif(get_compiling_cuda_version() != 'not available', reason='mmcv was built for GPUs')
-def test_a_detector_runs_on_the_cpu_where_mmcv_was_built_for_it_alone(capfd):
+def test_a_detector_runs_on_the_cpu_where_mmcv_was_built_for_it_alone(capfd, monkeypatch):
+    monkeypatch.setattr(MMLogger, '_instance_dict', {})  # a logger of an earlier test writes elsewhere
     assert detector_device('cuda:0') == 'cpu'
     said = capfd.readouterr()
     assert 'the detector runs on the CPU, and the pose estimator on cuda:0' in said.out + said.err
