@@ -168,8 +168,8 @@ def test_every_parameter_learns():
 
 
 @pytest.mark.parametrize('changes, message', [
-    (dict(num_stages=0), 'num_stages must be >= 1, got 0'),
-    (dict(unit_channels=0), 'unit_channels must be >= 1, got 0'),
+    (dict(num_stages=0), 'num_stages must be an integer >= 1, got 0'),
+    (dict(unit_channels=0), 'unit_channels must be an integer >= 1, got 0'),
     (dict(frozen_stages=3), r'frozen_stages must be -1 ... num_stages \(2\), got 3'),
     (dict(output='last'), "output must be 'all' or 'final', got 'last'"),
     (dict(encoder=dict(type='MobileNetV2')), 'residual backbone with res_layers .*got MobileNetV2'),

@@ -56,8 +56,23 @@ def test_outputs_and_parameters(key):
     assert difference.max() < 1e-3 * final.std()
 
 
+def test_gradient_norms_of_the_first_training_step():
+    """In float64: in float32 their rounding depends on the number of threads, and is as large as the limits."""
+    recorded = reference.recording('trajectory')
+    network = official_network(2, 17, (64, 96)).train().double()
+    images = to_rgb(torch.from_numpy(recorded['images']).double())
+    outputs = network.head(network.backbone(images))
+    targets, visible = torch.from_numpy(recorded['heatmaps']), torch.from_numpy(recorded['visible'])
+    sum(network.head.loss_module(outputs, targets, visible).values()).backward()
+    norms = gradient_norms(network)
+    assert set(recorded['grad_names']) <= set(norms)
+    ratios = np.array([norms[name] / norm for name, norm in zip(recorded['grad_names'], recorded['grad_norms'])])
+    assert np.median(np.abs(ratios - 1)) < 0.01
+    assert np.abs(ratios - 1).max() < 0.1
+
+
 def test_training_trajectory():
-    """Six Adam steps in train mode: losses, and the first step's gradient norms."""
+    """The losses of six Adam steps in train mode."""
     recorded = reference.recording('trajectory')
     network = official_network(2, 17, (64, 96)).train()
     images = to_rgb(torch.from_numpy(recorded['images']).float())
@@ -65,21 +80,15 @@ def test_training_trajectory():
     visible = torch.from_numpy(recorded['visible'])
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-4, weight_decay=1e-5)
     losses = []
-    for step in range(len(recorded['loss'])):
+    for _ in range(len(recorded['loss'])):
         optimizer.zero_grad()
         loss = sum(network.head.loss_module(network.head(network.backbone(images)), targets, visible).values())
         loss.backward()
-        if step == 0:
-            norms = gradient_norms(network)
         optimizer.step()
         losses.append(loss.item())
 
     assert abs(losses[0] / recorded['loss'][0] - 1) < 1e-5
     assert np.abs(np.array(losses) - recorded['loss']).max() < 6
-    assert set(recorded['grad_names']) <= set(norms)
-    ratios = np.array([norms[name] / norm for name, norm in zip(recorded['grad_names'], recorded['grad_norms'])])
-    assert np.median(np.abs(ratios - 1)) < 0.01
-    assert np.abs(ratios - 1).max() < 0.1
 
 
 def gradient_norms(network: nn.Module) -> dict:

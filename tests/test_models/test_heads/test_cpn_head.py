@@ -200,10 +200,10 @@ def test_default_initialization_is_xavier():
 
 
 @pytest.mark.parametrize('changes, message', [
-    (dict(out_channels=0), 'out_channels must be >= 1, got 0'),
+    (dict(out_channels=0), 'out_channels must be an integer >= 1, got 0'),
     (dict(channels=15), 'channels must be even and >= 2, got 15'),
     (dict(in_channels=(8, )), r'in_channels must hold at least two levels, fine to coarse, got \(8,\)'),
-    (dict(in_channels=(8, 16, 0, 64)), r'in_channels\[2\] must be >= 1, got 0'),
+    (dict(in_channels=(8, 16, 0, 64)), r'in_channels\[2\] must be an integer >= 1, got 0'),
     (dict(decoder=building.codec()), r'one of kernel_sizes per level of in_channels, 4, got \(15, 11, 9, 7, 5\)'),
     (dict(level_order='fine_to_coarse', loss=dict(type='mmpose_mspn.MultiStageHeatmapLoss')),
      "level_order of the head can only be given with a CPNHeatmapLoss.*'mmpose_mspn.MultiStageHeatmapLoss' in loss"),

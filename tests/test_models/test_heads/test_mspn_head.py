@@ -172,8 +172,8 @@ def test_labels_of_a_stock_codec_are_refused():
 
 
 @pytest.mark.parametrize('changes, message', [
-    (dict(num_stages=0), 'num_stages must be >= 1, got 0'),
-    (dict(out_channels=0), 'out_channels must be >= 1, got 0'),
+    (dict(num_stages=0), 'num_stages must be an integer >= 1, got 0'),
+    (dict(out_channels=0), 'out_channels must be an integer >= 1, got 0'),
     (dict(ohkm_topk=0), 'ohkm_topk must be >= 1'),
     (dict(loss=dict(ohkm_topk=0)), 'ohkm_topk must be >= 1'),
     (dict(loss=dict(unit_weights=(1, 1, 1))), 'unit_weights must hold 4 weights, one per unit.* got 3'),
