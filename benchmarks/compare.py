@@ -6,7 +6,8 @@
 The sides of a row are measured in turns, so that changes in the speed of the machine affect all of them. Each row first
 checks that the sides compute the same result, or states the difference and its reason. Ratios are comparable between
 machines, seconds are not. ``--official`` adds the network of the official code, from a clone of its repository. The
-whole table takes about 25 minutes on two cores.
+whole table takes about 25 minutes on two cores. On a GPU, cuDNN computes float32 convolutions of both sides in TF32, as
+is torch's default, except in the checks.
 """
 import argparse
 import json
@@ -18,8 +19,8 @@ import torch
 from ceiling import PREDICTION, efficiency
 from mmengine.registry import init_default_scope
 from peers import Official
-from processes import PROCESS_ROWS
-from rows import ROWS
+from processes import GPU_PROCESS_ROWS, PROCESS_ROWS
+from rows import GPU_ROWS, PICTURE_ROWS, ROWS
 
 import mmpose_mspn  # noqa: F401  applies compatibility fixes
 
@@ -60,6 +61,13 @@ def cpu_name() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
+def save(out: Path, about: dict, results: List[dict], share: dict) -> None:
+    """Write the table and the JSON file, after every row, so that an interrupted run keeps its rows."""
+    out.with_suffix('.json').write_text(json.dumps(dict(about=about, rows=results, efficiency=share), indent=2))
+    said = ', '.join(f'{name} {value}' for name, value in about.items())
+    out.with_suffix('.md').write_text('\n\n'.join([said, table(results), *share.values()]) + '\n')
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--rounds', type=int, default=5, help='number of turns of each row, >= 1')
@@ -73,24 +81,23 @@ def main() -> None:
     official = Official(args.official) if args.official else None
     about = machine(args.device)
     print(about)
-    results = []
-    for row in [*ROWS, *PROCESS_ROWS]:
-        if args.only in row.name:
-            results.append(row.measure(args.rounds, args.device, official))
-            print(line(results[-1]), flush=True)
+    rows = [*ROWS, *PICTURE_ROWS, *PROCESS_ROWS] if args.device == 'cpu' else [
+        *ROWS, *GPU_ROWS, *GPU_PROCESS_ROWS, *PICTURE_ROWS]
     out = Path(args.out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    share = efficiency(args.rounds, args.device) if args.only in PREDICTION else {}
+    known, share = {}, {}
     if args.only and out.with_suffix('.json').exists():
         before = json.loads(out.with_suffix('.json').read_text())
-        known = {result['row']: result for result in [*before['rows'], *results]}
-        results = [known[row.name] for row in [*ROWS, *PROCESS_ROWS] if row.name in known]
-        share = share or before['efficiency']
-    out.with_suffix('.json').write_text(json.dumps(dict(about=about, rows=results, efficiency=share), indent=2))
-    said = ', '.join(f'{name} {value}' for name, value in about.items())
-    page = '\n\n'.join([said, table(results), *share.values()])
-    out.with_suffix('.md').write_text(page + '\n')
-    print(page)
+        known, share = {result['row']: result for result in before['rows']}, before['efficiency']
+    for row in rows:
+        if args.only in row.name:
+            known[row.name] = row.measure(args.rounds, args.device, official)
+            print(line(known[row.name]), flush=True)
+            save(out, about, [known[row.name] for row in rows if row.name in known], share)
+    if args.device == 'cpu' and args.only in PREDICTION:
+        share = efficiency(args.rounds, args.device)
+    save(out, about, [known[row.name] for row in rows if row.name in known], share)
+    print(out.with_suffix('.md').read_text())
 
 
 if __name__ == '__main__':

@@ -141,6 +141,8 @@ PROCESS_ROWS = [
     ProcessRow(f'whole test of {PEOPLE} people, 2 stages, --fast int8', 6, 's', whole_test('int8'),
                TEST_NOTE + '; includes the export and the calibration'),
 ]
+GPU_PROCESS_ROWS = [row for row in PROCESS_ROWS if 'int8' not in row.name]
+"""int8 runs on CPUs."""
 
 if __name__ == '__main__':
     print(take_steps(*sys.argv[1:]))

@@ -144,6 +144,8 @@ def training(num_stages: int, batch: int, autocast: bool = False) -> Maker:
             if device == 'cpu':
                 set_memory(side)
                 steps[side]()  # the first step after the change allocates all memory again
+            else:
+                torch.backends.cudnn.benchmark = side == 'ours'  # as --fast sets it
         return Sides(**steps, check=check, prepare=prepare)
     return make
 
@@ -226,6 +228,15 @@ ROWS = [
     Row('targets of 32 people, five levels, ready for the loss', 8, targets(32)),
     Row('data worker to batch, 32 people', 2, data_loading(32)),
     Row('decode, 32 people', 5, decode(32)),
+]
+PICTURE_ROWS = [
     Row('64 images of one person, 2 stages, predict', 1.3, images_of_one_person(64, 2, fast=True)),
     Row('64 images of one person, 2 stages, predict, not accelerated', None, images_of_one_person(64, 2, fast=False)),
+]
+# Batches that fill a GPU.
+GPU_ROWS = [
+    Row('4-stage prediction, batch 64, flip test, decode', None, prediction(4, 64)),
+    Row('4-stage prediction, batch 64, flip test, decode, bf16', None, prediction(4, 64, torch.bfloat16)),
+    Row('4-stage training step, batch 32', None, training(4, 32)),
+    Row('4-stage training step, batch 32, bf16 autocast', None, training(4, 32, autocast=True)),
 ]

@@ -9,6 +9,7 @@ import mmpose_mspn  # noqa: F401
 
 init_default_scope('mmpose')  # also for fixtures of modules, which are set up before those of functions
 
+NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason='there is no GPU')
 SHARED = Path(__file__).parents[2] / 'shared' / 'data'
 
 
@@ -16,6 +17,13 @@ SHARED = Path(__file__).parents[2] / 'shared' / 'data'
 def default_scope_and_seed():
     init_default_scope('mmpose')
     torch.manual_seed(0)
+
+
+@pytest.fixture(params=['cpu', pytest.param('cuda', marks=NEEDS_GPU)])
+def device(request, monkeypatch) -> torch.device:
+    """The CPU and, where there is one, a GPU that computes float32 in float32, not in TF32."""
+    monkeypatch.setattr(torch.backends.cudnn, 'allow_tf32', False)
+    return torch.device(request.param)
 
 
 def _sample(name: str) -> Path:

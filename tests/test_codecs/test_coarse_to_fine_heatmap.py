@@ -19,20 +19,20 @@ def make(input_size=(48, 64), **changes) -> CoarseToFineHeatmap:
 
 
 @pytest.mark.parametrize('name', SIZES)
-def test_recorded_targets(name):
+def test_recorded_targets(name, device):
     recorded = reference.recording('targets')
     rendered = make(SIZES[name]).render(
-        torch.from_numpy(recorded[f'{name}/joints']), torch.from_numpy(recorded[f'{name}/visible']))
+        *(torch.from_numpy(recorded[f'{name}/{what}']).to(device) for what in ('joints', 'visible')))
     assert rendered.dtype == torch.float32 and rendered.is_contiguous()
-    assert np.abs(rendered.numpy() - recorded[f'{name}/heatmaps']).max() < 1e-4 * 255
+    assert np.abs(rendered.cpu().numpy() - recorded[f'{name}/heatmaps']).max() < 1e-4 * 255
 
 
 @pytest.mark.parametrize('kernel', (5, 9, 11))
 @pytest.mark.parametrize('name, input_size', [('coco', (192, 256)), ('mpii', (256, 256))])
-def test_recorded_decode(name, input_size, kernel):
+def test_recorded_decode(name, input_size, kernel, device):
     recorded = reference.recording('decode')
     codec = make(input_size, blur_kernel_size=kernel)
-    keypoints, scores = codec.batch_decode(torch.from_numpy(recorded[f'{name}/heatmaps']))
+    keypoints, scores = codec.batch_decode(torch.from_numpy(recorded[f'{name}/heatmaps']).to(device))
     scales, centers = recorded[f'{name}/scales_px'][:, None], recorded[f'{name}/centers'][:, None]
     in_image = np.concatenate(keypoints) / np.array(input_size) * scales + centers - scales / 2
     px_per_image_px = np.array(input_size) / scales

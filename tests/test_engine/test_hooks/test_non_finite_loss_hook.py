@@ -39,7 +39,7 @@ def test_stops_before_the_step(tmp_path, wrapper):
     assert 'learning rate 0.01' in message and f'last checkpoint: {tmp_path}/iter_2.pth' in message
     saved = read_checkpoint(tmp_path / 'iter_2.pth')['state_dict']
     parameters = dict(run.model.named_parameters())
-    assert all(torch.equal(parameters[key], saved[key]) for key in parameters)
+    assert all(torch.equal(parameters[key].cpu(), saved[key]) for key in parameters)
     assert sorted(path.name for path in tmp_path.glob('*.pth')) == ['iter_1.pth', 'iter_2.pth']
 
 

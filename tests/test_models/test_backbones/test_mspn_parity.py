@@ -28,7 +28,7 @@ def to_rgb(images: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize('key', NETWORKS)
-def test_outputs_and_parameters(key):
+def test_outputs_and_parameters(key, device):
     facts = reference.record('network_state_dicts')[key]
     _, _, h, w = facts['input_shape']
     num_stages = int(key[-4])
@@ -40,7 +40,9 @@ def test_outputs_and_parameters(key):
         assert {name: list(value.shape) for name, value in official.items()} == dict(facts['state_dict'])
 
     with torch.no_grad():
-        outputs = network.head(network.backbone(to_rgb(reference.image(key, facts['input_shape']))))
+        network.to(device)
+        images = to_rgb(reference.image(key, facts['input_shape'])).to(device)
+        outputs = [[unit.cpu() for unit in stage] for stage in network.head(network.backbone(images))]
 
     recorded = reference.recording(f'network_{key}')
     means = np.array([[unit[0].mean((1, 2)).numpy() for unit in stage] for stage in outputs])
@@ -56,13 +58,13 @@ def test_outputs_and_parameters(key):
     assert difference.max() < 1e-3 * final.std()
 
 
-def test_gradient_norms_of_the_first_training_step():
+def test_gradient_norms_of_the_first_training_step(device):
     """In float64: in float32 their rounding depends on the number of threads, and is as large as the limits."""
     recorded = reference.recording('trajectory')
-    network = official_network(2, 17, (64, 96)).train().double()
-    images = to_rgb(torch.from_numpy(recorded['images']).double())
+    network = official_network(2, 17, (64, 96)).to(device).train().double()
+    images = to_rgb(torch.from_numpy(recorded['images']).double()).to(device)
     outputs = network.head(network.backbone(images))
-    targets, visible = torch.from_numpy(recorded['heatmaps']), torch.from_numpy(recorded['visible'])
+    targets, visible = (torch.from_numpy(recorded[name]).to(device) for name in ('heatmaps', 'visible'))
     sum(network.head.loss_module(outputs, targets, visible).values()).backward()
     norms = gradient_norms(network)
     assert set(recorded['grad_names']) <= set(norms)
@@ -71,13 +73,13 @@ def test_gradient_norms_of_the_first_training_step():
     assert np.abs(ratios - 1).max() < 0.1
 
 
-def test_training_trajectory():
+def test_training_trajectory(device):
     """The losses of six Adam steps in train mode."""
     recorded = reference.recording('trajectory')
-    network = official_network(2, 17, (64, 96)).train()
-    images = to_rgb(torch.from_numpy(recorded['images']).float())
-    targets = torch.from_numpy(recorded['heatmaps']).float()
-    visible = torch.from_numpy(recorded['visible'])
+    network = official_network(2, 17, (64, 96)).to(device).train()
+    images = to_rgb(torch.from_numpy(recorded['images']).float()).to(device)
+    targets = torch.from_numpy(recorded['heatmaps']).float().to(device)
+    visible = torch.from_numpy(recorded['visible']).to(device)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-4, weight_decay=1e-5)
     losses = []
     for _ in range(len(recorded['loss'])):

@@ -16,12 +16,13 @@ def total(losses: dict) -> torch.Tensor:
 
 
 @pytest.mark.parametrize('stages, ctf, ohkm', COMBINATIONS)
-def test_recorded_losses_and_gradients(stages, ctf, ohkm):
+def test_recorded_losses_and_gradients(stages, ctf, ohkm, device):
     recorded = reference.recording('loss')
-    outputs = [[torch.from_numpy(unit).float().requires_grad_() for unit in stage]
+    outputs = [[torch.from_numpy(unit).float().to(device).requires_grad_() for unit in stage]
                for stage in recorded['outputs'][:stages]]
+    targets, visible = (torch.from_numpy(recorded[name]).to(device) for name in ('heatmaps', 'visible'))
     module = MultiStageHeatmapLoss(coarse_to_fine=bool(ctf), ohkm_topk=8 if ohkm else None)
-    losses = module(outputs, torch.from_numpy(recorded['heatmaps']), torch.from_numpy(recorded['visible']))
+    losses = module(outputs, targets, visible)
     assert list(losses) == [f'loss_stage{stage}' for stage in range(stages)]
     total(losses).backward()
     key = f'total/stages{stages}_ctf{ctf}_ohkm{ohkm}'
