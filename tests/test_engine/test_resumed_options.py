@@ -1,5 +1,8 @@
 """Resuming with other options than --fast, --amp and --low-memory had: the same training up to rounding."""
+import os
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Iterator
 
 import pytest
 import torch
@@ -37,6 +40,21 @@ class People(torch.utils.data.Dataset):
         return dict(inputs=self.images[index], data_samples=self.labels[index])
 
 
+@contextmanager
+def repeatable() -> Iterator[None]:
+    """A context in which a GPU repeats its results bit for bit, and computes float32 in float32."""
+    if not torch.cuda.is_available():
+        yield
+        return
+    os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
+    torch.use_deterministic_algorithms(True)
+    try:
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+            yield
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
 def train(work_dir: Path, options: str, steps: int, **changes) -> Runner:
     """Steps in a smooth regime, in which rounding does not grow: with this eps, Adam moves weights like SGD."""
     chosen = dict(OPTIONS[options])
@@ -54,7 +72,8 @@ def train(work_dir: Path, options: str, steps: int, **changes) -> Runner:
                *(dict(type=f'mmpose_mspn.{name}') for name in [*hooks, 'ResumableDataHook', 'CheckpointFitHook'])],
         loader=dict(collate_fn=dict(type='pseudo_collate'), sampler=dict(type='DefaultSampler', shuffle=True)),
         checkpoint=dict(type='mmpose_mspn.AtomicCheckpointHook'), **changes)
-    run.train()
+    with repeatable():
+        run.train()
     return run
 
 

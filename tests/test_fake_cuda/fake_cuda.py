@@ -89,7 +89,9 @@ class _Operators(TorchDispatchMode):
             if name == 'aten::index.Tensor' and any(index.dtype == torch.bool for index in _tensors(args[1])):
                 self.waits['a mask as an index'] += 1
         found = func(*args, **kwargs)
-        if on_cuda:
+        # torch's formulas of gradients make tensors on the device of the gradient, whose storage is the CPU's here.
+        made_by_a_gradient = not inputs and torch._C._current_autograd_node() is not None
+        if on_cuda or made_by_a_gradient:
             for tensor in _tensors(found):
                 mark(tensor, CUDA)
         return found
