@@ -6,7 +6,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from mmpose_mspn.deploy.accelerate import DTYPES, accelerate, named_dtype
+from mmpose_mspn.deploy.accelerate import DTYPES, accelerate
 from mmpose_mspn.deploy.backends import accelerate_by, fastest_backend, load_exported
 from mmpose_mspn.deploy.pictures import crops_of, pictures_of_config
 from mmpose_mspn.registry import HOOKS
@@ -56,7 +56,7 @@ class AcceleratedTestHook(_ReplacedModelHook):
         if dtype not in (*DTYPES, INT8):
             raise ValueError(f'dtype must be one of {", ".join((*DTYPES, INT8))}, got {dtype!r}')
         self.is_int8 = dtype == INT8
-        self.dtype = None if self.is_int8 else named_dtype(dtype)
+        self.dtype = DTYPES.get(dtype)
 
     def make(self, model: nn.Module, runner: Runner) -> nn.Module:
         if not self.is_int8:
