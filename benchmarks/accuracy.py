@@ -7,17 +7,19 @@
     python benchmarks/accuracy.py list         # the runs, which are finished, and the time that is left
 
 All networks train on drawn people and are measured on others. benchmarks/accuracy_plan.py holds the tables of what is
-trained. Each run is a process of one thread whose result is a file below ``--work``; finished runs are not repeated,
-and an interrupted one goes on from its last checkpoint, so the command can be stopped and repeated at any time.
+trained, the most important comparison first. Each run is a process of one thread whose result is a file below
+``--work``; finished runs are not repeated, and an interrupted one goes on from its last checkpoint, so the command can
+be stopped and repeated at any time.
 """
 import argparse
 import json
+import multiprocessing
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Dict, List, Optional
 
@@ -76,24 +78,38 @@ def report_progress(runs: List[Run], finished: Dict[Run, dict], parallel: int) -
     print(f'{time.strftime("%H:%M:%S")} {len(finished)} of {len(runs)} runs finished{said}', flush=True)
 
 
-def start(run: Run, data: Path, work: Path) -> subprocess.Popen:
-    """A process of one thread; what it prints goes to a file beside its result."""
+def start(run: Run, data: Path, work: Path) -> BaseProcess:
+    """Run it in a process, which starts with all that this one has imported."""
+    process = multiprocessing.get_context('fork').Process(target=_train, args=(run, data, work))
+    process.start()
+    return process
+
+
+def _train(run: Run, data: Path, work: Path) -> None:
+    """A run on one thread; what it prints goes to a file beside its result."""
+    import torch
+    from accuracy_run import train_and_measure
     folder = work / run.name
     folder.mkdir(parents=True, exist_ok=True)
-    environment = dict(os.environ, OMP_NUM_THREADS='1', MKL_NUM_THREADS='1', OMP_WAIT_POLICY='passive')
     with open(folder / 'output.txt', 'ab') as output:
-        command = [sys.executable, '-W', 'ignore', __file__, 'one', run.name, '--data', str(data), '--work', str(work)]
-        return subprocess.Popen(command, stdout=output, stderr=output, env=environment)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(output.fileno(), stream.fileno())
+    torch.set_num_threads(1)
+    train_and_measure(run, data, work)
 
 
 def run_all(args: argparse.Namespace) -> None:
     """Train what is not finished, ``args.parallel`` at a time."""
+    # Read as torch is imported: threads that wait for each other would take the cores from the other runs.
+    os.environ.update(OMP_NUM_THREADS='1', MKL_NUM_THREADS='1', OMP_WAIT_POLICY='passive', LOCAL_RANK='0')
     from accuracy_run import make_people
+    from mmengine.registry import init_default_scope
+    init_default_scope('mmpose')
     runs = planned(args)
-    make_people(args.data, SCALES[args.scale])
+    make_people(args.data, args.scale)
     finished = results_of(runs, args.data, args.work)
     waiting = [run for run in runs if run not in finished]
-    running: Dict[Run, subprocess.Popen] = {}
+    running: Dict[Run, BaseProcess] = {}
     # So that the processes below end with this one, however it is stopped.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit('stopped'))
     report_progress(runs, finished, args.parallel)
@@ -103,8 +119,8 @@ def run_all(args: argparse.Namespace) -> None:
                 run = waiting.pop(0)
                 running[run] = start(run, args.data, args.work)
             time.sleep(POLL)
-            for run in [run for run, process in running.items() if process.poll() is not None]:
-                code = running.pop(run).returncode
+            for run in [run for run, process in running.items() if not process.is_alive()]:
+                code = running.pop(run).exitcode
                 if code:
                     raise SystemExit(f'{run.name} ended with {code}: {args.work / run.name / "output.txt"} says why')
                 finished.update(results_of([run], args.data, args.work))
@@ -117,7 +133,7 @@ def run_all(args: argparse.Namespace) -> None:
 def write_report(args: argparse.Namespace) -> None:
     from accuracy_report import report
     runs = planned(args)
-    report(args, runs, results_of(runs, args.data, args.work), speed_of(args.work, args.scale))
+    report(args, results_of(runs, args.data, args.work), speed_of(args.work, args.scale))
 
 
 def list_runs(args: argparse.Namespace) -> None:
@@ -130,8 +146,7 @@ def list_runs(args: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('do', choices=('run', 'speed', 'report', 'list', 'one'))
-    parser.add_argument('name', nargs='?', help=argparse.SUPPRESS)
+    parser.add_argument('do', choices=('run', 'speed', 'report', 'list'))
     parser.add_argument('--scale', choices=SCALES, default='demo')
     parser.add_argument('--part', nargs='+', choices=QUESTIONS, help='default: all')
     parser.add_argument('--seeds', type=int, default=5, help='pairs of each comparison, >= 1 (default: %(default)s)')
@@ -146,10 +161,7 @@ def main() -> None:
         if getattr(args, name) < 1:
             parser.error(f'--{name} must be >= 1, got {getattr(args, name)}')
     args.data = args.data or args.work / f'people-{args.scale}'
-    if args.do == 'one':
-        from accuracy_run import run_in_this_process
-        run_in_this_process(args.name, args.data, args.work)
-    elif args.do == 'speed':
+    if args.do == 'speed':
         from accuracy_run import measure_speed
         print(measure_speed(args.scale, args.data, args.work / args.scale / SPEED))
     else:

@@ -1,7 +1,8 @@
 """What benchmarks/accuracy.py trains: one table of variants, one of the questions that they answer.
 
 A variant is the official rule with some changes. A question compares variants with a reference, each pair from the same
-people, start, order of samples, flips and iterations, several times with other seeds.
+people, start, order of samples, flips and iterations, several times with other seeds. The questions stand in the order
+in which they are run, the most important one first.
 """
 import re
 from dataclasses import dataclass, field
@@ -42,8 +43,8 @@ class Scale:
 SCALES = {
     # The demo's network and crops: about 6 minutes for 1,000 iterations on two quiet cores.
     'demo': Scale((96, 128), (29, 21, 17, 13, 9), 24, 2, 16, 1e-2, 300, (1000, 8000), (500, 1500)),
-    # For a first look within an hour.
-    'small': Scale((48, 64), (15, 11, 9, 7, 5), 16, 2, 16, 1e-2, 150, (500, 4000), (200, 600)),
+    # The demo's crops and kernels at three quarters and two thirds of its channels: a training takes about a minute.
+    'small': Scale((72, 96), (21, 15, 13, 9, 7), 16, 2, 16, 1e-2, 300, (500, 4000), (500, 1500)),
     # For tests.
     'tiny': Scale((32, 48), (15, 11, 9, 7, 5), 8, 1, 2, 1e-3, 2, (4, 6), (2, 4)),
 }
@@ -102,9 +103,13 @@ class Row:
     Attributes:
         variant: A key of :data:`VARIANTS`.
         decode: Whose decode; ``None``: that of the variant's rule.
+        claim: What is true if the AP differs from the reference's in the direction of ``sign``.
+        sign: 1: the claim says that this row is better than the reference; -1: that it is worse.
     """
     variant: str
     decode: Optional[str] = None
+    claim: str = field(default='', compare=False)
+    sign: int = field(default=1, compare=False)
 
     @property
     def decoder(self) -> str:
@@ -139,28 +144,57 @@ class Question:
         return (self.reference, *self.others)
 
 
-def _rows(*names: str) -> Tuple[Row, ...]:
-    return tuple(Row(name) for name in names)
-
+REFERENCE = Row('official')
+BETTER = Row('official', claim="The official rule is better than mmpose's")
 
 QUESTIONS: Dict[str, Question] = {
     'rules': Question(
         "Is the official rule better than mmpose's, and which part of it?", Row('mmpose'),
-        (Row('official'), Row('official', MMPOSE), Row('mmpose', OFFICIAL), Row('labeled')),
-        ((0, 0), (1, 0), (0, 1), (1, 1))),
-    'time': Question("Is it better at equal time, each by its own fastest way?", Row('mmpose'), _rows('fast'),
-                     ((1, 0), ), equal_time=True),
-    'stages': Question('What does another stage bring, at equal iterations?', Row('official'),
-                       _rows('1-stage', '3-stage', '4-stage')),
-    'operations': Question('Are more stages better than a wider stage of as many operations?', Row('official'),
-                           _rows('1-stage-wide-2')),
-    'operations-3': Question('The same with 3 stages', Row('3-stage'), _rows('1-stage-wide-3')),
-    'operations-4': Question('The same with 4 stages', Row('4-stage'), _rows('1-stage-wide-4')),
-    'paper': Question("Do the paper's three ideas help?", Row('official'),
-                      _rows('no-aggregation', 'no-coarse-to-fine', 'no-mining')),
-    'kernels': Question('Do larger kernels for coarser units help?', Row('official'), _rows('one-kernel')),
-    'weights': Question('Do the unit weights matter?', Row('official'), _rows('weights-equal', 'weights-last')),
-    'start': Question('Does the start of the last norms matter?', Row('official'), _rows('start-1')),
+        (BETTER,
+         Row('official', MMPOSE, "The official targets, masks and losses are better, under mmpose's decode"),
+         Row('mmpose', OFFICIAL, "The official decode is better, on maps that mmpose's rule has trained"))),
+    'decode': Question(
+        'Which decode is better on maps that the official rule has trained?', Row('official', MMPOSE),
+        (Row('official', claim='The official decode is better, on maps that the official rule has trained'), )),
+    'paper': Question(
+        "Do the paper's three ideas help?", REFERENCE,
+        (Row('no-mining', claim='Hard keypoint mining helps', sign=-1),
+         Row('no-coarse-to-fine', claim='Coarse-to-fine supervision helps', sign=-1),
+         Row('no-aggregation', claim='Cross-stage aggregation helps', sign=-1))),
+    'stages': Question('What does the second stage bring, at equal iterations?', REFERENCE,
+                       (Row('1-stage', claim='Two stages are better than one', sign=-1), )),
+    'kernels': Question('Do larger kernels for coarser units help?', REFERENCE,
+                        (Row('one-kernel', claim='Larger kernels for coarser units help', sign=-1), )),
+    'weights': Question(
+        'Do the unit weights matter?', REFERENCE,
+        (Row('weights-last', claim='Supervision of the coarse units helps', sign=-1),
+         Row('weights-equal', claim='The official unit weights are better than equal ones', sign=-1))),
+    'visibility': Question(
+        'What should coarse units learn of occluded keypoints?', REFERENCE,
+        (Row('labeled', claim='It is better that coarse units learn visible keypoints alone', sign=-1), )),
+    'operations': Question(
+        'Are two stages better than a wider one of as many operations?', REFERENCE,
+        (Row('1-stage-wide-2', claim='Two stages are better than a wider one of as many operations', sign=-1), )),
+    'few': Question("Is the official rule better than mmpose's with few people to learn from?", Row('mmpose'),
+                    (BETTER, ), ((0, 0), )),
+    'long': Question("Is the official rule better than mmpose's after longer trainings?", Row('mmpose'),
+                     (BETTER, ), ((1, 1), (0, 1))),
+    'more-stages': Question(
+        'What do further stages bring, at equal iterations?', REFERENCE,
+        (Row('3-stage', claim='Three stages are better than two'),
+         Row('4-stage', claim='Four stages are better than two'))),
+    'start': Question(
+        'Does the start of the last norms matter?', REFERENCE,
+        (Row('start-1', claim="Short trainings gain where the last norms start at the demo's 20", sign=-1), )),
+    'time': Question("Is it better at equal time, each by its own fastest way?", Row('mmpose'),
+                     (Row('fast', claim="The official rule is better than mmpose's at equal time"), ),
+                     equal_time=True),
+    'operations-3': Question(
+        'Are three stages better than a wider one of as many operations?', Row('3-stage'),
+        (Row('1-stage-wide-3', claim='Three stages are better than a wider one of as many operations', sign=-1), )),
+    'operations-4': Question(
+        'Are four stages better than a wider one of as many operations?', Row('4-stage'),
+        (Row('1-stage-wide-4', claim='Four stages are better than a wider one of as many operations', sign=-1), )),
 }
 
 
@@ -223,7 +257,13 @@ def run_of(scale: str, part: str, row: Row, setting: int, seed: int, speed: Opti
 
 
 def plan(scale: str, parts: Tuple[str, ...], seeds: Tuple[int, ...], speed: Optional[float] = None) -> List[Run]:
-    """All runs of some parts, each once, seed by seed, so that an interrupted plan leaves whole pairs."""
+    """All runs of some parts, each once, in the order of :data:`QUESTIONS`.
+
+    All pairs of a row come before those of the next one, so that an interrupted plan leaves rows with all of their
+    pairs.
+    """
     return list(dict.fromkeys(
-        run_of(scale, part, row, setting, seed, speed) for seed in seeds for part in parts
-        for setting in range(len(QUESTIONS[part].settings)) for row in QUESTIONS[part].rows))
+        run_of(scale, part, side, setting, seed, speed)
+        for part, question in QUESTIONS.items() if part in parts
+        for setting in range(len(question.settings)) for row in question.others for seed in seeds
+        for side in (question.reference, row)))

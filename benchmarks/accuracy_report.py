@@ -1,4 +1,4 @@
-"""docs/accuracy.md: paired differences between variants, with their confidence intervals, as tables and a plot."""
+"""docs/accuracy.md: claims, and paired differences between variants with confidence intervals, as tables and a plot."""
 import argparse
 import datetime
 import math
@@ -13,6 +13,8 @@ from accuracy_plan import QUESTIONS, SCALES, Row, Run, run_of
 from accuracy_run import operations
 from scipy.stats import t as student
 
+from mmpose_mspn.utils.files import write_json
+
 CONFIDENCE = 0.95
 METRICS = {'AP': 3, 'AP50': 3, 'AP75': 3, 'px': 2}
 """Columns, and their decimals."""
@@ -20,20 +22,26 @@ METRICS = {'AP': 3, 'AP50': 3, 'AP75': 3, 'px': 2}
 
 INTRODUCTION = """# Accuracy at equal budget
 
-Networks with {size.channels} channels, crops of {size.input_size[0]}×{size.input_size[1]} px and batches of
+Is the official rule better than mmpose's, and do the paper's ideas help? Networks with {size.channels} channels and
+{size.stages} stages unless said otherwise, crops of {size.input_size[0]}×{size.input_size[1]} px and batches of
 {size.batch_size}, trained on drawn people and measured on {size.val_images} images of others, with annotated boxes and
 the flip test. The runs of a pair have the same people, start, order of samples, flips and iterations; another seed
 changes all of these but the people. AP is COCO's, and px is the mean error of visible keypoints in px of the image.
 Operations are million multiply-adds for a crop. Differences are paired, with their 95 % confidence intervals by
-Student's t; those whose interval leaves 0 out are bold. Networks as small as these, on drawings, tell which choice is
-better here; they do not foretell figures on COCO. {finished} of {planned} planned runs are finished.
+Student's t; those whose interval leaves 0 out are bold, and a claim is undecided where it does not. Of so many claims,
+one in twenty would be decided by chance if none were true. Networks as small as these, on drawings, tell which choice
+is better here; they do not foretell figures on COCO.
+
+`python benchmarks/accuracy.py run --scale {scale}`, then `python benchmarks/accuracy.py report --scale {scale}`, wrote
+this page on {date} from {finished} trainings, of one thread each: {about}. The values of all trainings are in
+[{json}]({json}).
+
+{claims}
 
 ![paired differences in AP]({plot})
-
-`python benchmarks/accuracy.py run --scale {scale}`, then `python benchmarks/accuracy.py report --scale {scale}`;
-{date}, one thread for each run, {about}.
 """
 FASTER = 'The fast side did {speed:.2f} iterations in the time of one of the reference, measured in turns.\n\n'
+NOT_RUN = 'not run yet'
 
 
 @dataclass(frozen=True)
@@ -62,12 +70,14 @@ class Comparison:
 
     Attributes:
         row: What is compared.
+        setting: One of the question's.
         run: One of its runs.
         is_reference: Whether it is what the others are compared with.
         values: By metric, one value per seed, of those seeds that have both sides.
         differences: By metric, from the reference, seed by seed; of the reference itself all 0.
     """
     row: Row
+    setting: Tuple[int, int]
     run: Run
     is_reference: bool
     values: Dict[str, List[float]]
@@ -91,7 +101,8 @@ def compare(scale: str, part: str, results: Dict[Run, dict], speed: Optional[flo
             if pairs:
                 run = run_of(scale, part, row, setting, seeds[0], speed)
                 found.append(Comparison(
-                    row, run, row == question.reference, {name: [own[name] for own, _ in pairs] for name in METRICS},
+                    row, question.settings[setting], run, row == question.reference,
+                    {name: [own[name] for own, _ in pairs] for name in METRICS},
                     {name: [own[name] - other[name] for own, other in pairs] for name in METRICS}))
     return found
 
@@ -121,6 +132,38 @@ def _difference(one: Comparison, name: str) -> str:
     return f'**{said}**' if interval.clear else said
 
 
+def verdict(sign: int, differences: Sequence[float]) -> str:
+    """Whether a claim holds, by the paired differences in AP that should be of this sign."""
+    if not differences:
+        return NOT_RUN
+    interval = Interval.of(differences)
+    if not interval.clear:
+        return 'undecided'
+    return '**holds**' if interval.mean * sign > 0 else '**the opposite holds**'
+
+
+def claims(scale: str, found: Dict[str, List[Comparison]]) -> str:
+    """A table of all claims, in Markdown.
+
+    Args:
+        scale: A key of ``SCALES``.
+        found: The comparisons of each question.
+    """
+    size = SCALES[scale]
+    lines = ['| claim | people | iterations | pairs | difference in AP | at this scale |',
+             '| --- | --- | --- | --- | --- | --- |']
+    for part, question in QUESTIONS.items():
+        for people, length in question.settings:
+            for row in question.others:
+                one = next((one for one in found.get(part, ()) if one.row == row and not one.is_reference
+                            and one.setting == (people, length)), None)
+                differences = one.differences['AP'] if one else []
+                lines.append(f'| {row.claim} | {size.people[people]:,} | {size.iterations[length]:,} | '
+                             f'{len(differences)} | {_difference(one, "AP") if one else ""} | '
+                             f'{verdict(row.sign, differences)} |')
+    return '\n'.join(lines)
+
+
 def plot(found: Dict[str, List[Comparison]], path: Path) -> None:
     """The paired differences in AP: a dot for each seed, a bar for the confidence interval of the mean."""
     matplotlib.use('Agg')
@@ -146,36 +189,42 @@ def plot(found: Dict[str, List[Comparison]], path: Path) -> None:
     plt.close(figure)
 
 
-def report(args: argparse.Namespace, planned: List[Run], results: Dict[Run, dict], speed: Optional[float]) -> None:
-    """Write the page and its plot.
+def report(args: argparse.Namespace, results: Dict[Run, dict], speed: Optional[float]) -> None:
+    """Write the page, its plot, and the values of all runs as JSON.
 
     Args:
         args: The command line.
-        planned: All runs that it asks for.
-        results: Of those that are finished.
+        results: Of the runs that are finished.
         speed: The measured speed of the question at equal time.
 
     Raises:
-        SystemExit: No comparison has a result yet.
+        SystemExit: No pair of runs is finished.
     """
     from compare import machine
-    found = {part: compare(args.scale, part, results, speed) for part in args.part or QUESTIONS}
+    found = {part: compare(args.scale, part, results, speed) for part in QUESTIONS}
     found = {part: comparisons for part, comparisons in found.items()
              if any(not one.is_reference for one in comparisons)}
     if not found:
         raise SystemExit('no pair of runs is finished: run benchmarks/accuracy.py run first')
+    files = {suffix: args.out.with_suffix(f'.{suffix}') for suffix in ('md', 'png', 'json')}
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    plot(found, args.out.with_suffix('.png'))
-    cost = lru_cache(operations)
+    plot(found, files['png'])
+    about = {name: value for name, value in machine('cpu').items() if name != 'threads'}
     page = INTRODUCTION.format(
-        scale=args.scale, finished=len(results), planned=len(planned), size=SCALES[args.scale],
-        plot=args.out.with_suffix('.png').name,
-        date=datetime.date.today(), about=', '.join(f'{name} {value}' for name, value in machine('cpu').items()
-                                                    if name != 'threads'))
-    for part, comparisons in found.items():
-        page += f'\n## {QUESTIONS[part].title}\n\n'
-        if QUESTIONS[part].equal_time:
+        scale=args.scale, finished=len(results), size=SCALES[args.scale], claims=claims(args.scale, found),
+        plot=files['png'].name, json=files['json'].name, date=datetime.date.today(),
+        about=', '.join(f'{name} {value}' for name, value in about.items()))
+    cost = lru_cache(operations)
+    for part, question in QUESTIONS.items():
+        page += f'\n## {question.title}\n\n'
+        if part not in found:
+            page += f'{NOT_RUN.capitalize()}: `python benchmarks/accuracy.py run --scale {args.scale} --part {part}`\n'
+            continue
+        if question.equal_time:
             page += FASTER.format(speed=speed)
-        page += table(comparisons, lambda run: cost(run.scale, run.variant)) + '\n'
-    args.out.with_suffix('.md').write_text(page)
+        page += table(found[part], lambda run: cost(run.scale, run.variant)) + '\n'
+    files['md'].write_text(page)
+    write_json(files['json'], dict(about=about, scale=args.scale, runs={
+        run.name: {name: result[name] for name in ('seconds', 'measured')} for run, result in results.items()}),
+        indent=1)
     print(page)

@@ -3,23 +3,24 @@ import copy
 import hashlib
 import json
 import math
-import os
 import statistics
 import sys
 import tempfile
 import time
+from functools import lru_cache
 from pathlib import Path
 from typing import Dict, List, Optional
 
+import accuracy_crops  # noqa: F401  registers CroppedPeople
 import numpy as np
 import torch
-from accuracy_plan import MMPOSE, OFFICIAL, RULES, SCALES, VARIANTS, Run, Scale
+from accuracy_measure import CELL, measure, mmpose_codec
+from accuracy_plan import MMPOSE, OFFICIAL, SCALES, VARIANTS, Run, Scale
 from mmcv.transforms import BaseTransform
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
-from mmpose.registry import KEYPOINT_CODECS, METRICS, MODELS, TRANSFORMS
-from torch import nn
+from mmpose.registry import DATASETS, MODELS, TRANSFORMS
 from torch.utils.data import DataLoader
 
 from mmpose_mspn.apis.config import load_config
@@ -32,10 +33,10 @@ from mmpose_mspn.utils.files import write_json
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / 'tools'))
 DEMO = ROOT / 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py'
+PEOPLE_SEED = 1
+"""Other people than the demo's, so that no choice is made by the people on whom the demo is measured."""
 IMAGES_PER_PERSON = 0.6
 """Enough: an image holds two people on average."""
-CELL = 2
-"""px of the crop."""
 WARM_UP = 0.06
 """Share of the training in which the learning rate rises."""
 CHECKPOINTS = 4
@@ -52,9 +53,19 @@ class LabeledOrNot(BaseTransform):
         return dict(results, keypoints_visible=np.minimum(results['keypoints_visible'], 1))
 
 
-def make_people(folder: Path, scale: Scale, workers: Optional[int] = None) -> None:
-    """Draw the people to train on and the held-out ones, unless they are there."""
-    generate(folder, math.ceil(IMAGES_PER_PERSON * max(scale.people)), scale.val_images, workers=workers)
+def make_people(folder: Path, name: str, workers: Optional[int] = None) -> None:
+    """Draw the people to train on and the held-out ones and cut their crops, unless they are there.
+
+    Args:
+        folder: Of the people.
+        name: Key of :data:`accuracy_plan.SCALES`.
+        workers: Processes that draw.
+    """
+    scale = SCALES[name]
+    generate(folder, math.ceil(IMAGES_PER_PERSON * max(scale.people)), scale.val_images, PEOPLE_SEED, workers)
+    cfg = build_config(Run(name, OFFICIAL, 1, 1, 1), folder, folder)
+    for loader in (cfg.train_dataloader, cfg.test_dataloader):
+        DATASETS.build(loader.dataset)
 
 
 def build_config(run: Run, data: Path, work: Path) -> Config:
@@ -68,7 +79,7 @@ def build_config(run: Run, data: Path, work: Path) -> Config:
     scale, variant = SCALES[run.scale], VARIANTS[run.variant]
     heatmap_size = tuple(side // CELL for side in scale.input_size)
     codec = dict(input_size=scale.input_size, heatmap_size=heatmap_size, kernel_sizes=scale.kernel_sizes)
-    cfg = load_config(str(DEMO), data_root=f'{data}/')
+    cfg = copy.deepcopy(_demo(f'{data}/'))
     channels = _channels(scale.channels, variant.operations)
     model = dict(
         backbone=dict(num_stages=run.stages, unit_channels=2 * channels,
@@ -88,15 +99,30 @@ def build_config(run: Run, data: Path, work: Path) -> Config:
             elif step.type == 'GenerateTarget':
                 step.encoder = codec
     cfg.train_dataloader.batch_size = scale.batch_size
-    cfg.train_dataloader.dataset.indices = run.people
     if variant.rule == MMPOSE:
         _use_mmposes_rule(cfg)
+    _use_crops(cfg.train_dataloader, indices=max(scale.people)).people = run.people
+    _use_crops(cfg.test_dataloader)
     _schedule(cfg, run, scale)
     cfg.work_dir, cfg.launcher = str(work / run.name), 'none'
     if variant.fast:
         use_amp(cfg)
         use_fast_training(cfg)
     return cfg
+
+
+@lru_cache
+def _demo(data_root: str) -> Config:
+    """The demo's config, read once."""
+    return load_config(str(DEMO), data_root=data_root)
+
+
+def _use_crops(loader: dict, **changes: object) -> dict:
+    """Let a loader read crops that are cut once, and return the config of its dataset."""
+    source = loader.dataset.to_dict()
+    pipeline = source.pop('pipeline')
+    loader.dataset = dict(type='CroppedPeople', source={**source, **changes}, pipeline=pipeline)
+    return loader.dataset
 
 
 def _channels(channels: int, operations: float) -> int:
@@ -125,12 +151,6 @@ def _use_mmposes_rule(cfg: Config) -> None:
     place = next(index for index, step in enumerate(loader.dataset.pipeline) if step.type == 'GenerateTarget')
     loader.dataset.pipeline[place] = dict(type='GenerateTarget', multilevel=True, encoder=codecs)
     loader.dataset.pipeline.insert(place, dict(type='LabeledOrNot'))
-
-
-def mmpose_codec(codec: dict, kernel_size: int) -> dict:
-    """mmpose's codec of the same sizes."""
-    return dict(type='MegviiHeatmap', input_size=tuple(codec['input_size']), heatmap_size=tuple(codec['heatmap_size']),
-                kernel_size=kernel_size)
 
 
 def _schedule(cfg: Config, run: Run, scale: Scale) -> None:
@@ -172,8 +192,8 @@ def train_and_measure(run: Run, data: Path, work: Path) -> dict:
     """Train, or go on with an interrupted training, and write the result beside its checkpoints.
 
     Returns:
-        ``run``, ``config`` (its fingerprint), ``seconds`` of the training (``None`` if it was interrupted), ``losses``
-        (the last logged ones) and ``measured``: by whose decode, ``AP``, ``AP50``, ``AP75`` and ``px``, the mean error
+        ``run``, ``config`` (its fingerprint), ``seconds`` that the training computed (``None`` if it was interrupted),
+        ``threads`` and ``measured``: by whose decode, ``AP``, ``AP50``, ``AP75`` and ``px``, the mean error
         of visible keypoints in px of the image.
     """
     init_default_scope('mmpose')
@@ -189,10 +209,10 @@ def train_and_measure(run: Run, data: Path, work: Path) -> dict:
     resumed = bool(cfg.resume)
     runner = Runner.from_cfg(cfg)
     check_number_of_people(runner.train_dataloader, run)
-    begin = time.perf_counter()
+    begin = time.process_time()
     runner.train()
-    seconds = None if resumed else round(time.perf_counter() - begin, 1)
-    measured = {rule: measure(runner.model.eval(), cfg, rule, SCALES[run.scale]) for rule in RULES}
+    seconds = None if resumed else round(time.process_time() - begin, 1)
+    measured = measure(runner.model.eval(), cfg, SCALES[run.scale])
     result = dict(run=run.name, config=stamp, seconds=seconds, threads=torch.get_num_threads(), measured=measured)
     write_json(folder / RESULT, result)
     for file in (*folder.glob('*.pth'), folder / 'last_checkpoint'):
@@ -205,38 +225,6 @@ def check_number_of_people(loader: DataLoader, run: Run) -> None:
     if len(loader.dataset) != run.people:
         raise ValueError(f'{run.name} needs {run.people} people to train on, the data hold {len(loader.dataset)}: '
                          'delete the folder of the data')
-
-
-def measure(model: nn.Module, cfg: Config, rule: str, scale: Scale) -> Dict[str, float]:
-    """AP and px of a trained network, by one rule's decode."""
-    codec = dict(type='mmpose_mspn.CoarseToFineHeatmap', input_size=scale.input_size,
-                 heatmap_size=tuple(side // CELL for side in scale.input_size), kernel_sizes=scale.kernel_sizes)
-    if rule == MMPOSE:
-        codec = mmpose_codec(codec, scale.kernel_sizes[-1])
-    own, model.head.decoder = model.head.decoder, KEYPOINT_CODECS.build(codec)
-    loader = Runner.build_dataloader(cfg.test_dataloader, seed=0)
-    annotations = Path(cfg.data_root) / cfg.test_dataloader.dataset.ann_file
-    metric = METRICS.build(dict(cfg.test_evaluator, ann_file=str(annotations)))
-    metric.dataset_meta = loader.dataset.metainfo
-    truth = {person['id']: np.array(person['keypoints'], float).reshape(-1, 3)
-             for person in metric.coco.dataset['annotations']}
-    errors = []
-    with torch.no_grad():
-        for batch in loader:
-            samples = model.test_step(batch)
-            metric.process({}, [sample.to_dict() for sample in samples])
-            errors += [visible_errors(sample.pred_instances.keypoints[0], truth[sample.metainfo['id']])
-                       for sample in samples]
-    model.head.decoder = own
-    found = metric.evaluate(len(loader.dataset))
-    values = {name.split('/')[-1]: value for name, value in found.items()}
-    return dict(AP=float(values['AP']), AP50=float(values['AP .5']), AP75=float(values['AP .75']),
-                px=float(np.concatenate(errors).mean()))
-
-
-def visible_errors(points: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Distances in px of predicted keypoints (K, 2) from the visible ones (2) of ``truth`` (K, 3)."""
-    return np.linalg.norm(points - truth[:, :2], axis=1)[truth[:, 2] == 2]
 
 
 def operations(scale: str, variant: str) -> float:
@@ -256,7 +244,7 @@ def measure_speed(scale: str, data: Path, file: Path) -> dict:
     """
     init_default_scope('mmpose')
     torch.set_num_threads(1)
-    make_people(data, SCALES[scale])
+    make_people(data, scale)
     taken: Dict[str, List[float]] = {'mmpose': [], 'fast': []}
     # One folder for all: the visualizer of the first runner stays in use.
     with tempfile.TemporaryDirectory() as folder:
@@ -272,10 +260,3 @@ def measure_speed(scale: str, data: Path, file: Path) -> dict:
     found = dict(milliseconds=medians, ratio=medians['mmpose'] / medians['fast'])
     write_json(file, found)
     return found
-
-
-def run_in_this_process(name: str, data: Path, work: Path) -> None:
-    """Run the run of this name, on one thread."""
-    os.environ.setdefault('LOCAL_RANK', '0')
-    torch.set_num_threads(1)
-    train_and_measure(Run.named(name), data, work)

@@ -1,6 +1,9 @@
 """The comparison of accuracy: pairs differ in the rule alone, interruptions change nothing, intervals are Student's."""
 import argparse
 import json
+import os
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,9 +13,10 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
-from mmpose.registry import MODELS
+from mmpose.registry import DATASETS, MODELS
 
-sys.path.insert(0, str(Path(__file__).parents[2] / 'benchmarks'))
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / 'benchmarks'))
 import accuracy  # noqa: E402
 import accuracy_report  # noqa: E402
 import accuracy_run  # noqa: E402
@@ -25,7 +29,7 @@ OFFICIAL, MMPOSE = (Run('tiny', name, 4, 2, 1) for name in ('official', 'mmpose'
 def data(tmp_path_factory):
     init_default_scope('mmpose')
     folder = tmp_path_factory.mktemp('people')
-    accuracy_run.make_people(folder, SCALES['tiny'], workers=1)
+    accuracy_run.make_people(folder, 'tiny', workers=1)
     return folder
 
 
@@ -42,12 +46,21 @@ def test_both_sides_of_a_pair_have_equal_data_length_and_seed():
                 assert run.iterations == SCALES['demo'].iterations[length] * longer and run.seed == 3
 
 
-def test_runs_that_questions_share_are_planned_once_seed_by_seed():
-    runs = plan('small', ('rules', 'paper'), (1, 2))
-    # The official rule, mmpose's and labeled at four settings, and the three ideas.
-    assert len(runs) == len(set(runs)) == 2 * (4 * 3 + 3)
-    assert [run.seed for run in runs] == sorted(run.seed for run in runs)
-    assert all(Run.named(run.name) == run for run in runs)
+def test_runs_that_questions_share_are_planned_once_and_the_pairs_of_a_row_come_together():
+    runs = plan('small', ('paper', 'rules'), (1, 2))
+    assert [(run.variant, run.seed) for run in runs] == [
+        # "rules" stands before "paper", and both decodes read the same networks.
+        ('mmpose', 1), ('official', 1), ('mmpose', 2), ('official', 2),
+        # The reference is trained already.
+        ('no-mining', 1), ('no-mining', 2), ('no-coarse-to-fine', 1), ('no-coarse-to-fine', 2),
+        ('no-aggregation', 1), ('no-aggregation', 2)]
+    assert all(Run.named(run.name) == run for run in plan('demo', tuple(QUESTIONS), (1, 2), speed=1.5))
+
+
+def test_every_row_has_a_claim_of_its_own_wording_in_its_question():
+    for question in QUESTIONS.values():
+        said = [row.claim for row in question.others]
+        assert all(said) and len(set(said)) == len(said) and not question.reference.claim
 
 
 def test_equal_time_needs_the_measured_speed():
@@ -152,6 +165,28 @@ def test_finished_runs_are_found_again_unless_their_config_has_changed(pair, dat
     file.write_text(before)
 
 
+def test_crops_from_the_file_are_those_of_the_pipeline(data, tmp_path):
+    cfg = accuracy_run.build_config(MMPOSE, data, tmp_path)
+    config = cfg.train_dataloader.dataset
+    stored = DATASETS.build(config)
+    seen = set()
+    for draw in range(8):
+        np.random.seed(draw)
+        mirrored = bool(np.random.random() < .5)
+        seen.add(mirrored)
+        steps = [dict(step, prob=float(mirrored)) if step['type'] == 'RandomFlip' else step
+                 for step in config.pipeline]
+        expected = DATASETS.build(dict(config.source, pipeline=steps))[1]
+        np.random.seed(draw)
+        found = stored[1]
+        assert torch.equal(found['inputs'], expected['inputs'])
+        sample, other = found['data_samples'], expected['data_samples']
+        assert all(torch.equal(*maps) for maps in zip(sample.gt_fields.heatmaps, other.gt_fields.heatmaps))
+        assert torch.equal(sample.gt_instance_labels.keypoint_weights, other.gt_instance_labels.keypoint_weights)
+        assert sample.id == other.id
+    assert seen == {False, True}
+
+
 def test_too_few_people_are_refused(data, tmp_path):
     with pytest.raises(ValueError, match='needs 9999 people to train on'):
         accuracy_run.train_and_measure(Run('tiny', 'official', 9999, 2, 1), data, tmp_path)
@@ -199,12 +234,22 @@ def test_differences_are_paired_by_seed_and_follow_the_decode():
     assert found[Row('official', 'mmpose')].differences['AP'] == pytest.approx([0, .2])
     assert found[Row('official')].differences['px'] == pytest.approx([1, 3])
     assert found[Row('mmpose')].differences['AP'] == [0, 0] and found[Row('mmpose')].is_reference
-    assert Row('labeled') not in found
     lines = accuracy_report.table(list(found.values()), lambda run: 12.3).splitlines()
     # The difference's interval by hand: 0.2 ± 12.7062 · (0.2 / √2) / √2.
     assert lines[3] == ('| official rule | 12 | 4 | 2 | 2 | 0.600 | 0.600 | 0.600 | 6.00 | +0.200 ± 1.271 | '
                         '+2.00 ± 12.71 |')
     assert lines[2].endswith('| reference | reference |')
+
+
+def test_a_claim_holds_where_the_interval_leaves_0_out_on_its_side():
+    """The half width of three differences with a standard deviation of 0.01 is 4.3027 · 0.01 / √3 = 0.0248."""
+    clear, unclear = [.02, .03, .04], [.01, .02, .03]
+    assert accuracy_report.verdict(1, clear) == '**holds**'
+    assert accuracy_report.verdict(-1, clear) == '**the opposite holds**'
+    assert accuracy_report.verdict(-1, [-value for value in clear]) == '**holds**'
+    assert accuracy_report.verdict(1, unclear) == 'undecided'
+    assert accuracy_report.verdict(1, [.5]) == 'undecided'
+    assert accuracy_report.verdict(1, []) == 'not run yet'
 
 
 def test_time_left_follows_iterations_and_stages():
@@ -215,11 +260,31 @@ def test_time_left_follows_iterations_and_stages():
 
 def test_the_page_of_one_pair(pair, data, tmp_path):
     out = tmp_path / 'docs' / 'accuracy'
-    args = argparse.Namespace(scale='tiny', part=None, seeds=1, only='', work=pair[2], data=data, out=out)
+    # The pair is one of few people and of a short training.
+    args = argparse.Namespace(scale='tiny', part=['few'], seeds=1, only='', work=pair[2], data=data, out=out)
     accuracy.write_report(args)
     page = out.with_suffix('.md').read_text()
     assert out.with_suffix('.png').stat().st_size > 5000 and 'accuracy.png' in page
-    assert page.count('| official rule') == 2 and page.count("| mmpose's rule") == 2  # each with both decodes
-    assert QUESTIONS['rules'].title in page and QUESTIONS['paper'].title not in page
-    measured = pair[1][0]['measured']['official']
-    assert f'{measured["px"]:.2f}' in page
+    difference = f'{pair[1][0]["measured"]["official"]["AP"] - pair[1][1]["measured"]["mmpose"]["AP"]:+.3f}'
+    assert f"| The official rule is better than mmpose's | 4 | 2 | 1 | {difference} | undecided |" in page
+    assert '| Hard keypoint mining helps | 6 | 2 | 0 |  | not run yet |' in page
+    ran, waiting = page.split(f'## {QUESTIONS["few"].title}')[1].split('##')[0], page.split(
+        f'## {QUESTIONS["paper"].title}')[1].split('##')[0]
+    assert ran.count('| official rule') == 1 and ran.count("| mmpose's rule") == 1
+    assert f'{pair[1][0]["measured"]["official"]["px"]:.2f}' in ran
+    assert waiting.strip() == 'Not run yet: `python benchmarks/accuracy.py run --scale tiny --part paper`'
+    values = json.loads(out.with_suffix('.json').read_text())
+    assert values['runs'][OFFICIAL.name]['measured'] == pair[1][0]['measured']
+
+
+def test_the_command_trains_what_is_not_finished(pair, data, tmp_path):
+    """A copy of one run's result is left as it is; the other run is trained in a process of its own."""
+    done, work = [run.name for run in (OFFICIAL, MMPOSE)], pair[2]
+    shutil.copytree(work / done[0], tmp_path / done[0])
+    before = (tmp_path / done[0] / accuracy_run.RESULT).stat().st_mtime_ns
+    subprocess.run([sys.executable, accuracy.__file__, 'run', '--scale', 'tiny', '--part', 'few', '--seeds', '1',
+                    '--work', tmp_path, '--data', data], check=True, env=dict(os.environ, PYTHONPATH=str(ROOT)))
+    assert (tmp_path / done[0] / accuracy_run.RESULT).stat().st_mtime_ns == before
+    result = json.loads((tmp_path / done[1] / accuracy_run.RESULT).read_text())
+    assert set(result['measured']) == {'official', 'mmpose'} and result['threads'] == 1
+    assert not list(tmp_path.rglob('*.pth'))
