@@ -42,6 +42,8 @@ this page on {date} from {finished} trainings, of one thread each: {about}. The 
 """
 FASTER = 'The fast side did {speed:.2f} iterations in the time of one of the reference, measured in turns.\n\n'
 NOT_RUN = 'not run yet'
+CONCLUSIONS = '## What follows'
+"""The heading of what is written by hand at the end of the page, and stays when the page is written again."""
 
 
 @dataclass(frozen=True)
@@ -189,6 +191,12 @@ def plot(found: Dict[str, List[Comparison]], path: Path) -> None:
     plt.close(figure)
 
 
+def conclusions(page: Path) -> str:
+    """What is written by hand in a page, if it exists, from its heading to the end."""
+    before, heading, written = (page.read_text() if page.exists() else '').partition(CONCLUSIONS)
+    return f'\n{heading}{written}' if heading else ''
+
+
 def report(args: argparse.Namespace, results: Dict[Run, dict], speed: Optional[float]) -> None:
     """Write the page, its plot, and the values of all runs as JSON.
 
@@ -223,6 +231,7 @@ def report(args: argparse.Namespace, results: Dict[Run, dict], speed: Optional[f
         if question.equal_time:
             page += FASTER.format(speed=speed)
         page += table(found[part], lambda run: cost(run.scale, run.variant)) + '\n'
+    page += conclusions(files['md'])
     files['md'].write_text(page)
     write_json(files['json'], dict(about=about, scale=args.scale, runs={
         run.name: {name: result[name] for name in ('seconds', 'measured')} for run, result in results.items()}),

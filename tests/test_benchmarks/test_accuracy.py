@@ -268,13 +268,15 @@ def test_the_page_of_one_pair(pair, data, tmp_path):
     difference = f'{pair[1][0]["measured"]["official"]["AP"] - pair[1][1]["measured"]["mmpose"]["AP"]:+.3f}'
     assert f"| The official rule is better than mmpose's | 4 | 2 | 1 | {difference} | undecided |" in page
     assert '| Hard keypoint mining helps | 6 | 2 | 0 |  | not run yet |' in page
-    ran, waiting = page.split(f'## {QUESTIONS["few"].title}')[1].split('##')[0], page.split(
-        f'## {QUESTIONS["paper"].title}')[1].split('##')[0]
+    ran, waiting = (page.split(f'## {QUESTIONS[part].title}')[1].split('##')[0] for part in ('few', 'paper'))
     assert ran.count('| official rule') == 1 and ran.count("| mmpose's rule") == 1
     assert f'{pair[1][0]["measured"]["official"]["px"]:.2f}' in ran
     assert waiting.strip() == 'Not run yet: `python benchmarks/accuracy.py run --scale tiny --part paper`'
     values = json.loads(out.with_suffix('.json').read_text())
     assert values['runs'][OFFICIAL.name]['measured'] == pair[1][0]['measured']
+    out.with_suffix('.md').write_text(page + '\n## What follows\n\nBy hand.\n')
+    accuracy.write_report(args)
+    assert out.with_suffix('.md').read_text() == page + '\n## What follows\n\nBy hand.\n'
 
 
 def test_the_command_trains_what_is_not_finished(pair, data, tmp_path):
