@@ -49,7 +49,8 @@ def planned(args: argparse.Namespace) -> List[Run]:
 
 def results_of(runs: List[Run], data: Path, work: Path) -> Dict[Run, dict]:
     """The results of the finished runs whose configs are still the same; others are named and left out."""
-    from accuracy_run import RESULT, build_config, fingerprint
+    from accuracy_config import build_config, fingerprint
+    from accuracy_run import RESULT
     found = {}
     for run in runs:
         file = work / run.name / RESULT

@@ -18,6 +18,8 @@ from mmpose.registry import DATASETS, MODELS
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / 'benchmarks'))
 import accuracy  # noqa: E402
+import accuracy_config  # noqa: E402
+import accuracy_measure  # noqa: E402
 import accuracy_report  # noqa: E402
 import accuracy_run  # noqa: E402
 from accuracy_plan import QUESTIONS, SCALES, VARIANTS, Row, Run, plan, run_of  # noqa: E402
@@ -72,14 +74,14 @@ def test_every_variant_is_a_config_of_its_own_wherever_its_folders_are(tmp_path)
     init_default_scope('mmpose')
     found = {}
     for name in VARIANTS:
-        cfg = accuracy_run.build_config(Run('tiny', name, 4, 2, 1), tmp_path, tmp_path)
+        cfg = accuracy_config.build_config(Run('tiny', name, 4, 2, 1), tmp_path, tmp_path)
         MODELS.build(cfg.model)
-        found[name] = accuracy_run.fingerprint(cfg)
+        found[name] = accuracy_config.fingerprint(cfg)
     # At this scale, a network has 1 stage anyway.
     assert found.pop('1-stage') == found['official']
     assert len(set(found.values())) == len(found)
-    moved = accuracy_run.build_config(MMPOSE, tmp_path / 'data', tmp_path / 'work')
-    assert accuracy_run.fingerprint(moved) == found['mmpose']
+    moved = accuracy_config.build_config(MMPOSE, tmp_path / 'data', tmp_path / 'work')
+    assert accuracy_config.fingerprint(moved) == found['mmpose']
 
 
 # ------------------------------------------------------------------ pairs
@@ -88,7 +90,7 @@ def test_every_variant_is_a_config_of_its_own_wherever_its_folders_are(tmp_path)
 def test_both_rules_start_from_the_same_network(data, tmp_path):
     crop, maps = torch.rand(1, 3, 48, 32), []
     for run in (OFFICIAL, MMPOSE):
-        model = MODELS.build(accuracy_run.build_config(run, data, tmp_path).model).eval()
+        model = MODELS.build(accuracy_config.build_config(run, data, tmp_path).model).eval()
         model.load_state_dict(accuracy_run.start_weights(run, data, tmp_path))
         with torch.no_grad():
             out = model.head(model.backbone(crop))
@@ -166,7 +168,7 @@ def test_finished_runs_are_found_again_unless_their_config_has_changed(pair, dat
 
 
 def test_crops_from_the_file_are_those_of_the_pipeline(data, tmp_path):
-    cfg = accuracy_run.build_config(MMPOSE, data, tmp_path)
+    cfg = accuracy_config.build_config(MMPOSE, data, tmp_path)
     config = cfg.train_dataloader.dataset
     stored = DATASETS.build(config)
     seen = set()
@@ -193,14 +195,14 @@ def test_too_few_people_are_refused(data, tmp_path):
 
 
 def test_mmposes_rule_gets_visibility_0_and_1():
-    seen = accuracy_run.LabeledOrNot()(dict(keypoints_visible=np.array([[0., 1., 2.]])))
+    seen = accuracy_config.LabeledOrNot()(dict(keypoints_visible=np.array([[0., 1., 2.]])))
     assert seen['keypoints_visible'].tolist() == [[0, 1, 1]]
 
 
 def test_errors_are_distances_from_visible_keypoints():
     truth = np.array([[0, 0, 2], [10, 0, 1], [0, 10, 0], [5, 5, 2]], float)
     points = np.array([[3, 4], [99, 99], [99, 99], [5, 6]], float)
-    assert accuracy_run.visible_errors(points, truth).tolist() == [5, 1]
+    assert accuracy_measure.visible_errors(points, truth).tolist() == [5, 1]
 
 
 # ------------------------------------------------------------------ the report
