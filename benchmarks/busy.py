@@ -10,7 +10,6 @@ two cores, writes docs/busy.json, and puts the table into the page, between the 
 import argparse
 import json
 import os
-import re
 import statistics
 import subprocess
 import sys
@@ -19,6 +18,8 @@ import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Dict, Iterator, List, NamedTuple
+
+from pages import fill
 
 ROOT = Path(__file__).parents[1]
 CONFIG = 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py'
@@ -140,16 +141,6 @@ def table(found: Dict[str, Dict[str, List[Found]]], busy: int) -> str:
     return '\n'.join(lines)
 
 
-def fill(page: Path, text: str) -> None:
-    """Put a text between the page's two lines ``<!-- busy -->``."""
-    content = page.read_text(encoding='utf-8')
-    filled, count = re.subn(r'(<!-- busy -->\n).*?(<!-- busy -->)', lambda match: match[1] + text + '\n' + match[2],
-                            content, flags=re.S)
-    if count != 1:
-        raise ValueError(f'{page} needs two lines <!-- busy -->, between which the table is put')
-    page.write_text(filled, encoding='utf-8')
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--busy', type=int, default=3, help='busy processes (default: %(default)s)')
@@ -174,7 +165,7 @@ def main() -> None:
     print(text)
     cores = len(os.sched_getaffinity(0))
     args.out.write_text(json.dumps(dict(cores=cores, busy=args.busy, ways=found), indent=1) + '\n', encoding='utf-8')
-    fill(args.page, text)
+    fill(args.page, 'busy', text)
 
 
 if __name__ == '__main__':

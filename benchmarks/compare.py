@@ -18,6 +18,7 @@ from typing import List
 import torch
 from ceiling import PREDICTION, efficiency
 from mmengine.registry import init_default_scope
+from pages import cpu_name
 from peers import Official
 from processes import GPU_PROCESS_ROWS, PROCESS_ROWS
 from rows import GPU_ROWS, PICTURE_ROWS, ROWS
@@ -52,13 +53,6 @@ def machine(device: str) -> dict:
     name = torch.cuda.get_device_name() if device != 'cpu' else cpu_name()
     return dict(machine=name, threads=torch.get_num_threads(), torch=torch.__version__, mmpose=mmpose.__version__,
                 mmcv=mmcv.__version__, python=platform.python_version())
-
-
-def cpu_name() -> str:
-    info = Path('/proc/cpuinfo')
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(':')[1].strip() for line in lines if line.startswith('model name')]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def save(out: Path, about: dict, results: List[dict], share: dict) -> None:

@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader
 
 from mmpose_mspn import CoarseToFineHeatmap, accelerate
 from mmpose_mspn.apis.config import load_config
+from mmpose_mspn.apis.options import use_image_cache
 from mmpose_mspn.engine.hooks.freed_memory_hook import KEEP, MMAP_MAX, MMAP_THRESHOLD, MMAPS, TRIM_THRESHOLD, set_malloc
 from mmpose_mspn.synthetic_people import generate
 
@@ -192,8 +193,13 @@ def decode(batch: int) -> Maker:
     return make
 
 
-def data_loading(batch: int) -> Maker:
-    """A worker reads, crops, augments and encodes batches and sends them to the main process."""
+def data_loading(batch: int, keep: bool = False) -> Maker:
+    """A worker reads, crops, augments and encodes batches and sends them to the main process.
+
+    Args:
+        batch: People of a batch.
+        keep: Whether our side keeps the decoded images.
+    """
     def make(device: str, official: object) -> Sides:
         folder = tempfile.mkdtemp()
         atexit.register(shutil.rmtree, folder)
@@ -202,6 +208,8 @@ def data_loading(batch: int) -> Maker:
         ours = load_config(f'configs/body_2d_keypoint/topdown_heatmap/coco/{name}', data_root=folder)
         home = get_installed_path('mmpose')
         theirs = load_config(f'{home}/.mim/configs/body_2d_keypoint/topdown_heatmap/coco/{name}', data_root=folder)
+        if keep:
+            use_image_cache(ours, 0.1)
         loaders, sizes = [], []
         for cfg in (ours, theirs):
             people = DATASETS.build(cfg.train_dataloader.dataset)
@@ -227,6 +235,7 @@ ROWS = [
     Row('2-stage training step, batch 8, bf16 autocast', 2.2, training(2, 8, autocast=True)),
     Row('targets of 32 people, five levels, ready for the loss', 8, targets(32)),
     Row('data worker to batch, 32 people', 2, data_loading(32)),
+    Row('data worker to batch, 32 people, --cache-images', None, data_loading(32, keep=True)),
     Row('decode, 32 people', 5, decode(32)),
 ]
 PICTURE_ROWS = [

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Train a model. The arguments are those of mmpose's tools/train.py, --fast and --low-memory."""
+"""Train a model. The arguments are those of mmpose's tools/train.py, --fast, --low-memory and --cache-images."""
 from mmengine.runner import Runner
 
 from mmpose_mspn.apis.command_line import run_tool
@@ -10,6 +10,7 @@ from mmpose_mspn.apis.options import (
     run_parser,
     use_amp,
     use_fast_training,
+    use_image_cache,
     use_low_memory,
 )
 from mmpose_mspn.apis.run_check import check_run
@@ -30,6 +31,8 @@ def main() -> None:
                         'channels last, fused optimizer, static graph, freed memory kept for the next step')
     parser.add_argument('--low-memory', action='store_true', help='train with less memory in more time: recompute '
                         'activations in the backward pass and return freed memory to the system')
+    parser.add_argument('--cache-images', type=float, metavar='GB', help='keep so many GB of decoded images in memory, '
+                        'shared by all data workers of this machine, instead of decoding them for each person')
     parser.add_argument('--no-validate', action='store_true', help='do not evaluate during training')
     parser.add_argument(
         '--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size')
@@ -52,6 +55,8 @@ def main() -> None:
         use_fast_training(cfg)
     if args.low_memory:
         use_low_memory(cfg)
+    if args.cache_images is not None:
+        use_image_cache(cfg, args.cache_images)
     if args.auto_scale_lr:
         cfg.auto_scale_lr.enable = True
     ensure_synthetic(cfg)

@@ -12,6 +12,7 @@ from mmpose.registry import MODELS
 from mmpose_mspn.apis.command_line import KeyValues, ToolParser
 from mmpose_mspn.apis.config import check_data_root, load_config
 from mmpose_mspn.apis.run_check import check_output_folder
+from mmpose_mspn.datasets.transforms.load_image import check_cache_gb
 from mmpose_mspn.engine import prepare_launch
 from mmpose_mspn.engine.distributed import set_static_graph
 
@@ -138,6 +139,33 @@ def _use_fast_gpu(cfg: Config) -> None:
     for split in ('train', 'val'):
         if cfg.get(f'{split}_dataloader'):
             cfg[f'{split}_dataloader'].setdefault('pin_memory', True)
+
+
+def use_image_cache(cfg: Config, gigabytes: float) -> None:
+    """Change the config to keep decoded images of the training for the next person or epoch; results are the same.
+
+    Args:
+        cfg: The config; changed in place.
+        gigabytes: ``cache_gb`` of :class:`mmpose_mspn.datasets.LoadImage`.
+
+    Raises:
+        ValueError: The number is out of its range, or no step LoadImage, of mmpose or this package, loads the images.
+    """
+    check_cache_gb('--cache-images', gigabytes)
+    if not _keep_images(cfg.train_dataloader.dataset, gigabytes):
+        raise ValueError('--cache-images needs the step LoadImage in train_dataloader.dataset.pipeline, which has none')
+
+
+def _keep_images(node: object, gigabytes: float) -> int:
+    """Give ``cache_gb`` to each step LoadImage in nested dicts and lists; the number of these steps."""
+    if isinstance(node, dict):
+        named = node.get('type')
+        name = named if isinstance(named, str) else getattr(named, '__name__', '')
+        if name.split('.')[-1] == 'LoadImage':
+            node.update(type='mmpose_mspn.LoadImage', cache_gb=gigabytes)
+            return 1
+        return sum(_keep_images(value, gigabytes) for value in node.values())
+    return sum(_keep_images(value, gigabytes) for value in node) if isinstance(node, (list, tuple)) else 0
 
 
 def use_low_memory(cfg: Config) -> None:

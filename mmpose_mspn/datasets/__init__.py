@@ -5,6 +5,7 @@ from .mpii_dataset import MpiiDataset
 from .transforms import (
     HalfBody,
     KeypointConverter,
+    LoadImage,
     LoadVisibility,
     RandomBBoxTransform,
     RandomHalfBody,
@@ -14,6 +15,6 @@ from .transforms import (
 
 __all__ = [
     'AicDataset', 'CocoDataset', 'CocoWholeBodyDataset', 'CrowdPoseDataset', 'HalfBody', 'KeypointConverter',
-    'LoadVisibility', 'MpiiDataset', 'RandomBBoxTransform', 'RandomHalfBody', 'RandomScaleRotation', 'StackedSamples',
-    'WidenBBox', 'stack_samples'
+    'LoadImage', 'LoadVisibility', 'MpiiDataset', 'RandomBBoxTransform', 'RandomHalfBody', 'RandomScaleRotation',
+    'StackedSamples', 'WidenBBox', 'stack_samples'
 ]

@@ -4,7 +4,7 @@ from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
 from mmengine.config import Config
 
-from mmpose_mspn.new_dataset.plan import VALIDATIONS, WARMUP_SHARE, Plan
+from mmpose_mspn.new_dataset.plan import IMAGE_CACHE_GB, VALIDATIONS, WARMUP_SHARE, Plan
 
 CONFIGS = Path(__file__).parents[1] / '.mim' / 'configs'
 """This package's own configs."""
@@ -80,6 +80,7 @@ batch_size = {plan.batch_size}
 lr = {plan.lr}  # after the warm-up, for this batch size
 load_from = {str(facts.load_from) if facts.load_from else None!r}  # checkpoint to start from, of any keypoint set
 backbone_lr_factor = 1.0  # learning rate of the backbone as a share of lr
+image_cache_gb = {IMAGE_CACHE_GB}  # GB of decoded training images that are kept in memory; None: none are kept
 frozen_stages = -1  # -1: none; 0: the stem; n: the stem and the first n stages keep their weights
 
 # Where the files are. With --data-root another folder takes the place of data_root.
@@ -100,7 +101,7 @@ def _data(facts: ConfigFacts) -> str:
     kernel_sizes={plan.kernel_sizes},
     blur_kernel_size=5)
 train_pipeline = [
-    dict(type='LoadImage'),
+    dict(type='mmpose_mspn.LoadImage', cache_gb=image_cache_gb),
 {_augmentation(facts)}    dict(type='TopdownAffine', input_size=codec['input_size']),
     dict(type='GenerateTarget', encoder=codec),
     dict(type='PackPoseInputs', meta_keys=_base_.train_meta),

@@ -1,10 +1,17 @@
-"""The changes that --fast and --low-memory make to a config."""
+"""The changes that --fast, --low-memory and --cache-images make to a config."""
 import pytest
 import torch
 from mmengine.config import Config
 
 from mmpose_mspn.apis.config import load_config
-from mmpose_mspn.apis.options import check_head_boxes, use_amp, use_fast_test, use_fast_training, use_low_memory
+from mmpose_mspn.apis.options import (
+    check_head_boxes,
+    use_amp,
+    use_fast_test,
+    use_fast_training,
+    use_image_cache,
+    use_low_memory,
+)
 from mmpose_mspn.engine import AcceleratedTestHook
 from tests.test_configs import ROOT
 
@@ -105,3 +112,29 @@ def test_pckh_without_head_boxes_is_refused_before_the_run():
         check_head_boxes(cfg, 'test')
     cfg.test_evaluator = dict(type='PCKAccuracy', norm_item='bbox')
     check_head_boxes(cfg, 'test')
+
+
+@pytest.mark.parametrize('name, steps', [('td-hm_2xmspn50_8xb32-96k_coco-256x192.py', 1),
+                                         ('td-hm_4xmspn50_8xb32-96k_coco-aic-384x288.py', 1)])
+def test_image_cache(name, steps):
+    cfg = load_config(str(ROOT / 'configs/body_2d_keypoint/topdown_heatmap/coco' / name))
+    before = cfg.copy()
+    use_image_cache(cfg, 12.5)
+    kept = dict(type='mmpose_mspn.LoadImage', cache_gb=12.5)
+    assert str(cfg.train_dataloader).count(str(kept)) == steps
+    assert cfg.val_dataloader == before.val_dataloader and cfg.test_dataloader == before.test_dataloader
+    use_image_cache(cfg, 3)
+    assert str(cfg.train_dataloader).count(str(dict(kept, cache_gb=3))) == steps
+
+
+@pytest.mark.parametrize('gigabytes', [0, -2., float('inf')])
+def test_a_cache_without_a_size_is_refused(gigabytes):
+    with pytest.raises(ValueError, match=f'--cache-images must be a finite number >= 0.001 .*got {gigabytes}'):
+        use_image_cache(load_config(CONFIG), gigabytes)
+
+
+def test_a_cache_needs_the_step_that_loads_images():
+    cfg = load_config(CONFIG)
+    cfg.train_dataloader.dataset.pipeline = cfg.train_dataloader.dataset.pipeline[1:]
+    with pytest.raises(ValueError, match='--cache-images needs the step LoadImage in train_dataloader'):
+        use_image_cache(cfg, 1)

@@ -2,9 +2,10 @@
 from .bbox_transforms import RandomBBoxTransform, RandomScaleRotation, WidenBBox
 from .half_body import HalfBody, RandomHalfBody
 from .keypoint_converter import KeypointConverter
+from .load_image import LoadImage
 from .load_visibility import LoadVisibility
 
 __all__ = [
-    'HalfBody', 'KeypointConverter', 'LoadVisibility', 'RandomBBoxTransform', 'RandomHalfBody', 'RandomScaleRotation',
-    'WidenBBox'
+    'HalfBody', 'KeypointConverter', 'LoadImage', 'LoadVisibility', 'RandomBBoxTransform', 'RandomHalfBody',
+    'RandomScaleRotation', 'WidenBBox'
 ]
