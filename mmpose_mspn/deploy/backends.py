@@ -7,7 +7,7 @@ from typing import Optional
 from torch import Tensor, nn
 
 import mspn_runtime
-from mmpose_mspn.deploy.onnx_file import PACKAGES, require_packages, trace, write
+from mmpose_mspn.deploy.onnx_file import require_exporter, require_packages, trace, write
 from mmpose_mspn.deploy.pose_graph import PoseGraph, refuse_unexportable
 from mmpose_mspn.deploy.quantize import check_calibration, quantize
 from mmpose_mspn.deploy.session_pose_estimator import SessionPoseEstimator
@@ -37,7 +37,7 @@ def accelerate_by(model: nn.Module, backend: str, precision: str = 'fp32', calib
             ``dataset_meta``.
 
     Raises:
-        ImportError: A package is missing.
+        ImportError: A package is missing, or torch is older than 2.6.
         ValueError: An argument is out of its range, or the model is of a kind that cannot be exported.
     """
     if backend not in BACKENDS or precision not in BACKENDS[backend]:
@@ -45,7 +45,8 @@ def accelerate_by(model: nn.Module, backend: str, precision: str = 'fp32', calib
     if (precision == 'int8') != (calibration is not None):
         raise ValueError('calibration, crops (N, 3, h, w), uint8, belongs to precision int8, which needs it, got '
                          f'precision {precision} and calibration {None if calibration is None else "of crops"}')
-    require_packages(*PACKAGES, backend)
+    require_exporter()
+    require_packages(backend)
     if (model.test_cfg or {}).get('output_heatmaps'):
         raise ValueError('output_heatmaps of the test_cfg needs PyTorch: leave it away, or leave backend away')
     if flip_indices is None:

@@ -13,7 +13,7 @@ from torch import nn
 
 import mspn_runtime
 from mmpose_mspn.deploy.crop_rule import box_padding
-from mmpose_mspn.deploy.onnx_file import PACKAGES, description, require_packages, trace, write
+from mmpose_mspn.deploy.onnx_file import description, require_exporter, trace, write
 from mmpose_mspn.deploy.pictures import Picture, crops_of, drawn_pictures, pictures_of_config
 from mmpose_mspn.deploy.pose_graph import PoseGraph, refuse_unexportable
 from mmpose_mspn.deploy.quantize import check_calibration, quantize
@@ -75,10 +75,10 @@ def export(model: nn.Module,
         image px; ``close``, the share of confident keypoints within :data:`CLOSE` px of the crop.
 
     Raises:
-        ImportError: onnx, onnxscript or onnxruntime is not installed.
+        ImportError: onnx, onnxscript or onnxruntime is not installed, or torch is older than 2.6.
         ValueError: An argument is out of its range, the model cannot be exported, or the file differs from PyTorch.
     """
-    require_packages(*PACKAGES)
+    require_exporter()
     model = getattr(model, 'exportable', model)  # of what mmpose_mspn.load returns
     path = Path(path)
     _check_arguments(model, path, input, precision, calibration)

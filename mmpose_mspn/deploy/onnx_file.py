@@ -18,6 +18,8 @@ from mmpose_mspn.version import __version__
 FORMAT_VERSION = '1'
 """Of what a file says about itself; ``mspn_runtime.py`` reads this version."""
 OPSET = 18
+LOWEST_TORCH = (2, 6)
+"""The first whose exporter takes a graph of ``torch.export`` with sizes that stay dynamic."""
 PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
 INPUTS = dict(crops=['crops'], normalized=['crops'], image=['image', 'boxes'])
 """Names of a graph's inputs by its source."""
@@ -36,6 +38,19 @@ def require_packages(*names: str) -> None:
         raise ImportError(f'{" and ".join(missing)} must be installed: pip install "mmpose_mspn[{extra}]"')
 
 
+def require_exporter() -> None:
+    """Check that ONNX files can be written.
+
+    Raises:
+        ImportError: torch is older than :data:`LOWEST_TORCH`, or a package is not installed.
+    """
+    if torch.__version__ < LOWEST_TORCH:
+        raise ImportError(f'ONNX files are written with torch>={".".join(map(str, LOWEST_TORCH))}, but torch '
+                          f'{torch.__version__} was found: export where such a version is installed, from the same '
+                          'checkpoint')
+    require_packages(*PACKAGES)
+
+
 def trace(graph: PoseGraph, heatmaps: bool = False):
     """The ONNX model of a graph, for any number of people.
 
@@ -46,7 +61,7 @@ def trace(graph: PoseGraph, heatmaps: bool = False):
     Returns:
         An ``onnx.ModelProto``.
     """
-    require_packages(*PACKAGES)
+    require_exporter()
     w, h = graph.input_size
     people = {0: torch.export.Dim('people')}
     if graph.source == 'image':

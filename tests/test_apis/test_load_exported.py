@@ -9,11 +9,9 @@ import torch
 from mmengine.config import Config
 
 import mmpose_mspn
+import tests.exporting  # noqa: F401
 from mmpose_mspn.apis.inference import infer
 from tests.test_apis.test_inference import CONFIG, save_random
-
-pytest.importorskip('onnxruntime')
-pytest.importorskip('onnxscript')
 
 BOXES = [[10, 5, 40, 70], [50.5, 20, 30, 55.25], [-8, -3, 60, 40]]
 

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import torch
 
+import tests.exporting  # noqa: F401
 from mmpose_mspn import accelerate, export
 from mmpose_mspn.deploy.backends import load_exported
 from mmpose_mspn.deploy.pictures import drawn_pictures

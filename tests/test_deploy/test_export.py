@@ -5,8 +5,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import onnx
-import onnxruntime
 import pytest
 import torch
 from mmpose.apis import inference_topdown
@@ -16,6 +14,7 @@ import mspn_runtime
 from mmpose_mspn import accelerate, export
 from mmpose_mspn.deploy.graph_crop import GraphCrop
 from mmpose_mspn.deploy.pictures import drawn_pictures
+from tests.exporting import onnx, onnxruntime
 from tests.test_deploy import exported
 
 PICTURES = drawn_pictures(4)

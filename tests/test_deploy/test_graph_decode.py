@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+import tests.exporting  # noqa: F401
 from mmpose_mspn.codecs import CoarseToFineHeatmap
 from mmpose_mspn.deploy.graph_decode import GraphDecode
 from mspn_runtime import with_onnxruntime, with_openvino

@@ -9,6 +9,7 @@ from pathlib import Path
 from mmengine.config import Config
 from PIL import Image
 
+import tests.exporting  # noqa: F401
 from mmpose_mspn.synthetic_people import generate
 from tests.test_apis.test_inference import save_random
 

@@ -6,6 +6,7 @@ import pytest
 from mmengine.utils import digit_version
 
 from mmpose_mspn.compat import BOUNDS
+from mmpose_mspn.deploy.onnx_file import LOWEST_TORCH
 
 ROOT = Path(__file__).parents[2]
 SETS = ['pinned', 'lowest', 'newest']
@@ -32,6 +33,13 @@ def test_the_sets_pin_the_same_packages_within_the_bounds(name):
 def test_the_lowest_set_has_the_lowest_versions():
     for package, (low, _) in BOUNDS.items():
         assert digit_version(pins('lowest')[package]) == digit_version(low), package
+
+
+def test_the_sets_with_the_packages_of_the_export_have_a_torch_that_exports():
+    """Elsewhere the tests of the export are skipped."""
+    lowest = digit_version('.'.join(map(str, LOWEST_TORCH)))
+    for name in SETS:
+        assert (digit_version(pins(name)['torch']) >= lowest) == EXPORT.issubset(pins(name)), name
 
 
 def test_setup_py_requires_the_same_bounds():

@@ -99,7 +99,11 @@ def test_checkpointed_blocks_give_the_same_gradients():
 
 
 def test_as_encoder_of_mspn():
-    """With Ghost convolutions, as in lightpose: every parameter gets a gradient, also under bfloat16."""
+    """With Ghost convolutions, as in lightpose: every parameter gets a gradient, also under bfloat16.
+
+    The last norm of a Ghost convolution is followed by another norm, which removes its shift: those gradients are 0 but
+    for rounding.
+    """
     import mmpose_mspn.models.backbones.ghost_conv  # noqa: F401
     torch.manual_seed(0)
     ghost = dict(type='mmpose_mspn.GhostConv')
@@ -115,7 +119,8 @@ def test_as_encoder_of_mspn():
             losses = net.train().loss(torch.randn(2, 3, 64, 48), building.samples(keypoints=16))
         losses['loss_stage0'].backward()
         for name, parameter in net.named_parameters():
-            assert torch.isfinite(parameter.grad).all() and parameter.grad.abs().sum() > 0, name
+            assert torch.isfinite(parameter.grad).all(), name
+            assert parameter.grad.abs().sum() > 0 or name.endswith('cheap.bn.bias'), name
 
 
 @pytest.mark.parametrize('depth', [18, 34, 20])
