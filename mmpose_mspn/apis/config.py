@@ -10,8 +10,8 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from mmpose_mspn.apis.config_keys import NEW_KEY, check_keys
+from mmpose_mspn.apis.named_configs import config_path
 from mmpose_mspn.synthetic_people import generate
-from mmpose_mspn.utils.arguments import near_matches
 
 SYNTHETIC_ROOT = 'data/synthetic/'
 """Default ``data_root`` of the configs. The data are generated if they are missing."""
@@ -22,7 +22,8 @@ def load_config(path: str, cfg_options: Optional[dict] = None, data_root: Option
     """Load a config and optionally replace its ``data_root`` everywhere.
 
     Args:
-        path: Config file.
+        path: Config file, or one of the package's configs by its name: see
+            :func:`mmpose_mspn.apis.named_configs.config_path`.
         cfg_options: Values to merge into the config, as from ``--cfg-options``. The key ``data_root`` has the effect of
             the next argument. A key that nothing would read is refused, unless it begins with ``+``.
         data_root: Folder that replaces the config's own ``data_root`` in every dataset and path below it.
@@ -34,10 +35,9 @@ def load_config(path: str, cfg_options: Optional[dict] = None, data_root: Option
     """
     if data_root == '':
         raise ValueError('--data-root is empty: name the folder of the data, or omit the option')
-    if not osp.isfile(path):
-        raise FileNotFoundError(f'config {path} does not exist{_near_files(path)}')
+    file = str(config_path(path))
     try:
-        cfg = Config.fromfile(path)
+        cfg = Config.fromfile(file)
     except Exception as error:  # a config is code, which may raise anything
         said = re.sub(r', the current sys\.path is.*', '', str(error), flags=re.S)  # of custom_imports
         raise ValueError(f'config {path} cannot be read: {type(error).__name__}: {said}') from error
@@ -54,11 +54,6 @@ def load_config(path: str, cfg_options: Optional[dict] = None, data_root: Option
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f'--cfg-options {" ".join(options)} do not fit {path}: {error}') from error
     return cfg
-
-
-def _near_files(path: str) -> str:
-    folder = osp.dirname(path) or '.'
-    return near_matches(osp.basename(path), os.listdir(folder)) if osp.isdir(folder) else ''
 
 
 PATH_KEY = re.compile(r'(^|_)(root|file|files|path|paths|prefix|dir|folder|img|images|checkpoint|load_from)$')

@@ -14,7 +14,7 @@ from mmpose_mspn.deploy.accelerate import DTYPES, named_dtype
 from .config import load_config
 from .drawing import Drawer
 from .loading import choose_device, load_pose_model
-from .named_configs import ask_for_config, config_path
+from .named_configs import ask_for_config
 from .pose_model import PoseModel, TorchPoseModel
 
 ONNX = '.onnx'
@@ -98,7 +98,7 @@ def find_config(content: Mapping, checkpoint: Union[str, Path]) -> Config:
 
 
 def _given(config: Union[str, Path, Config]) -> Config:
-    return config if isinstance(config, Config) else load_config(str(config_path(config)))
+    return config if isinstance(config, Config) else load_config(str(config))
 
 
 def _dtype(dtype: Union[torch.dtype, str, None]) -> Optional[torch.dtype]:

@@ -1,4 +1,5 @@
 """The package's own configs by name, and those that fit the weights of a checkpoint without a config."""
+import os
 import re
 from pathlib import Path
 from typing import Dict, List, Mapping, Union
@@ -10,6 +11,8 @@ from mmpose_mspn.checkpoints.implied import implied_backbone
 from mmpose_mspn.utils.arguments import near_matches
 
 FOLDER = Path(__file__).parents[1] / '.mim' / 'configs'
+PREFIX = f'{Path(__file__).parents[1].name}::'
+"""Of the package's configs by their paths below the folder, as configs name their bases."""
 DATASETS = {16: 'mpii', 17: 'coco', 14: 'crowdpose', 133: 'coco-wholebody'}
 """The dataset in a config's name, by the number of keypoints."""
 SHOWN = 6
@@ -23,19 +26,30 @@ def all_configs() -> Dict[str, Path]:
 
 
 def config_path(config: Union[str, Path]) -> Path:
-    """The file of a config that is given by its path or by the name of one of the package's configs.
+    """The file of a config.
+
+    Args:
+        config: Its path, or the name of one of the package's configs: ``NAME``, ``NAME.py`` or
+            ``mmpose_mspn::body_2d_keypoint/…/NAME.py``, as a config names its base.
 
     Raises:
         FileNotFoundError: There is neither such a file nor such a name.
     """
-    if Path(config).is_file():
-        return Path(config)
-    known = all_configs()
-    name = re.sub(r'\.py$', '', str(config))
-    if name in known:
-        return known[name]
+    given = str(config)
+    if Path(given).is_file():
+        return Path(given)
+    name = given[len(PREFIX) * given.startswith(PREFIX):]
+    if name != given and (FOLDER / name).is_file():
+        return (FOLDER / name).resolve()
+    known, stem = all_configs(), re.sub(r'\.py$', '', name)
+    if stem in known:
+        return known[stem]
+    folder = Path(name).parent
+    files = os.listdir(folder) if name == given and folder.is_dir() else []
+    if files and folder != Path():
+        raise FileNotFoundError(f'config {config} does not exist{near_matches(Path(name).name, files)}')
     raise FileNotFoundError(f'config {config} does not exist: name a file, or a config of the package'
-                            f'{near_matches(Path(name).name, known)}')
+                            f'{near_matches(Path(name).name, [*files, *known])}')
 
 
 def configs_for(weights: Mapping[str, Tensor]) -> List[str]:

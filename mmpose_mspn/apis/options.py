@@ -25,7 +25,7 @@ BF16_CAPABILITY = (8, 0)
 def run_parser(description: str) -> argparse.ArgumentParser:
     """Return a parser with the arguments that training and testing share."""
     parser = ToolParser(description=description)
-    parser.add_argument('config', help='config file')
+    parser.add_argument('config', help="config file, or the name of one of the package's configs")
     parser.add_argument('--work-dir', help='folder for logs and results; default work_dirs/CONFIG')
     parser.add_argument('--data-root', help="folder of the data, replaces the config's data_root")
     parser.add_argument('--show-dir', help='folder for drawings of predictions')

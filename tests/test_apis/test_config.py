@@ -120,6 +120,30 @@ def test_a_config_that_cannot_be_read_is_named(tmp_path):
         load_config(str(tmp_path / 'brokn.py'))
 
 
+NAME = 'td-hm_2xmspn18-small_1xb16-demo_coco-128x96'
+BELOW = 'body_2d_keypoint/topdown_heatmap/coco'
+
+
+@pytest.mark.parametrize('given', [NAME, f'{NAME}.py', f'mmpose_mspn::{BELOW}/{NAME}.py', f'mmpose_mspn::{NAME}'])
+def test_a_config_of_the_package_is_found_from_any_folder(given, tmp_path, monkeypatch):
+    expected = load_config(str(ROOT / 'configs' / BELOW / f'{NAME}.py'))
+    monkeypatch.chdir(tmp_path)
+    assert load_config(given)._cfg_dict == expected._cfg_dict
+
+
+@pytest.mark.parametrize('given', [f'{NAME}r', f'mmpose_mspn::{BELOW}/{NAME}r.py', f'mmpose_mspn::{NAME}r'])
+def test_a_misspelled_name_is_answered_with_the_right_one(given, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match=f"config {given} does not exist: .*did you mean '{NAME}'"):
+        load_config(given)
+
+
+def test_a_file_goes_before_a_config_of_that_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / f'{NAME}.py').write_text('mine = True')
+    assert load_config(f'{NAME}.py').mine and 'mine' not in load_config(NAME)
+
+
 def test_each_launcher_has_its_variable_for_the_process_of_a_machine(monkeypatch):
     """Under slurm and mpi, LOCAL_RANK is 0 in every process."""
     monkeypatch.setenv('LOCAL_RANK', '0')
