@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Test a model. The arguments are those of mmpose's tools/test.py, --fast and --stages."""
+"""Test a model. The arguments are those of mmpose's tools/test.py, --fast, --stages and --cache-images."""
 from mmengine.fileio import dump
 from mmengine.runner import Runner
 
@@ -12,6 +12,7 @@ from mmpose_mspn.apis.options import (
     run_parser,
     use_exported_test,
     use_fast_test,
+    use_image_cache,
     use_stages,
 )
 from mmpose_mspn.apis.run_check import check_output_file, check_run
@@ -57,6 +58,8 @@ def main() -> None:
         use_stages(cfg, args.stages)
     if args.fast:
         use_fast_test(cfg, args.fast)
+    if args.cache_images is not None:
+        use_image_cache(cfg, args.cache_images, ('test', ))
     if args.dump:
         cfg.test_evaluator = [*evaluators(cfg, 'test'), dict(type='DumpResults', out_file_path=args.dump)]
     if args.badcase:

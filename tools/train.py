@@ -31,8 +31,6 @@ def main() -> None:
                         'channels last, fused optimizer, static graph, freed memory kept for the next step')
     parser.add_argument('--low-memory', action='store_true', help='train with less memory in more time: recompute '
                         'activations in the backward pass and return freed memory to the system')
-    parser.add_argument('--cache-images', type=float, metavar='GB', help='keep so many GB of decoded images in memory, '
-                        'shared by all data workers of this machine, instead of decoding them for each person')
     parser.add_argument('--no-validate', action='store_true', help='do not evaluate during training')
     parser.add_argument(
         '--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size')

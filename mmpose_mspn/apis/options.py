@@ -3,7 +3,7 @@ import argparse
 import os
 import os.path as osp
 from inspect import signature
-from typing import List
+from typing import List, Tuple
 
 import torch
 from mmengine.config import Config
@@ -35,6 +35,8 @@ def run_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument(
         '--cfg-options', nargs='+', action=KeyValues, help='key=value pairs to merge into the config; '
         'lists are written key="[a,b]" or key=a,b without spaces')
+    parser.add_argument('--cache-images', type=float, metavar='GB', help='keep so many GB of decoded images in memory, '
+                        'shared by all data workers of this machine, instead of decoding them for each person')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     # Launchers write it with an underscore or a hyphen, depending on their version.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
@@ -141,19 +143,21 @@ def _use_fast_gpu(cfg: Config) -> None:
             cfg[f'{split}_dataloader'].setdefault('pin_memory', True)
 
 
-def use_image_cache(cfg: Config, gigabytes: float) -> None:
-    """Change the config to keep decoded images of the training for the next person or epoch; results are the same.
+def use_image_cache(cfg: Config, gigabytes: float, splits: Tuple[str, ...] = ('train', 'val')) -> None:
+    """Change the config to keep decoded images for the next person or epoch; results are the same.
 
     Args:
         cfg: The config; changed in place.
-        gigabytes: ``cache_gb`` of :class:`mmpose_mspn.datasets.LoadImage`.
+        gigabytes: ``cache_gb`` of :class:`mmpose_mspn.datasets.LoadImage`, of all splits together.
+        splits: Of ``'train'``, ``'val'`` and ``'test'`` those whose images are kept. The config may lack some.
 
     Raises:
         ValueError: The number is out of its range, or no step LoadImage, of mmpose or this package, loads the images.
     """
     check_cache_gb('--cache-images', gigabytes)
-    if not _keep_images(cfg.train_dataloader.dataset, gigabytes):
-        raise ValueError('--cache-images needs the step LoadImage in train_dataloader.dataset.pipeline, which has none')
+    for name in (f'{split}_dataloader' for split in splits):
+        if cfg.get(name) and not _keep_images(cfg[name].dataset, gigabytes):
+            raise ValueError(f'--cache-images needs the step LoadImage in {name}.dataset.pipeline, which has none')
 
 
 def _keep_images(node: object, gigabytes: float) -> int:

@@ -117,14 +117,27 @@ def test_pckh_without_head_boxes_is_refused_before_the_run():
 @pytest.mark.parametrize('name, steps', [('td-hm_2xmspn50_8xb32-96k_coco-256x192.py', 1),
                                          ('td-hm_4xmspn50_8xb32-96k_coco-aic-384x288.py', 1)])
 def test_image_cache(name, steps):
-    cfg = load_config(str(ROOT / 'configs/body_2d_keypoint/topdown_heatmap/coco' / name))
-    before = cfg.copy()
+    cfg, before = (load_config(str(ROOT / 'configs/body_2d_keypoint/topdown_heatmap/coco' / name)) for _ in range(2))
     use_image_cache(cfg, 12.5)
     kept = dict(type='mmpose_mspn.LoadImage', cache_gb=12.5)
     assert str(cfg.train_dataloader).count(str(kept)) == steps
-    assert cfg.val_dataloader == before.val_dataloader and cfg.test_dataloader == before.test_dataloader
+    assert str(cfg.val_dataloader).count(str(kept)) == 1 and cfg.test_dataloader == before.test_dataloader
     use_image_cache(cfg, 3)
     assert str(cfg.train_dataloader).count(str(dict(kept, cache_gb=3))) == steps
+
+
+def test_image_cache_of_a_test():
+    cfg, before = load_config(CONFIG), load_config(CONFIG)
+    use_image_cache(cfg, 2, ('test', ))
+    assert cfg.test_dataloader.dataset.pipeline[0] == dict(type='mmpose_mspn.LoadImage', cache_gb=2)
+    assert cfg.train_dataloader == before.train_dataloader and cfg.val_dataloader == before.val_dataloader
+
+
+def test_image_cache_without_validation():
+    cfg = load_config(CONFIG)
+    cfg.val_dataloader = None  # --no-validate
+    use_image_cache(cfg, 2)
+    assert cfg.train_dataloader.dataset.pipeline[0].cache_gb == 2
 
 
 @pytest.mark.parametrize('gigabytes', [0, -2., float('inf')])
