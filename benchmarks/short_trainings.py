@@ -22,6 +22,7 @@ from mmengine.runner import Runner
 import mmpose_mspn  # applies compatibility fixes
 from mmpose_mspn.apis.config import load_config
 from mmpose_mspn.new_dataset import Options, create
+from mmpose_mspn.new_dataset.config_file import COLOR_STEP
 from mmpose_mspn.new_dataset.plan import NETWORKS, Network
 from mmpose_mspn.synthetic_people import generate
 from mmpose_mspn.synthetic_people.robots import EIGHT, FOUR, write_robots
@@ -46,6 +47,7 @@ class Training(NamedTuple):
         network: ``'tiny'``, or one of :data:`mmpose_mspn.new_dataset.plan.NETWORKS`.
         renamed: Whether the keypoints have names that no checkpoint has.
         weights: Checkpoint to start from.
+        colors: Whether training varies colors, as the written config does.
         first: Start of the weight of each predictor's first norm.
         last: Likewise of its last norm, on which the height of the heatmaps depends.
         options: Changes of the written config, as with ``--cfg-options``.
@@ -56,6 +58,7 @@ class Training(NamedTuple):
     network: str = 'small'
     renamed: bool = False
     weights: Optional[str] = None
+    colors: bool = True
     first: Optional[float] = None
     last: Optional[float] = None
     options: Tuple[Tuple[str, object], ...] = ()
@@ -125,6 +128,9 @@ def train(training: Training) -> dict:
         val_images=people / 'val2017', init_from=training.weights,
         network=None if training.weights else training.network, force=True))
     cfg = load_config(str(dataset.config), dict(training.options))
+    if not training.colors:
+        dataset_cfg = cfg.train_dataloader.dataset
+        dataset_cfg.pipeline = [step for step in dataset_cfg.pipeline if step.type != COLOR_STEP]
     cfg.randomness = dict(seed=training.seed)
     cfg.default_hooks.checkpoint.update(interval=10**9, save_best=None, rule=None)
     recorder = _Recorder()

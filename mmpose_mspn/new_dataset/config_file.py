@@ -13,6 +13,9 @@ NORM_WEIGHT = 20.
 """Start of the norms in the predictors. Targets have a maximum of 255, and the last norm's weight decides how large
 heatmaps are at first; Adam moves it by no more than the learning rate in a step. docs/start_of_norms.md shows what was
 measured."""
+COLOR_STEP = 'PhotometricDistortion'
+"""Changes brightness, contrast, saturation and hue of a crop, and the order of its channels.
+docs/own_keypoints_measured.md shows what that is worth with 60 images."""
 HOOK = 'mmpose_mspn.CarryKeypointsHook'
 
 
@@ -103,7 +106,7 @@ def _data(facts: ConfigFacts) -> str:
 train_pipeline = [
     dict(type='mmpose_mspn.LoadImage', cache_gb=image_cache_gb),
 {_augmentation(facts)}    dict(type='TopdownAffine', input_size=codec['input_size']),
-    dict(type='GenerateTarget', encoder=codec),
+{_color_augmentation(facts)}    dict(type='GenerateTarget', encoder=codec),
     dict(type='PackPoseInputs', meta_keys=_base_.train_meta),
 ]
 val_pipeline = [
@@ -144,6 +147,13 @@ def _augmentation(facts: ConfigFacts) -> str:
     if facts.has_pairs:
         steps.append("type='RandomFlip', direction='horizontal', prob=0.5")
     return ''.join(f'    dict({step}),\n' for step in steps)
+
+
+def _color_augmentation(facts: ConfigFacts) -> str:
+    """The step after cropping, which has the crop's pixels to change, not the whole image's."""
+    if not facts.plan.full_augmentation:
+        return ''
+    return f"    dict(type='{COLOR_STEP}'),  # remove it if only color tells keypoints apart\n"
 
 
 def _model(facts: ConfigFacts) -> str:

@@ -87,7 +87,8 @@ class Plan(NamedTuple):
         max_iters: Iterations.
         warmup_iters: The first of them, in which the rate grows.
         val_interval: Iterations between validations.
-        full_augmentation: Whether crops are scaled, rotated and cut to half bodies too, or mirrored only.
+        full_augmentation: Whether crops are scaled, rotated, cut to half bodies and changed in color too, or mirrored
+            only.
         ohkm_topk: Keypoints that online hard keypoint mining keeps.
     """
     network: str

@@ -2,6 +2,7 @@
 from typing import Iterator, List, Sequence, Tuple
 
 from mmpose_mspn.checkpoints.carry import origins_table
+from mmpose_mspn.new_dataset.config_file import COLOR_STEP
 from mmpose_mspn.new_dataset.create import NewDataset, best_metric
 from mmpose_mspn.new_dataset.objects import VAL_SHARE
 from mmpose_mspn.new_dataset.plan import (
@@ -83,6 +84,8 @@ def _assumed(dataset: NewDataset) -> Iterator[Row]:
     times = times_seen(plan.max_iters, plan.batch_size, objects)
     yield ('augmentation', 'full' if plan.full_augmentation else 'flips only',
            f'each object is seen {times:.0f} times; full from {FEW_TIMES} times on')
+    if plan.full_augmentation:
+        yield 'colors', 'varied', f'remove {COLOR_STEP} from the config if only color tells keypoints apart'
 
 
 def _network(dataset: NewDataset) -> str:

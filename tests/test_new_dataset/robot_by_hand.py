@@ -46,6 +46,7 @@ train_pipeline = [
     dict(type='mmpose_mspn.RandomScaleRotation', shrink=0.8, scale=(0.75, 1.25), rotation=45, rotation_prob=0.5),
     dict(type='RandomFlip', direction='horizontal', prob=0.5),
     dict(type='TopdownAffine', input_size=(64, 128)),
+    dict(type='PhotometricDistortion'),
     dict(type='GenerateTarget', encoder=codec),
     dict(type='PackPoseInputs', meta_keys=_base_.train_meta),
 ]

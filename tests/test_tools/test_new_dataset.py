@@ -84,7 +84,7 @@ def test_the_table_says_what_was_found_and_assumed(trained):
                 r'training +\d+ objects in 1\d images', r'validation +\d+ objects in 1 images +10% of the images',
                 r'filled in +iscrowd \(\d+\); num_keypoints \(\d+\); area \(\d+\)', r'flips +on', r'sigmas +known',
                 r'half bodies +on', r'crop +\d+ × \d+ px', r'network +small: 2 stages, ResNet-18 of 24 channels',
-                r'iterations +1500 +up to 500 objects: 1500'):
+                r'iterations +1500 +up to 500 objects: 1500', r'augmentation +full', r'colors +varied'):
         assert re.search(row, table), row
     # What to do next is printed as it can be typed in the folder of the call.
     assert f'python {ROOT / "tools/train.py"} {out / "config.py"}\n' in table

@@ -35,7 +35,7 @@ def test_threads_are_held_from_the_first_busy_moment_until_quiet_has_lasted():
     watch = BusyWatch()
     watch.more_threads = Held()
     states = []
-    for share, now in [(0, 0), (.09, 1), (.5, 2), (0, 3), (.5, 4), (0, 5), (0, 8.9), (0, 9), (0, 30), (.11, 31)]:
+    for share, now in [(0, 0), (.24, 1), (.5, 2), (0, 3), (.5, 4), (0, 5), (0, 8.9), (0, 9), (0, 30), (.26, 31)]:
         watch.update(share, now)
         states.append(watch.more_threads.are_held)
     assert states == [False, False, True, True, True, True, True, False, False, True]
