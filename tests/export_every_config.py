@@ -1,6 +1,6 @@
 """Export every config and compare the file with PyTorch, as tools/export.py does.
 
-    python -m tests.export_every_config [--only WORD]
+    python -m tests.export_every_config [--only WORD ...]
 
 The weights are random, with norms that have seen drawn people. A config takes about half a minute on two cores, so this
 is not part of the test suite, whose test_deploy/test_export.py exports a small model of each kind.
@@ -47,13 +47,14 @@ def build(cfg: Config) -> nn.Module:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--only', default='', help='export the configs whose names contain this word')
+    parser.add_argument('--only', nargs='+', default=[''], metavar='WORD',
+                        help='export the configs whose names contain one of these words')
     args = parser.parse_args()
     from mmpose.utils import register_all_modules
     register_all_modules(init_default_scope=False)
     failures = 0
     for path in config_paths(ROOT):
-        if args.only not in path.stem:
+        if not any(word in path.stem for word in args.only):
             continue
         init_default_scope('mmpose')
         torch.manual_seed(0)

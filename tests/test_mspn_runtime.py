@@ -1,5 +1,6 @@
 """The runtime of exported models: its crops, and that it needs nothing of torch, mmcv and mmpose."""
 import ast
+import hashlib
 import sys
 from pathlib import Path
 
@@ -60,6 +61,16 @@ def test_a_crop_whose_positions_lie_between_two_depends_on_the_solvers_rounding(
         np.testing.assert_array_equal(mspn_runtime.cut(image, center, width, size).transpose(1, 2, 0), expected)
         found += 1
     assert found == 2
+
+
+def test_crops_are_the_same_under_every_version_of_opencv():
+    """Recorded with OpenCV 4.11, which cuts the same crops; OpenCV 5 does not, and the runtime imports neither."""
+    draw, recorded = np.random.default_rng(0), hashlib.sha256()
+    for index in range(40):
+        image = draw.integers(0, 256, (*draw.integers(5, 300, 2), 3), np.uint8)
+        center, width = draw.uniform(-40, 250, 2).astype(np.float32), np.float32(draw.uniform(1, 400))
+        recorded.update(mspn_runtime.cut(image, center, width, SIZES[index % 4]).tobytes())
+    assert recorded.hexdigest() == '422597d3b90d23fc93e974bc120b6d7b4bb4a53b4614f10031c317122194e510'
 
 
 def test_it_is_one_file_of_150_lines_that_imports_three_packages():

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -12,6 +13,7 @@ from PIL import Image
 
 import mspn_runtime
 from mmpose_mspn import accelerate, export
+from mmpose_mspn.deploy.export import _refuse_differing, compare
 from mmpose_mspn.deploy.graph_crop import GraphCrop
 from mmpose_mspn.deploy.pictures import drawn_pictures
 from tests.exporting import onnx, onnxruntime
@@ -130,6 +132,29 @@ def test_a_graph_that_takes_the_image(model, tmp_path):
     assert mspn_runtime.Pose(path)(image, []).shape == (0, 17, 3)
 
 
+@pytest.fixture(scope='module')
+def half(model, tmp_path_factory) -> Path:
+    """The file in float16, which is compared with the one in float32."""
+    path = tmp_path_factory.mktemp('fp16') / 'model.onnx'
+    assert export(model, path, precision='fp16', pictures=PICTURES)['largest_score'] > 0
+    return path
+
+
+def test_fp16_is_of_the_backbone_alone(half):
+    weights = [one for one in onnx.load(half).graph.initializer if len(one.dims) == 4]
+    kinds = {part: {one.data_type for one in weights if f'{part}.' in one.name} for part in ('backbone', 'head')}
+    assert kinds == dict(backbone={onnx.TensorProto.FLOAT16}, head={onnx.TensorProto.FLOAT})
+    assert mspn_runtime.Pose(half).metadata['precision'] == 'fp16'
+
+
+@pytest.mark.parametrize('backend', ('onnxruntime', 'openvino'))
+def test_fp16_predicts_nearly_the_same(path, half, backend):
+    exact, near = (mspn_runtime.Pose(one, backend)(PICTURES[0].image, BOXES) for one in (path, half))
+    moved = np.abs(near[..., 2] - exact[..., 2])
+    assert moved.max() < 0.02 * exact[..., 2].std() and (moved.max() > 0 or backend == 'openvino')
+    assert np.median(np.linalg.norm(near[..., :2] - exact[..., :2], axis=-1)) < 0.01
+
+
 def test_int8_ends_before_the_predictor(model, tmp_path, monkeypatch):
     monkeypatch.setattr(sys.modules['mmpose_mspn.deploy.export'], 'LEAST_CLOSE', 0.)  # untrained: no clear peaks
     path = tmp_path / 'model.onnx'
@@ -150,6 +175,21 @@ def test_fewer_than_16_people_are_no_calibration(model, tmp_path):
 def test_a_file_that_differs_is_not_kept(model, tmp_path, monkeypatch):
     monkeypatch.setattr('mmpose_mspn.deploy.graph_decode.SHIFT', 0.26)
     with pytest.raises(ValueError, match='the exported keypoints lie up to .* image px from those of PyTorch'):
+        export(model, tmp_path / 'model.onnx', pictures=PICTURES)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_check_uses_the_crops_that_the_file_gets(model, path, tmp_path, monkeypatch):
+    """As under OpenCV 5, whose warpAffine cuts other crops: a third of a px is added to all positions."""
+    cut, moves = cv2.warpAffine, np.array([0, 0, 1 / 3])
+    monkeypatch.setattr(cv2, 'warpAffine', lambda image, matrix, *args, **kwargs: cut(
+        image, matrix + moves, *args, **kwargs))
+    found = compare(path, model, PICTURES)
+    assert found['other_crops'] == found['people'] and found['largest_px'] <= 1e-3
+    monkeypatch.setattr(cv2, '__version__', '5.0.0')
+    _refuse_differing(found, 'fp32')
+    monkeypatch.setattr(cv2, '__version__', '4.11.0')
+    with pytest.raises(ValueError, match='OpenCV 4.11.0 cuts other crops of .* people than the exported'):
         export(model, tmp_path / 'model.onnx', pictures=PICTURES)
     assert list(tmp_path.iterdir()) == []
 
