@@ -12,13 +12,17 @@ import threading
 from collections import Counter
 from contextlib import contextmanager
 from importlib import metadata
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import IO, Any, Callable, Dict, Iterator, Union
+from typing import IO, Any, Callable, Dict, Iterator, Optional, Union
 
 import numpy as np
 import torch
 from mmengine.utils import digit_version
+
+from .on_demand import import_libraries, stand_ins
 
 # distribution: (lowest version, first version refused or None)
 BOUNDS = {
@@ -30,14 +34,15 @@ BOUNDS = {
 
 
 def apply_fixes() -> None:
-    """Check the installed versions, make torchvision importable, and let mmengine load checkpoints safely and find the
-    package's configs.
+    """Check the installed versions, make torchvision importable, import mmengine and mmpose without what few processes
+    need of them, and let mmengine load checkpoints safely and find the package's configs.
 
     Raises:
         ImportError: A package is missing or outside its bounds.
     """
     check_versions()
-    import_torchvision()
+    mend_torchvision()
+    import_libraries()
     from .checkpoint_loaders import register_loaders  # it imports this module
     register_loaders()
     name_package_in_configs()
@@ -63,59 +68,59 @@ def check_versions() -> None:
             raise ImportError(f'mmpose_mspn needs {wanted}, but {name} {found} was found: pip install "{wanted}"')
 
 
-def import_torchvision() -> None:
-    """Import torchvision, without its operators where they do not fit the installed torch.
+def mend_torchvision() -> None:
+    """Let the first import of torchvision leave its operators out where they do not fit the installed torch.
 
-    mmpose's visualizer imports torchvision's transforms. With a CUDA build of torchvision beside a CPU build of torch,
-    the import of torchvision fails, because it describes two operators that its library would have defined. It is
-    enough to define their schemas: nothing in this package or in mmpose's 2D code calls them.
+    mmpose's visualizer and mmengine's Runner import torchvision, most other processes do not. With a CUDA build of
+    torchvision beside a CPU build of torch, its import fails, because it describes two operators that its library would
+    have defined. It is enough to define their schemas: nothing in this package or in mmpose's 2D code calls them.
     """
-    if importlib.util.find_spec('torchvision') is None:
-        return
-    with _compiler_on_demand():
+    if 'torchvision' not in sys.modules and not any(isinstance(one, _TorchvisionFinder) for one in sys.meta_path):
+        sys.meta_path.insert(0, _TorchvisionFinder())
+
+
+class _TorchvisionFinder(MetaPathFinder):
+    """Finds torchvision as Python does, to be run by :class:`_TorchvisionLoader`."""
+
+    looks = False
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Optional[ModuleSpec]:
+        if name != 'torchvision' or self.looks:
+            return None
+        self.looks = True  # the other finders are asked
         try:
-            importlib.import_module('torchvision')
-            return
-        except RuntimeError as error:
-            if 'torchvision::nms' not in str(error):
-                raise
-        for name in [name for name in sys.modules if name.split('.')[0] == 'torchvision']:
-            del sys.modules[name]
-        schema = '(Tensor dets, Tensor scores, float iou_threshold) -> Tensor'
-        for name in ('nms', 'qnms'):
-            torch.library.define(f'torchvision::{name}', schema)
-        importlib.import_module('torchvision')
+            spec = importlib.util.find_spec(name)
+        finally:
+            self.looks = False
+        if spec is not None and spec.loader is not None:
+            spec.loader = _TorchvisionLoader(spec.loader)
+        return spec
 
 
-@contextmanager
-def _compiler_on_demand() -> Iterator[None]:
-    """Let torchvision take a function of torch's compiler without the import of the compiler.
+class _TorchvisionLoader(Loader):
+    """Runs torchvision's package again with the schemas of its operators where it has failed without them."""
 
-    torchvision's ``roi_align`` takes ``is_compile_supported`` from ``torch._dynamo.utils``, whose import takes as long
-    as that of torch itself. In the block, a module of that name stands in, whose function imports the compiler when it
-    is called.
-    """
-    name, function = 'torch._dynamo.utils', 'is_compile_supported'
-    if name in sys.modules:
-        yield
-        return
-    stand_in = ModuleType(name)
+    def __init__(self, loader: Loader) -> None:
+        self.loader = loader
 
-    def imported(attribute: str) -> Any:
-        if attribute.startswith('__'):
-            raise AttributeError(attribute)
-        if sys.modules.get(name) is stand_in:
-            del sys.modules[name]
-        return getattr(importlib.import_module(name), attribute)
+    def create_module(self, spec: ModuleSpec) -> Optional[ModuleType]:
+        return self.loader.create_module(spec)
 
-    stand_in.__getattr__ = imported
-    setattr(stand_in, function, lambda *arguments: imported(function)(*arguments))
-    sys.modules[name] = stand_in
-    try:
-        yield
-    finally:
-        if sys.modules.get(name) is stand_in:
-            del sys.modules[name]
+    def exec_module(self, module: ModuleType) -> None:
+        module.__loader__ = module.__spec__.loader = self.loader
+        with stand_ins({'torch._dynamo.utils': ('is_compile_supported', )}):  # torch's compiler, for one operator
+            try:
+                self.loader.exec_module(module)
+                return
+            except RuntimeError as error:
+                if 'torchvision::nms' not in str(error):
+                    raise
+            for name in [name for name in sys.modules if name.startswith('torchvision.')]:
+                del sys.modules[name]
+            schema = '(Tensor dets, Tensor scores, float iou_threshold) -> Tensor'
+            for name in ('nms', 'qnms'):
+                torch.library.define(f'torchvision::{name}', schema)
+            self.loader.exec_module(module)
 
 
 PACKAGE = __name__.split('.')[0]
@@ -126,7 +131,11 @@ def name_package_in_configs() -> None:
 
     mmengine knows the packages of OpenMMLab alone, and looks for their ``.mim`` folders in site-packages, where an
     editable installation has nothing. The base gets no scope of its own: types of this package carry its name anyway.
+
+    A base of mmpose is found beside mmpose's code. mmengine would ask ``pkg_resources``, which it imports anew for each
+    of them, in half a second, and which setuptools no longer has.
     """
+    import mmpose
     from mmengine.config import Config
     of_others = Config._get_cfg_path
     if getattr(of_others, 'knows', None) == PACKAGE:
@@ -135,6 +144,9 @@ def name_package_in_configs() -> None:
     @functools.wraps(of_others)
     def get_cfg_path(cfg_path: str, filename: str) -> tuple:
         package, _, name = cfg_path.partition('::')
+        if package == 'mmpose':
+            path = Path(mmpose.__file__).parent / '.mim' / 'configs' / name
+            return (str(path), package) if path.is_file() else of_others(cfg_path, filename)
         if package != PACKAGE:
             return of_others(cfg_path, filename)
         path = Path(__file__).parent / '.mim' / 'configs' / name

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -196,9 +197,9 @@ def test_names_in_the_file_only_where_torch_takes_them(monkeypatch, version, ali
 
 def test_torchs_compiler_is_imported_on_demand():
     """Its import takes as long as torch's. torchvision needs it for one function, which still works."""
-    if not hasattr(sys.modules['torchvision.ops.roi_align'], 'is_compile_supported'):
+    if not hasattr(import_module('torchvision.ops.roi_align'), 'is_compile_supported'):
         pytest.skip('this torchvision does not ask the compiler')
-    code = ('import sys\nimport mmpose_mspn\nassert "torch._dynamo" not in sys.modules\n'
+    code = ('import sys\nimport mmpose_mspn, torchvision\nassert "torch._dynamo" not in sys.modules\n'
             'from torchvision.ops.roi_align import is_compile_supported\n'
             'print(is_compile_supported("cpu"), "torch._dynamo" in sys.modules)\n'
             'import torch._dynamo.utils\nprint(is_compile_supported("cpu") == '

@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """Test a model. The arguments are those of mmpose's tools/test.py, --fast, --stages and --cache-images."""
 from mmengine.fileio import dump
-from mmengine.runner import Runner
 
 from mmpose_mspn.apis.command_line import run_tool
 from mmpose_mspn.apis.config import ensure_synthetic
@@ -68,6 +67,7 @@ def main() -> None:
         badcase.setdefault('metric', dict(type='KeypointMSELoss') if by_loss else cfg.test_evaluator)
         badcase.update(enable=True, show=args.show, interval=args.interval)
     ensure_synthetic(cfg)
+    from mmengine.runner import Runner  # not before this package, which postpones slow imports
     metrics = Runner.from_cfg(cfg).test()
     end_launch()
     if args.out:

@@ -1,7 +1,5 @@
 #!/usr/bin/env python3
 """Train a model. The arguments are those of mmpose's tools/train.py, --fast, --low-memory and --cache-images."""
-from mmengine.runner import Runner
-
 from mmpose_mspn.apis.command_line import run_tool
 from mmpose_mspn.apis.config import ensure_synthetic
 from mmpose_mspn.apis.options import (
@@ -58,6 +56,7 @@ def main() -> None:
     if args.auto_scale_lr:
         cfg.auto_scale_lr.enable = True
     ensure_synthetic(cfg)
+    from mmengine.runner import Runner  # not before this package, which postpones slow imports
     Runner.from_cfg(cfg).train()
     end_launch()
 

@@ -5,7 +5,6 @@ from typing import Dict, List, Optional, Sequence, Union
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
-from mmpose.apis import init_model
 from torch import nn
 
 from mmpose_mspn.diagnosis.cases import cases, empty_record, worst
@@ -184,6 +183,7 @@ def _load_model(cfg: Config, checkpoint: Optional[PathLike], device: Optional[st
     """The model with its weights, or ``None`` if there is no checkpoint and the config is not of an ensemble."""
     if checkpoint is None and 'members' not in cfg.model:
         return None
+    from mmpose.apis import init_model  # its package imports mmdet, which takes seconds
     model = init_model(cfg, None if checkpoint is None else str(checkpoint), device=choose_device(device))
     if checkpoint is not None:
         check_weights(model, checkpoint)

@@ -1,11 +1,13 @@
 """Skeletons on pictures, drawn by mmpose's visualizer."""
 import time
-from typing import Mapping, Optional
+from types import SimpleNamespace
+from typing import Any, Mapping, Optional
 
 import numpy as np
 from mmengine.structures import InstanceData
 from mmpose.registry import VISUALIZERS
 from mmpose.structures import PoseDataSample
+from mmpose.visualization import PoseLocalVisualizer
 
 from .pose_result import PoseResult
 
@@ -14,6 +16,13 @@ KEYPOINT_THRESHOLD = 0.7
 0.5 + heatmap / 255, from 0.5 without a response to 1.5 at a full peak. Those of mmpose's own codecs are 0 to 1, and 0.3
 is a common threshold for them."""
 VISUALIZER = dict(type='PoseLocalVisualizer')
+
+
+class _ByOpenCV(PoseLocalVisualizer):
+    """mmpose's visualizer without the figure of matplotlib, which its OpenCV backend does not use, but makes."""
+
+    def _initialize_fig(self, fig_cfg: Any) -> tuple:
+        return None, SimpleNamespace(get_dpi=lambda: 0.), None  # canvas, figure, axes
 
 
 class Drawer:
@@ -34,8 +43,11 @@ class Drawer:
         """A copy (H, W, 3) BGR uint8 of the result's image with the skeletons."""
         if self._visualizer is None:
             # Its name is unique, because mmengine returns an earlier visualizer of the same name with its settings.
-            self._visualizer = VISUALIZERS.build(
-                {**self.settings, 'name': f'poses-{time.time_ns()}', 'vis_backends': None, 'save_dir': None})
+            settings = {**self.settings, 'name': f'poses-{time.time_ns()}', 'vis_backends': None, 'save_dir': None}
+            if (VISUALIZERS.get(settings['type']) is PoseLocalVisualizer
+                    and settings.get('backend', 'opencv') == 'opencv'):
+                settings['type'] = _ByOpenCV
+            self._visualizer = VISUALIZERS.build(settings)
             self._visualizer.set_dataset_meta(dict(self.meta))
         sample = PoseDataSample()
         if len(result):

@@ -2,11 +2,9 @@
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence
 
-from mmpose.apis import init_model
-
 from mmpose_mspn.apis.config import ensure_synthetic, load_config
 from mmpose_mspn.apis.inputs import IMAGE_SUFFIXES
-from mmpose_mspn.apis.loading import check_file, check_weights
+from mmpose_mspn.apis.loading import check_file, load_pose_model
 from mmpose_mspn.deploy.export import export
 from mmpose_mspn.deploy.pictures import pictures_of_files
 
@@ -42,10 +40,7 @@ def export_checkpoint(config: str,
         raise ValueError('the checkpoint is missing: name the weights of the model')
     check_file('checkpoint', checkpoint)
     pictures = None if calibration is None else pictures_of_files(_files(calibration))
-    if not cfg.get('train_dataloader'):  # the only place where init_model looks for dataset_meta
-        cfg.train_dataloader = dict(dataset=cfg.test_dataloader.dataset)
-    model = init_model(cfg, checkpoint, device='cpu')
-    check_weights(model, checkpoint)
+    model = load_pose_model(cfg, checkpoint, 'cpu')
     ensure_synthetic(cfg)  # last, because it takes a while
     return export(model, out, calibration=pictures, checkpoint=checkpoint, **options)
 

@@ -13,6 +13,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.models.builder import build_pose_estimator
+from mmpose.registry import DATASETS
 from torch import nn
 
 from mmpose_mspn.apis.config import load_config
@@ -117,13 +118,11 @@ def _build(cfg: Config) -> nn.Module:
 
 def _dataset_meta(cfg: Config) -> dict:
     """The keypoints of the training data, or else of the test data, or else of COCO."""
-    # Its package imports mmdet, which takes time that a checkpoint with dataset_meta saves.
-    from mmpose.apis.inference import dataset_meta_from_config
-    for mode in ('train', 'test'):
-        if f'{mode}_dataloader' in cfg:
-            found = dataset_meta_from_config(cfg, mode)
-            return parse_pose_metainfo(dict(from_file=COCO)) if found is None else found
-    return parse_pose_metainfo(dict(from_file=COCO))
+    loader = cfg.get('train_dataloader') or cfg.get('test_dataloader') or {}
+    dataset = loader.get('dataset') or {}
+    kind = dataset.get('type')
+    kind = DATASETS.get(kind) if isinstance(kind, str) else kind
+    return parse_pose_metainfo(dataset.get('metainfo') or getattr(kind, 'METAINFO', None) or dict(from_file=COCO))
 
 
 def _fill(model: nn.Module, checkpoint: Mapping) -> None:

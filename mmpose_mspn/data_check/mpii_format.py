@@ -5,7 +5,6 @@ from operator import contains
 from typing import Sequence, Tuple
 
 import numpy as np
-from scipy.io import loadmat
 
 from mmpose_mspn.data_check.entries import check_keypoint, is_inside
 from mmpose_mspn.data_check.images import image_sizes
@@ -88,6 +87,7 @@ def _check_head_boxes(headbox_file: str, people: int, report: Report) -> None:
     if not osp.exists(headbox_file):
         report.add('missing file', headbox_file)
         return
+    from scipy.io import loadmat  # here, because few processes need it
     try:
         boxes = np.asarray(loadmat(headbox_file)['headboxes_src'])
     except Exception as error:  # scipy raises errors of many types on other files

@@ -4,7 +4,6 @@ from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 from mmpose.datasets.datasets import MpiiDataset as MmposeMpiiDataset
-from scipy.io import loadmat
 
 from mmpose_mspn.datasets.coco_rules import LARGEST_SIDE, is_file_name, shown
 from mmpose_mspn.datasets.file_checks import FileChecksMixin
@@ -132,6 +131,7 @@ class MpiiDataset(FileChecksMixin, MmposeMpiiDataset):
 
     def _head_sizes(self, people: int) -> np.ndarray:
         """Head size of each of the ``people``, (people,) px."""
+        from scipy.io import loadmat  # here, because few processes need it
         try:
             boxes = np.asarray(loadmat(self.headbox_file)['headboxes_src'])  # (2 corners, x and y, people)
         except Exception as error:  # scipy raises errors of many types on other files

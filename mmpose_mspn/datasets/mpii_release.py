@@ -8,7 +8,6 @@ import os.path as osp
 from typing import Iterator, List, NamedTuple, Tuple
 
 import numpy as np
-from scipy.io import loadmat
 
 from mmpose_mspn.utils.files import write_json
 
@@ -39,6 +38,7 @@ def load_release(release_file: str) -> np.void:
     if not osp.isfile(release_file):
         raise FileNotFoundError(f'{release_file} does not exist: put mpii_human_pose_v1_u12_1.mat of MPII\'s '
                                 'annotations there')
+    from scipy.io import loadmat  # here, because few processes need it
     try:
         content = loadmat(release_file)
     except Exception as error:  # scipy raises errors of many types on other files

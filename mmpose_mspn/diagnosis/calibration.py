@@ -2,7 +2,6 @@
 from typing import List
 
 import numpy as np
-from scipy.stats import spearmanr
 
 BINS = 10
 
@@ -34,4 +33,5 @@ def _bins(scores: np.ndarray, similarity: np.ndarray) -> List[dict]:
 def _rank_correlation(scores: np.ndarray, similarity: np.ndarray):
     if len(scores) < 2 or (scores == scores[0]).all() or (similarity == similarity[0]).all():
         return None
+    from scipy.stats import spearmanr  # here, because it takes half a second
     return float(spearmanr(scores, similarity).statistic)

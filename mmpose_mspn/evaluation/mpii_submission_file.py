@@ -7,7 +7,6 @@ count from 1.
 from typing import Dict, Tuple
 
 import numpy as np
-from scipy.io import loadmat, savemat
 
 from mmpose_mspn.data_check.report import Report
 from mmpose_mspn.datasets.mpii_release import JOINTS, entries_of_test_images, find_people, load_release
@@ -36,6 +35,7 @@ def write_mpii_submission(result_file: str, release: np.void, keypoints: Dict[Tu
         annopoints[0, 0]['point'] = points
         rects[0, rect_index]['annopoints'] = annopoints
         predicted[image_index]['annorect'] = rects
+    from scipy.io import savemat  # here, because few processes need it
     savemat(result_file, dict(pred=predicted[None]), do_compression=True)
 
 
@@ -62,6 +62,7 @@ def check_mpii_submission(result_file: str, release_file: str, report: Report) -
     """
     release = load_release(release_file)
     people = find_people(release)
+    from scipy.io import loadmat  # here, because few processes need it
     try:
         predicted = np.asarray(loadmat(result_file)['pred']).ravel()
     except Exception as error:  # scipy raises errors of many types on other files

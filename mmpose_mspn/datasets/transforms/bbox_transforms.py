@@ -10,7 +10,6 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 from mmpose.datasets.transforms import RandomBBoxTransform as MmposeRandomBBoxTransform
-from scipy.special import ndtr, ndtri
 
 from mmpose_mspn.registry import TRANSFORMS
 
@@ -117,5 +116,6 @@ class RandomBBoxTransform(MmposeRandomBBoxTransform):
 
     @staticmethod
     def _truncnorm(low: float = -1., high: float = 1., size: tuple = ()) -> np.ndarray:
+        from scipy.special import ndtr, ndtri  # only training needs them
         below, above = ndtr(low), ndtr(high)
         return ndtri(below + (above - below) * np.random.uniform(size=size)).astype(np.float32)
