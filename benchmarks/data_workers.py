@@ -6,7 +6,7 @@
 Nothing else may run on the machine meanwhile. The pipelines are those of the trainings of the 4-stage network: mmpose's
 config, and ours with and without the cache of decoded images. The images are drawn ones of two sizes and, if they are
 given, photographs with annotations in COCO's format. The processes that read them are timed when every image has been
-read once. It takes about 3 minutes on two cores, writes docs/data_workers.json, and puts two tables into the page,
+read once. It takes about 4 minutes on two cores, writes docs/data_workers.json, and puts two tables into the page,
 between the lines ``<!-- data workers -->`` and ``<!-- workers of GPUs -->``.
 """
 import argparse

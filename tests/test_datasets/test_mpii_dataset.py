@@ -1,6 +1,5 @@
 """MPII by the official protocol, with the stock metric."""
 import json
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,7 +11,6 @@ from scipy.io import savemat
 
 import mmpose_mspn  # noqa: F401  registers the parts
 
-SAMPLE = Path(__file__).parents[3] / 'shared' / 'data' / 'mpii_sample'
 TEST_PIPELINE = [
     dict(type='mmpose.LoadImage'),
     dict(type='mmpose_mspn.WidenBBox', fixed=(.25, .25)),
@@ -235,10 +233,9 @@ def test_detected_boxes_are_refused(folder):
         build(folder, test_mode=True, bbox_file='boxes.json')
 
 
-@pytest.mark.skipif(not SAMPLE.exists(), reason=f'{SAMPLE} does not exist')
-def test_real_people_fill_the_crop():
+def test_real_people_fill_the_crop(mpii_sample):
     people = DATASETS.build(dict(
-        type='mmpose_mspn.MpiiDataset', data_root=str(SAMPLE), ann_file='test_mpii.json', pipeline=[
+        type='mmpose_mspn.MpiiDataset', data_root=str(mpii_sample), ann_file='test_mpii.json', pipeline=[
             dict(type='mmpose.LoadImage'),
             dict(type='mmpose_mspn.WidenBBox', fixed=(.25, .25)),
             dict(type='mmpose.TopdownAffine', input_size=(256, 256)),

@@ -19,7 +19,6 @@ CONFIG = ROOT / 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_4xmspn50_8x
 CACHE_GB = 0.0123
 IMAGES, PEOPLE = 3, 3
 
-
 pytestmark = pytest.mark.usefixtures('meeting_folder')
 
 
@@ -83,27 +82,32 @@ def test_epochs_are_the_same_with_and_without_the_cache(workers, tmp_path):
     assert len({batch['inputs'].sum().item() for batch in plain}) > 10  # the augmentation differs between epochs
 
 
+def write(path: Path, value: int, size: int = 200, time: int = 10**18) -> None:
+    """Write an image of one value into a file, with this size in bytes and this time in ns."""
+    content = cv2.imencode('.png', np.full((4, 5, 3), value, np.uint8))[1].tobytes()
+    path.write_bytes(content.ljust(size, b'\0'))  # decoders do not read behind the end
+    os.utime(path, ns=(time, time))
+
+
 def test_a_kept_image_is_not_decoded_again_until_its_file_changes(tmp_path):
-    """A file of other content with the size and the time of the first one tells which content is used."""
-    path, other = tmp_path / 'a.png', tmp_path / 'b.png'
-    cv2.imwrite(str(path), np.zeros((4, 5, 3), np.uint8))
-    cv2.imwrite(str(other), np.full((4, 5, 3), 9, np.uint8))
-    before, size = path.stat(), max(path.stat().st_size, other.stat().st_size)
-    for file in (path, other):
-        file.write_bytes(file.read_bytes().ljust(size, b'\0'))  # decoders do not read behind the end
-    os.utime(path, ns=(before.st_mtime_ns, before.st_mtime_ns))
-    step, plain = LoadImage(cache_gb=CACHE_GB), LoadImage()
-    assert (load(step, path) == 0).all()
-    path.write_bytes(other.read_bytes())
-    os.utime(path, ns=(before.st_mtime_ns, before.st_mtime_ns))
-    assert (load(step, path) == 0).all() and (load(plain, path) == 9).all()
-    os.utime(path, ns=(before.st_mtime_ns, before.st_mtime_ns + 1))
-    assert (load(step, path) == 9).all()
-    path.write_bytes(path.read_bytes() + b'\0')
-    os.utime(path, ns=(before.st_mtime_ns, before.st_mtime_ns))
-    cv2.imwrite(str(tmp_path / 'c.png'), np.full((4, 5, 3), 7, np.uint8))
-    os.replace(tmp_path / 'c.png', path)  # another file under the same name
-    assert (load(step, path) == 7).all()
+    """Each content has a value of its own, which tells what was decoded."""
+    path, step = tmp_path / 'a.png', LoadImage(cache_gb=CACHE_GB)
+
+    def loaded() -> int:
+        value, = np.unique(load(step, path))
+        return int(value)
+
+    write(path, 1)
+    assert loaded() == 1
+    write(path, 2)  # in place, with the same size and time: only a second decoding would notice
+    assert loaded() == 1 and (load(LoadImage(), path) == 2).all()
+    write(path, 3, time=10**18 + 1)
+    assert loaded() == 3
+    write(path, 4, size=201)
+    assert loaded() == 4
+    write(tmp_path / 'b.png', 5, size=201)
+    os.replace(tmp_path / 'b.png', path)  # another file under the same name, of the same size and time
+    assert loaded() == 5
 
 
 def test_steps_that_write_into_the_image_do_not_change_the_kept_one(tmp_path):
