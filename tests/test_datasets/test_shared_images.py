@@ -195,14 +195,18 @@ def test_what_a_killed_process_leaves_is_not_used(meeting_folder):
     assert os.listdir(meeting_folder) == []
 
 
-def test_a_damaged_meeting_file_is_written_again(meeting_folder):
+def test_a_meeting_file_of_other_content_is_written_again(meeting_folder, tmp_path):
+    """The last one names an open file of a running process, as after a process number has been used again."""
     images = SharedImages(LIMIT)
     path, = meeting_folder.iterdir()
-    for content in ('', '[1', '[1, 2]', '{}', 'null', '[999999999, 3, 4, 5]'):
-        path.write_text(content)
-        found = SharedImages(LIMIT)
-        found.put(key(1), image(1))
-        assert images.get(key(1)) is None and SharedImages(LIMIT).get(key(1)) is not None
+    with open(tmp_path / 'other', 'w+') as other:
+        used_again = f'[{os.getpid()}, {other.fileno()}, 4, 5]'
+        for content in ('', '[1', '[1, 2]', '{}', 'null', '[999999999, 3, 4, 5]', used_again):
+            path.write_text(content)
+            found = SharedImages(LIMIT)
+            found.put(key(1), image(1))
+            assert images.get(key(1)) is None and SharedImages(LIMIT).get(key(1)) is not None
+        assert other.seek(0, os.SEEK_END) == 0
 
 
 def test_images_outlive_the_process_that_made_the_file():
