@@ -1,5 +1,6 @@
 """Models and samples that several tests build."""
-from typing import Optional, Tuple
+from pathlib import Path
+from typing import Any, Callable, ContextManager, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -40,6 +41,25 @@ def estimator(backbone_cfg: dict, head_cfg: dict, **changes) -> nn.Module:
         head=head_cfg,
         test_cfg=dict(flip_test=False),
         **changes))
+
+
+def ensemble(folder: Path, members: Sequence[nn.Module], **changes) -> nn.Module:
+    """An ensemble in eval mode of models whose ``cfg`` is their config. Their checkpoints are written to ``folder``."""
+    entries = []
+    for number, member in enumerate(members):
+        checkpoint = str(folder / f'{number}.pth')
+        torch.save(dict(state_dict=member.state_dict()), checkpoint)
+        entries.append(dict(config=dict(model=member.cfg), checkpoint=checkpoint))
+    return MODELS.build(dict(
+        type='mmpose_mspn.EnsemblePoseEstimator', members=entries, decoder=codec(), **changes)).eval()
+
+
+def second_call(work: Callable[[], Any], waits: Callable[[], ContextManager[Any]]) -> Tuple[Any, Any]:
+    """What a call returns, and its waits for a GPU, as ``waits()`` gives them, once a first call has filled caches."""
+    for _ in range(2):
+        with waits() as found:
+            result = work()
+    return result, found
 
 
 def samples(batch: int = 2, keypoints: int = 17, input_size: Tuple[int, int] = (48, 64), visible: int = 2,

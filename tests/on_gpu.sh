@@ -105,7 +105,9 @@ part_tools() {
             log "test_${kind:-plain}" 100 "$PYTHON" tools/test.py "$demo" "$network" --work-dir "$work/test_$kind" \
                 --out "$out/test_${kind:-plain}.json" --dump "$work/test_$kind.pkl" ${kind:+--fast $kind}
         done
-        log apart 60 apart float32 bfloat16 float16
+        log test_compiled 300 "$PYTHON" tools/test.py "$demo" "$network" --work-dir "$work/test_compiled" \
+            --out "$out/test_compiled.json" --dump "$work/test_compiled.pkl" --fast --compile
+        log apart 60 apart float32 bfloat16 float16 compiled
     ) &
     (
         log infer 100 "$PYTHON" tools/infer.py "$images" "$demo" "$network" --out "$work/infer" --fast bfloat16 \
@@ -124,7 +126,7 @@ part_compare() {
 }
 
 part_profile() {
-    log profile 120 "$PYTHON" benchmarks/gpu_profile.py --out "$out/profile.json"
+    log profile "${PROFILE_SECONDS:-600}" "$PYTHON" benchmarks/gpu_profile.py --out "$out/profile.json"
 }
 
 part_suite() {

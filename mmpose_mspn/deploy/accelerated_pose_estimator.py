@@ -25,16 +25,19 @@ class AcceleratedPoseEstimator(BasePoseEstimator):
         estimator: The estimator, made ready by :func:`mmpose_mspn.accelerate`.
         dtype: Type in which ``predict`` runs; ``None`` leaves the type as it is.
         autocast: Whether autocast converts to ``dtype``, which the estimator does not do itself.
+        batch: Number of people for whose crops the estimator's networks are compiled; ``None``: they are not.
 
     Attributes:
         pixels_per_piece: Pixels of the crops, mirrored ones included, that pass the network together on a CPU.
     """
 
-    def __init__(self, estimator: nn.Module, dtype: Optional[torch.dtype] = None, autocast: bool = True) -> None:
+    def __init__(self, estimator: nn.Module, dtype: Optional[torch.dtype] = None, autocast: bool = True,
+                 batch: Optional[int] = None) -> None:
         BaseModule.__init__(self)  # mmpose's constructor would build a backbone and a head
         self.estimator = estimator
         self.dtype = dtype
         self.autocast = autocast
+        self.batch = batch
         self.pixels_per_piece = CACHED_BYTES // (dtype or torch.float32).itemsize
         self.is_init = True  # init_weights() must not overwrite the folded weights
         self.eval()
@@ -81,7 +84,12 @@ class AcceleratedPoseEstimator(BasePoseEstimator):
         return found
 
     def piece_size(self, inputs: Tensor) -> int:
-        """How many of the crops (B, 3, h, w) pass the network together, >= 1; on a GPU all of them."""
+        """How many of the crops (B, 3, h, w) pass the network together, >= 1.
+
+        Those for which it is compiled; else all of them on a GPU, and on a CPU those that fit its caches.
+        """
+        if self.batch is not None:
+            return self.batch
         if inputs.device.type != 'cpu':
             return max(1, len(inputs))
         views = 2 if (self.test_cfg or {}).get('flip_test', False) else 1
@@ -129,7 +137,8 @@ class AcceleratedPoseEstimator(BasePoseEstimator):
         super()._set_device(device)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> nn.Module:  # every move and conversion
-        moved = fn(torch.empty(0))
+        here = next(self.parameters(), torch.empty(0)).device
+        moved = fn(torch.empty(0, device=here))
         refuse_move(self, moved.device, moved.dtype)
         return super()._apply(fn, recurse)
 
@@ -143,4 +152,5 @@ class AcceleratedPoseEstimator(BasePoseEstimator):
             return getattr(self.estimator, name)
 
     def extra_repr(self) -> str:
-        return f'dtype={self.dtype or torch.float32}, pixels_per_piece={self.pixels_per_piece}'
+        pieces = f'pixels_per_piece={self.pixels_per_piece}' if self.batch is None else f'batch={self.batch}'
+        return f'dtype={self.dtype or torch.float32}, {pieces}'

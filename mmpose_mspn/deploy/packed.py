@@ -48,16 +48,17 @@ def pack(model: nn.Module, dtype: Optional[torch.dtype] = None) -> None:
 
 
 def refuse_move(model: nn.Module, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
-    """Refuse to move or convert a model with packed convolutions, which have no other device or type.
+    """Refuse to move or convert a model with modules that have no other device or type: those with a ``home``.
 
     Raises:
-        RuntimeError: The model has packed convolutions, and the device is not the CPU or the type is not float32.
+        RuntimeError: The model has such modules, and the device is another than theirs or the type is not float32.
     """
-    if device.type == 'cpu' and dtype == torch.float32:
-        return
-    if any(isinstance(module, PackedConv) for module in model.modules()):
-        raise RuntimeError(f'packed convolutions cannot be moved or converted, got {device} and {dtype}: move or '
-                           'convert the model that was accelerated, then accelerate it again')
+    for module in model.modules():
+        home = getattr(module, 'home', None)
+        if home is not None and (dtype != torch.float32 or device.type != home.type
+                                 or device.index not in (None, home.index)):
+            raise RuntimeError(f'{module.KIND} cannot be moved or converted, got {device} and {dtype}: move or '
+                               'convert the model that was accelerated, then accelerate it again')
 
 
 def _trace(module: nn.Module) -> Optional[fx.GraphModule]:
@@ -104,6 +105,7 @@ class PackedConv(nn.Module):
         reuse: Whether the result is written over ``other``, in its memory.
         dtype: See :func:`pack`.
     """
+    KIND, home = 'packed convolutions', torch.device('cpu')
 
     def __init__(self, conv: nn.Conv2d, relu: bool, reuse: bool, dtype: Optional[torch.dtype]) -> None:
         super().__init__()

@@ -5,7 +5,6 @@ from typing import Optional, Sequence, Tuple
 import torch
 from mmcv.cnn import fuse_conv_bn
 from mmengine.model.utils import revert_sync_batchnorm
-from mmpose.models.heads import HeatmapHead
 from mmpose.models.pose_estimators import TopdownPoseEstimator
 from torch import Tensor, nn
 
@@ -13,7 +12,7 @@ from mmpose_mspn.codecs.coarse_to_fine_heatmap import CoarseToFineHeatmap
 from mmpose_mspn.deploy.accelerated_pose_estimator import AcceleratedPoseEstimator
 from mmpose_mspn.deploy.graph_crop import GraphCrop
 from mmpose_mspn.deploy.graph_decode import GraphDecode
-from mmpose_mspn.models.heads.base_heatmap_head import BaseHeatmapHead
+from mmpose_mspn.deploy.heatmap_heads import HEATMAP_HEADS, predicted_heatmaps
 from mmpose_mspn.models.heads.flip_test import flip_test_mean
 from mmpose_mspn.models.pose_estimators.first_stages import first_stages
 
@@ -34,7 +33,7 @@ def refuse_unexportable(model: nn.Module) -> None:
     if not isinstance(model, TopdownPoseEstimator):
         raise ValueError(f'model must be a top-down pose estimator, got {kind}')
     head = type(model.head).__name__
-    if not isinstance(model.head, (BaseHeatmapHead, HeatmapHead)):
+    if not isinstance(model.head, HEATMAP_HEADS):
         raise ValueError(f'head {head} cannot be exported, only heads that predict heatmaps can: take a config of '
                          'configs/*/topdown_heatmap')
     if not isinstance(model.head.decoder, CoarseToFineHeatmap):
@@ -119,7 +118,7 @@ class PoseGraph(nn.Module):
         if self.half_parts:
             inputs = inputs.half()
         feats = self.estimator.extract_feat(inputs)
-        maps = self._predicted(_to_float(feats) if self.half_parts else feats)
+        maps = predicted_heatmaps(self.estimator.head, _to_float(feats) if self.half_parts else feats)
         if not self.flip_test:
             return maps
         return flip_test_mean(maps[:count], maps[count:], flip_indices=self.flip_indices,
@@ -131,10 +130,6 @@ class PoseGraph(nn.Module):
         reverses = getattr(preprocessor, '_reverses_channels', False) or preprocessor._channel_conversion
         crops = (crops.flip(1) if reverses else crops).float()
         return (crops - preprocessor.mean) / preprocessor.std if preprocessor._enable_normalize else crops
-
-    def _predicted(self, feats) -> Tensor:
-        head = self.estimator.head
-        return head.forward_last(feats) if isinstance(head, BaseHeatmapHead) else head(feats)
 
 
 def _to_float(feats):

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 import torch
 from mmengine.optim import AmpOptimWrapper
-from mmpose.registry import MODELS
 from torch import Tensor, nn
 
-from tests.building import codec, samples
+from tests.building import ensemble, samples, second_call
 from tests.test_fake_cuda.test_models import FAMILIES, FLIP, INPUT, OPTIONS, PRECISIONS, autocast, build
 
 SHOWN = r'called a synchronizing CUDA operation'
@@ -94,11 +93,13 @@ def test_mixed_precision_trains(family, dtype):
 def test_a_step_waits_nowhere_from_the_second_on(family, dtype):
     model = build(family).cuda().train()
     images, batch = crops().cuda(), people('cuda')
-    for _ in range(2):
-        with waits() as found:
-            with autocast(dtype):
-                losses = model.loss(images, batch)
-            sum(value for name, value in losses.items() if 'loss' in name).backward()
+
+    def step() -> None:
+        with autocast(dtype):
+            losses = model.loss(images, batch)
+        sum(value for name, value in losses.items() if 'loss' in name).backward()
+
+    _, found = second_call(step, waits)
     assert found == []
 
 
@@ -109,9 +110,7 @@ def test_predictions_are_those_of_the_cpu_with_one_wait(family, options):
         expected = model.predict(images, people('cpu'))
         model.cuda()
         images, batch = images.cuda(), people('cuda')
-        for _ in range(2):
-            with waits() as found:
-                predicted = model.predict(images, batch)
+        predicted, found = second_call(lambda: model.predict(images, batch), waits)
     assert len(found) == 1
     for one, other in zip(predicted, expected):
         assert abs(one.pred_instances.keypoints - other.pred_instances.keypoints).max() < 1e-3
@@ -120,22 +119,13 @@ def test_predictions_are_those_of_the_cpu_with_one_wait(family, options):
 
 @pytest.mark.parametrize('test_cfg', [dict(flip_test=True), dict(flip_test=True, shift_test=[(0, 0), (4, 0)])])
 def test_an_ensemble_predicts_what_it_predicts_on_the_cpu_with_one_wait(test_cfg, tmp_path):
-    members = []
-    for number, family in enumerate(['mspn', 'lightpose']):
-        path = str(tmp_path / f'{number}.pth')
-        torch.save(dict(state_dict=build(family).state_dict()), path)
-        cfg = dict(type='mmpose_mspn.TopdownPoseEstimator', test_cfg=dict(), **FAMILIES[family])
-        members.append(dict(config=dict(model=cfg), checkpoint=path))
-    ensemble = MODELS.build(dict(
-        type='mmpose_mspn.EnsemblePoseEstimator', members=members, decoder=codec(), test_cfg=test_cfg)).eval()
+    model = ensemble(tmp_path, [build('mspn'), build('lightpose')], test_cfg=test_cfg)
     images = crops()
     with torch.no_grad():
-        expected = ensemble.predict(images, people('cpu'))
-        ensemble.cuda()
+        expected = model.predict(images, people('cpu'))
+        model.cuda()
         images, batch = images.cuda(), people('cuda')
-        for _ in range(2):
-            with waits() as found:
-                predicted = ensemble.predict(images, batch)
+        predicted, found = second_call(lambda: model.predict(images, batch), waits)
     assert len(found) == 1
     for one, other in zip(predicted, expected):
         assert abs(one.pred_instances.keypoints - other.pred_instances.keypoints).max() < 1e-3

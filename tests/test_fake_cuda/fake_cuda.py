@@ -6,7 +6,7 @@ gradients included, after a check that its tensors are on one device. Memory, sp
 not emulated.
 """
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Any, Iterator, List, Optional, Union
 from unittest import mock
 
@@ -119,6 +119,12 @@ class FakeCuda(TorchFunctionMode):
     def __exit__(self, *error) -> None:
         super().__exit__(*error)
         self._stack.close()
+
+    @contextmanager
+    def counted(self) -> Iterator[Waits]:
+        """The waits within this context."""
+        self.waits.clear()
+        yield self.waits
 
     def _autocast(self, device_type: str, dtype: Optional[torch.dtype] = None, enabled: bool = True, **kwargs):
         """What ``torch.autocast`` gives, which a build of torch without CUDA disables for CUDA."""

@@ -8,7 +8,8 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmpose_mspn import accelerate
-from tests.building import samples
+from mmpose_mspn.deploy import compiled
+from tests.building import samples, second_call
 from tests.test_fake_cuda.fake_cuda import CUDA, FakeCuda
 from tests.test_fake_cuda.test_models import FLIP, INPUT, build
 
@@ -52,11 +53,10 @@ def test_weights_are_converted_once_and_heads_stay_in_float32(model, dtype):
         assert {weight.dtype for weight in model.parameters()} == {torch.float32}
         images = images.to('cuda')
         predict(fast, images)
-        gpu.waits.clear()
         counted = Conversions()
-        with counted:
+        with gpu.counted() as waits, counted:
             found = predict(fast, images)
-        assert gpu.waits == {'a blocking copy to cpu': 1}
+        assert waits == {'a blocking copy to cpu': 1}
         convolutions = counted.calls['aten::convolution']
         # In float16, the emulation itself converts around each convolution.
         if dtype == torch.bfloat16:
@@ -82,3 +82,21 @@ def test_float32_stays_float32(model):
         fast = accelerate(model.to('cuda'))
         assert {weight.dtype for weight in fast.parameters()} == {torch.float32}
         torch.testing.assert_close(predict(fast, images.to('cuda')).cpu(), expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize('dtype', [None, torch.bfloat16])
+def test_a_compiled_copy_mixes_no_devices_and_waits_once(model, dtype, monkeypatch):
+    """Smaller batches, which are filled up, too. Nothing is compiled here; CUDA graphs are asked for."""
+    given = []
+    monkeypatch.setattr(torch, 'compile', lambda function, **options: given.append(options) or function)
+    monkeypatch.setattr(compiled, 'check_compiler', lambda device: None)
+    images = torch.randn(2, 3, *INPUT[::-1])
+    expected = predict(model, images)
+    with FakeCuda() as gpu:
+        fast = accelerate(model.to('cuda'), dtype, compile=3)
+        images = images.to('cuda')
+        found, waits = second_call(lambda: predict(fast, images), gpu.counted)
+        assert waits == {'a blocking copy to cpu': 1} and found.device == CUDA
+        found = found.cpu()
+    assert given == [dict(mode='reduce-overhead', fullgraph=True, dynamic=False)]
+    assert (found - expected).abs().max() < (1e-4 if dtype is None else .15) * expected.std()

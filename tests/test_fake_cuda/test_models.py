@@ -1,4 +1,5 @@
 """Models on the emulated GPU: nothing mixes devices, and the host waits only where it must."""
+import copy
 from contextlib import nullcontext
 from typing import Optional
 
@@ -7,7 +8,7 @@ import torch
 from mmpose.registry import MODELS
 from torch import nn
 
-from tests.building import SMALL, codec, samples
+from tests.building import SMALL, codec, ensemble, samples, second_call
 from tests.test_fake_cuda.fake_cuda import CUDA, FakeCuda
 
 INPUT = (48, 64)
@@ -36,10 +37,13 @@ PRECISIONS = [None, torch.float16, torch.bfloat16]
 
 
 def build(family: str, test_cfg: Optional[dict] = None) -> nn.Module:
-    return MODELS.build(dict(
+    cfg = dict(
         type='mmpose_mspn.TopdownPoseEstimator',
         data_preprocessor=dict(type='mmpose.PoseDataPreprocessor', mean=[120.] * 3, std=[60.] * 3),
-        test_cfg=test_cfg, **FAMILIES[family]))
+        test_cfg=test_cfg, **FAMILIES[family])
+    model = MODELS.build(copy.deepcopy(cfg))
+    model.cfg = cfg
+    return model
 
 
 def batch():
@@ -62,13 +66,16 @@ def test_training(family, dtype):
     with FakeCuda() as gpu:
         model.to('cuda')
         images, people = batch()
-        for _ in range(2):  # the first step looks for visible keypoints, and fills caches
-            gpu.waits.clear()
+
+        def step():
             with autocast(dtype):
                 losses = model.loss(images, people)
             total, _ = model.parse_losses(losses)
             total.backward()
-        assert not gpu.waits
+            return losses, total
+
+        (losses, total), waits = second_call(step, gpu.counted)  # the first step also looks for visible keypoints
+        assert not waits
         assert total.device == CUDA and total.dtype == torch.float32 and losses['acc_pose'].device == CUDA
         for name, parameter in model.named_parameters():
             assert parameter.grad is not None and parameter.grad.device == CUDA, name
@@ -96,13 +103,10 @@ def test_prediction(family, options, dtype):
         expected = model.predict(images, samples(flip_indices=FLIP))
     with FakeCuda() as gpu, torch.no_grad():
         model.to('cuda')
-        images = images.to('cuda')
-        for _ in range(2):  # the first prediction fills caches
-            people = [sample.to('cuda') for sample in samples(flip_indices=FLIP)]
-            gpu.waits.clear()
-            with autocast(dtype):
-                found = model.predict(images, people)
-        assert gpu.waits == {'a blocking copy to cpu': 1}
+        images, people = images.to('cuda'), batch()[1]
+        with autocast(dtype):
+            found, waits = second_call(lambda: model.predict(images, people), gpu.counted)
+        assert waits == {'a blocking copy to cpu': 1}
     if dtype is None:
         for one, other in zip(found, expected):
             assert abs(one.pred_instances.keypoints - other.pred_instances.keypoints).max() < 1e-3
@@ -111,18 +115,9 @@ def test_prediction(family, options, dtype):
 
 @pytest.mark.parametrize('test_cfg', [dict(flip_test=True), dict(flip_test=True, shift_test=[(0, 0), (4, 0)])])
 def test_an_ensemble_decodes_once(test_cfg, tmp_path):
-    members = []
-    for number, family in enumerate(['mspn', 'lightpose']):
-        path = str(tmp_path / f'{number}.pth')
-        torch.save(dict(state_dict=build(family).state_dict()), path)
-        cfg = dict(type='mmpose_mspn.TopdownPoseEstimator', test_cfg=dict(), **FAMILIES[family])
-        members.append(dict(config=dict(model=cfg), checkpoint=path))
-    ensemble = MODELS.build(dict(
-        type='mmpose_mspn.EnsemblePoseEstimator', members=members, decoder=codec(), test_cfg=test_cfg)).eval()
+    model = ensemble(tmp_path, [build('mspn'), build('lightpose')], test_cfg=test_cfg)
     with FakeCuda() as gpu, torch.no_grad():
-        ensemble.to('cuda')
-        for _ in range(2):
-            images, people = batch()
-            gpu.waits.clear()
-            ensemble.predict(images, people)
-        assert gpu.waits == {'a blocking copy to cpu': 1}
+        model.to('cuda')
+        images, people = batch()
+        _, waits = second_call(lambda: model.predict(images, people), gpu.counted)
+        assert waits == {'a blocking copy to cpu': 1}

@@ -1,5 +1,4 @@
 """A trained network's first stages as a network of their own: every stage has a trained predictor."""
-import copy
 from typing import Optional
 
 from mmpose.models.pose_estimators.base import BasePoseEstimator
@@ -7,6 +6,7 @@ from torch import nn
 
 from mmpose_mspn.models.backbones.mspn import MSPN, Stage
 from mmpose_mspn.models.heads.mspn_head import MSPNHead
+from mmpose_mspn.models.utils.shallow_copy import shallow_copy
 
 
 def check_stages(estimator: BasePoseEstimator, stages: Optional[int]) -> None:
@@ -39,14 +39,14 @@ def first_stages(estimator: BasePoseEstimator, stages: int) -> BasePoseEstimator
         ValueError: The estimator does not have so many stages, or has no predictor for each.
     """
     check_stages(estimator, stages)
-    part = _shallow_copy(estimator)
+    part = shallow_copy(estimator)
     part.test_cfg = {name: value for name, value in (estimator.test_cfg or {}).items() if name != 'stages'}
-    part.backbone = _shallow_copy(estimator.backbone)
+    part.backbone = shallow_copy(estimator.backbone)
     part.backbone.num_stages = stages
     part.backbone.frozen_stages = min(estimator.backbone.frozen_stages, stages)
     *before, last = estimator.backbone.stages[:stages]
     part.backbone.stages = nn.ModuleList([*before, _without_next(last)])
-    part.head = _shallow_copy(estimator.head)
+    part.head = shallow_copy(estimator.head)
     part.head.num_stages = stages
     part.head.predictors = estimator.head.predictors[:stages]
     return part
@@ -54,18 +54,11 @@ def first_stages(estimator: BasePoseEstimator, stages: int) -> BasePoseEstimator
 
 def _without_next(stage: Stage) -> Stage:
     """A stage without what only the next one needs."""
-    final = _shallow_copy(stage)
+    final = shallow_copy(stage)
     final.to_next = None
     units = []
     for unit in stage.units:
-        units.append(_shallow_copy(unit))
+        units.append(shallow_copy(unit))
         units[-1].skip_encoder = units[-1].skip_decoder = None
     final.units = nn.ModuleList(units)
     return final
-
-
-def _shallow_copy(module: nn.Module) -> nn.Module:
-    """The same weights and submodules, which can be replaced without a change to the original."""
-    copied = copy.copy(module)
-    copied._modules = dict(module._modules)
-    return copied

@@ -1,13 +1,16 @@
 """Test-time views: heatmaps of mirrored and shifted crops, moved back and averaged."""
+from functools import partial
 from math import floor
 from typing import Any, List, Optional, Sequence, Tuple, Union
 
 import torch
+from mmengine.structures import InstanceData
 from mmpose.models.pose_estimators.base import BasePoseEstimator
 from torch import Tensor
 from torch.nn import functional as F
 
 from mmpose_mspn.models.heads.base_heatmap_head import BaseHeatmapHead
+from mmpose_mspn.models.utils.shallow_copy import shallow_copy
 
 Shift = Tuple[int, int]
 """(dx, dy) in px by which a crop's content moves right and down."""
@@ -84,15 +87,23 @@ def mean_heatmaps(estimator: BasePoseEstimator, inputs: Tensor, samples: list, t
 
 
 def _predicted_heatmaps(estimator: BasePoseEstimator, feats: Any, samples: list, test_cfg: dict) -> Tensor:
-    """Heatmaps (B, K, H, W) of any head. Those of other packages decode them too, which is not used."""
+    """Heatmaps (B, K, H, W) of any head, which are not decoded."""
     if isinstance(estimator.head, BaseHeatmapHead):
         return estimator.head.predict_heatmaps(feats, samples, test_cfg)
-    predicted = estimator.head.predict(feats, samples, test_cfg=test_cfg)
+    # Heads of other packages decode in their ``predict``, each view anew: on a GPU, a wait for each.
+    head = shallow_copy(estimator.head)
+    head.decode = partial(_undecoded, len(samples))
+    predicted = head.predict(feats, samples, test_cfg=test_cfg)
     fields = predicted[1] if isinstance(predicted, tuple) else []
     if not fields or 'heatmaps' not in fields[0]:
         raise ValueError(f'{type(estimator.head).__name__} predicts no heatmaps to average: shift_test and ensembles '
                          'need a heatmap head')
     return torch.stack([field.heatmaps for field in fields])
+
+
+def _undecoded(count: int, *outputs: Any) -> List[InstanceData]:
+    """What :func:`_predicted_heatmaps` lets a head's ``decode`` find: nothing, for each sample."""
+    return [InstanceData() for _ in range(count)]
 
 
 def black_pixel(estimator: BasePoseEstimator) -> Union[Tensor, float]:

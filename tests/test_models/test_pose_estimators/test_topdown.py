@@ -1,9 +1,11 @@
 """The estimator: the flip test in one pass, shifted crops, checkpoints of every layout."""
 import copy
 
+import numpy as np
 import pytest
 import torch
 from mmengine.runner import load_checkpoint
+from mmpose.codecs import MSRAHeatmap
 from mmpose.registry import MODELS
 
 from mmpose_mspn.checkpoints import convert
@@ -80,6 +82,19 @@ def test_shifts_by_zero_change_nothing():
     same, same_samples = predict(shifted)
     assert torch.allclose(maps, same, atol=1e-5 * maps.std())
     assert (samples[0].pred_instances.keypoints == same_samples[0].pred_instances.keypoints).all()
+
+
+def test_a_head_of_another_package_decodes_the_mean_of_the_views_alone(monkeypatch):
+    """Once for each sample, and not for each view. The head itself stays as it is."""
+    config = configs()
+    config['head'], config['backbone']['output'] = HEADS['single'], 'final'
+    config['test_cfg']['shift_test'] = [(0, 0), (4, 0), (0, -4)]
+    model = build(config)
+    decoded, decode = [], MSRAHeatmap.decode
+    monkeypatch.setattr(MSRAHeatmap, 'decode', lambda codec, maps: decoded.append(maps) or decode(codec, maps))
+    maps, _ = predict(model)
+    assert len(decoded) == 2 and (np.stack(decoded) == maps.numpy()).all()
+    assert 'decode' not in vars(model.head)
 
 
 class Copy(torch.nn.Module):
