@@ -27,7 +27,7 @@ from .on_demand import import_libraries, stand_ins
 # distribution: (lowest version, first version refused or None)
 BOUNDS = {
     'torch': ('2.1', None),
-    'mmengine': ('0.7.1', '1.0'),
+    'mmengine': ('0.7.4', '1.0'),  # earlier, checkpoints are not written as the checkpoint hook says
     'mmcv': ('2.1.0', '2.2'),  # 2.0 compiles as C++14, and torch 2.1 refuses less than C++17
     'mmpose': ('1.3.0', '1.4'),
 }
@@ -35,7 +35,8 @@ BOUNDS = {
 
 def apply_fixes() -> None:
     """Check the installed versions, make torchvision importable, import mmengine and mmpose without what few processes
-    need of them, and let mmengine load checkpoints safely and find the package's configs.
+    need of them, and let mmengine load checkpoints safely, build optimizers that old versions of torch cannot fuse, and
+    find the package's configs.
 
     Raises:
         ImportError: A package is missing or outside its bounds.
@@ -45,6 +46,8 @@ def apply_fixes() -> None:
     import_libraries()
     from .checkpoint_loaders import register_loaders  # it imports this module
     register_loaders()
+    from .fused_optimizers import register_unfused_optimizers
+    register_unfused_optimizers()
     name_package_in_configs()
 
 
