@@ -9,6 +9,7 @@ import importlib.util
 import pickle
 import sys
 import threading
+import warnings
 from collections import Counter
 from contextlib import contextmanager
 from importlib import metadata
@@ -42,6 +43,7 @@ def apply_fixes() -> None:
         ImportError: A package is missing or outside its bounds.
     """
     check_versions()
+    warn_of_other_crops()
     mend_torchvision()
     import_libraries()
     from .checkpoint_loaders import register_loaders  # it imports this module
@@ -69,6 +71,15 @@ def check_versions() -> None:
         version = digit_version(found)
         if version < digit_version(low) or (high and version >= digit_version(high)):
             raise ImportError(f'mmpose_mspn needs {wanted}, but {name} {found} was found: pip install "{wanted}"')
+
+
+def warn_of_other_crops() -> None:
+    """Say that an OpenCV outside of the requirements cuts other crops: ``warpAffine`` of OpenCV 5 rounds otherwise."""
+    import cv2
+    if digit_version(cv2.__version__) >= digit_version('5.0'):
+        warnings.warn(
+            f'OpenCV {cv2.__version__} cuts other crops than OpenCV 4, with which models are trained and compared, so '
+            'keypoints move (docs/compatibility.md): pip install "opencv-python<4.12"', stacklevel=2)
 
 
 def mend_torchvision() -> None:

@@ -3,11 +3,13 @@ import _codecs
 import pickle
 import subprocess
 import sys
+import warnings
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -61,6 +63,15 @@ def test_versions_outside_the_bounds_are_named(monkeypatch, name, found, message
     monkeypatch.setattr(compat.metadata, 'version', lambda package: found if package == name else real(package))
     with pytest.raises(ImportError, match=message):
         compat.check_versions()
+
+
+@pytest.mark.parametrize('version, warns', [('4.8.1', False), ('4.11.0', False), ('5.0.0', True), ('5.1.0-dev', True)])
+def test_an_opencv_that_cuts_other_crops_is_named(monkeypatch, version, warns):
+    monkeypatch.setattr(cv2, '__version__', version)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter('always')
+        compat.warn_of_other_crops()
+    assert [str(one.message).split(' cuts')[0] for one in said] == [f'OpenCV {version}'] * warns
 
 
 def test_mmcv_lite_is_named(monkeypatch):
