@@ -54,7 +54,7 @@ def build_config(run: Run, data: Path, work: Path) -> Config:
     if changes.get('head', {}).get('decoder', {}).get('kernel_sizes') == -1:
         changes['head']['decoder']['kernel_sizes'] = scale.kernel_sizes[-1:] * len(scale.kernel_sizes)
     cfg.merge_from_dict(dict(model=changes))
-    _loaders(cfg, scale)
+    _loaders(cfg, scale, round(scale.batch_size * variant.batch))
     if variant.rule == MMPOSE:
         _use_mmposes_rule(cfg)
     _use_crops(cfg.train_dataloader, indices=max(scale.people)).people = run.people
@@ -87,8 +87,8 @@ def _network(cfg: Config, run: Run, scale: Scale) -> None:
         kernel_sizes=scale.kernel_sizes)
 
 
-def _loaders(cfg: Config, scale: Scale) -> None:
-    """Batches of the scale, in the training's own process; flips are the only augmentation."""
+def _loaders(cfg: Config, scale: Scale, batch_size: int) -> None:
+    """Batches that the training's own process makes; flips are the only augmentation."""
     affine = dict(type='TopdownAffine', input_size=scale.input_size)
     cfg.train_dataloader.dataset.pipeline = [
         *cfg.test_crop, dict(type='RandomFlip', direction='horizontal', prob=0.5), affine,
@@ -96,8 +96,8 @@ def _loaders(cfg: Config, scale: Scale) -> None:
         dict(type='PackPoseInputs', meta_keys=cfg.train_meta)]
     cfg.test_dataloader.dataset.pipeline = [*cfg.test_crop, affine, dict(type='PackPoseInputs')]
     cfg.train_dataloader.sampler = dict(type='InfiniteSampler')
-    for loader, batch_size in ((cfg.train_dataloader, scale.batch_size), (cfg.test_dataloader, TEST_BATCH)):
-        loader.update(num_workers=0, persistent_workers=False, batch_size=batch_size)
+    for loader, size in ((cfg.train_dataloader, batch_size), (cfg.test_dataloader, TEST_BATCH)):
+        loader.update(num_workers=0, persistent_workers=False, batch_size=size)
 
 
 def _use_crops(loader: dict, **changes: object) -> dict:
@@ -135,7 +135,8 @@ def _schedule(cfg: Config, run: Run, scale: Scale) -> None:
     warm_up = max(1, round(WARM_UP * run.iterations))
     cfg.train_cfg = dict(by_epoch=False, max_iters=run.iterations)
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
-    cfg.optim_wrapper.optimizer.update(lr=scale.learning_rate, fused=True)
+    cfg.optim_wrapper.optimizer.update(
+        lr=scale.learning_rate * VARIANTS[run.variant].rate, fused=True)
     cfg.param_scheduler = [
         dict(type='LinearLR', start_factor=0.1, begin=0, end=warm_up + 1, by_epoch=False),
         dict(type='CosineAnnealingLR', eta_min=0, begin=warm_up, end=run.iterations + 1, by_epoch=False)]

@@ -28,8 +28,11 @@ def measure(model: nn.Module, cfg: Config, scale: Scale) -> Dict[str, Dict[str, 
     """
     sizes = dict(input_size=scale.input_size, heatmap_size=tuple(side // CELL for side in scale.input_size),
                  kernel_sizes=scale.kernel_sizes)
-    decoders = {OFFICIAL: KEYPOINT_CODECS.build(dict(sizes, type='mmpose_mspn.CoarseToFineHeatmap')),
-                MMPOSE: KEYPOINT_CODECS.build(mmpose_codec(sizes, scale.kernel_sizes[-1]))}
+    # Both blur by the finest kernel, as they do at the official sizes.
+    blur = scale.kernel_sizes[-1]
+    decoders = {
+        OFFICIAL: KEYPOINT_CODECS.build(dict(sizes, type='mmpose_mspn.CoarseToFineHeatmap', blur_kernel_size=blur)),
+        MMPOSE: KEYPOINT_CODECS.build(mmpose_codec(sizes, blur))}
     loader = Runner.build_dataloader(cfg.test_dataloader, seed=0)
     meters = {rule: _Meter(cfg, loader.dataset.metainfo) for rule in RULES}
     own, model.head.decoder = model.head.decoder, None

@@ -60,6 +60,8 @@ class Variant:
         model: Merged into the config's ``model``; of the official rule only.
         stages: Number of stages; ``None``: the scale's.
         operations: How many times the channels' operations, by wider layers.
+        batch: How many times the scale's batch.
+        rate: How many times the scale's learning rate.
         fast: Train by ``--fast --amp``.
     """
     title: str
@@ -67,6 +69,8 @@ class Variant:
     model: dict = field(default_factory=dict)
     stages: Optional[int] = None
     operations: float = 1.
+    batch: float = 1.
+    rate: float = 1.
     fast: bool = False
 
 
@@ -92,6 +96,9 @@ VARIANTS: Dict[str, Variant] = {
     'one-kernel': Variant('all units learn the finest kernel', model=dict(head=dict(decoder=dict(kernel_sizes=-1)))),
     'weights-equal': Variant('unit weights 1, 1, 1, 1', model=_loss(unit_weights=(1., 1., 1., 1.))),
     'weights-last': Variant('only the last unit of a stage learns', model=_loss(unit_weights=(0., 0., 0., 1.))),
+    'half-batch': Variant('batches half as large', batch=0.5),
+    'half-rate': Variant('half the learning rate', rate=0.5),
+    'double-rate': Variant('twice the learning rate', rate=2.),
     'fast': Variant('official rule, bf16', fast=True),
 }
 
@@ -105,11 +112,13 @@ class Row:
         decode: Whose decode; ``None``: that of the variant's rule.
         claim: What is true if the AP differs from the reference's in the direction of ``sign``.
         sign: 1: the claim says that this row is better than the reference; -1: that it is worse.
+        length: How many times the setting's iterations it trains.
     """
     variant: str
     decode: Optional[str] = None
     claim: str = field(default='', compare=False)
     sign: int = field(default=1, compare=False)
+    length: float = 1.
 
     @property
     def decoder(self) -> str:
@@ -118,6 +127,8 @@ class Row:
     @property
     def title(self) -> str:
         said = VARIANTS[self.variant].title
+        if self.length != 1:
+            said += f', {self.length:g} times the iterations'
         return said if self.decode is None else f"{said}, {'official' if self.decode == OFFICIAL else 'mmpose'} decode"
 
 
@@ -172,6 +183,12 @@ QUESTIONS: Dict[str, Question] = {
     'visibility': Question(
         'What should coarse units learn of occluded keypoints?', REFERENCE,
         (Row('labeled', claim='It is better that coarse units learn visible keypoints alone', sign=-1), )),
+    'recipe': Question(
+        'Which short training is best?', REFERENCE,
+        (Row('half-batch', claim='Batches half as large, twice as many, are better', length=2.),
+         Row('1-stage', claim='One stage that trains twice as long is better than two', length=2.),
+         Row('half-rate', claim='Half the learning rate is better'),
+         Row('double-rate', claim='Twice the learning rate is better'))),
     'operations': Question(
         'Are two stages better than a wider one of as many operations?', REFERENCE,
         (Row('1-stage-wide-2', claim='Two stages are better than a wider one of as many operations', sign=-1), )),
@@ -247,7 +264,7 @@ def run_of(scale: str, part: str, row: Row, setting: int, seed: int, speed: Opti
     """
     question, size = QUESTIONS[part], SCALES[scale]
     people, length = question.settings[setting]
-    iterations = size.iterations[length]
+    iterations = round(size.iterations[length] * row.length)
     if question.equal_time and row != question.reference:
         if speed is None:
             raise ValueError(f'part {part} needs the measured speed: run benchmarks/accuracy.py speed first, on a '

@@ -43,7 +43,7 @@ def test_both_sides_of_a_pair_have_equal_data_length_and_seed():
         for setting, (people, length) in enumerate(question.settings):
             for row in question.rows:
                 run = run_of('demo', part, row, setting, 3, speed=1.5)
-                longer = 1.5 if question.equal_time and row != question.reference else 1
+                longer = 1.5 if question.equal_time and row != question.reference else row.length
                 assert run.people == SCALES['demo'].people[people]
                 assert run.iterations == SCALES['demo'].iterations[length] * longer and run.seed == 3
 
@@ -57,6 +57,21 @@ def test_runs_that_questions_share_are_planned_once_and_the_pairs_of_a_row_come_
         ('no-mining', 1), ('no-mining', 2), ('no-coarse-to-fine', 1), ('no-coarse-to-fine', 2),
         ('no-aggregation', 1), ('no-aggregation', 2)]
     assert all(Run.named(run.name) == run for run in plan('demo', tuple(QUESTIONS), (1, 2), speed=1.5))
+
+
+def test_a_row_that_trains_longer_is_a_run_of_more_iterations():
+    row = next(row for row in QUESTIONS['recipe'].others if row.variant == '1-stage')
+    assert row.length == 2 and row.title == '1 stage, 2 times the iterations'
+    runs = {run.iterations for run in plan('small', ('recipe', ), (1, )) if run.variant == '1-stage'}
+    assert runs == {2 * SCALES['small'].iterations[0]}
+
+
+def test_batches_and_rates_follow_the_variant(tmp_path):
+    init_default_scope('mmpose')
+    half, double = (accuracy_config.build_config(Run('tiny', name, 4, 2, 1), tmp_path, tmp_path)
+                    for name in ('half-batch', 'double-rate'))
+    assert half.train_dataloader.batch_size == 1 and double.train_dataloader.batch_size == 2
+    assert half.optim_wrapper.optimizer.lr == 1e-3 and double.optim_wrapper.optimizer.lr == 2e-3
 
 
 def test_every_row_has_a_claim_of_its_own_wording_in_its_question():
@@ -246,12 +261,22 @@ def test_differences_are_paired_by_seed_and_follow_the_decode():
 def test_a_claim_holds_where_the_interval_leaves_0_out_on_its_side():
     """The half width of three differences with a standard deviation of 0.01 is 4.3027 · 0.01 / √3 = 0.0248."""
     clear, unclear = [.02, .03, .04], [.01, .02, .03]
-    assert accuracy_report.verdict(1, clear) == '**holds**'
-    assert accuracy_report.verdict(-1, clear) == '**the opposite holds**'
-    assert accuracy_report.verdict(-1, [-value for value in clear]) == '**holds**'
-    assert accuracy_report.verdict(1, unclear) == 'undecided'
-    assert accuracy_report.verdict(1, [.5]) == 'undecided'
-    assert accuracy_report.verdict(1, []) == 'not run yet'
+    assert accuracy_report.verdict(clear) == '**holds**'
+    assert accuracy_report.verdict([-value for value in clear]) == '**the opposite holds**'
+    assert accuracy_report.verdict(unclear) == 'undecided'
+    assert accuracy_report.verdict([.5]) == 'undecided'
+    assert accuracy_report.verdict([]) == 'not run yet'
+
+
+def test_the_differences_of_what_lacks_an_idea_speak_for_it_where_they_are_negative():
+    many, short = SCALES['tiny'].people[1], SCALES['tiny'].iterations[0]
+    results = {Run('tiny', name, many, short, seed): result(official=value, mmpose=0.)
+               for seed in (1, 2, 3) for name, value in (('official', .5), ('no-mining', .48 - .001 * seed))}
+    found = dict(paper=accuracy_report.compare('tiny', 'paper', results, None))
+    lines = accuracy_report.claims('tiny', found).splitlines()
+    # 0.021, 0.022 and 0.023, with a half width of 4.3027 · 0.001 / √3.
+    assert '| Hard keypoint mining helps | 6 | 2 | 3 | **+0.022 ± 0.002** | **holds** |' in lines
+    assert '| Cross-stage aggregation helps | 6 | 2 | 0 |  | not run yet |' in lines
 
 
 def test_time_left_follows_iterations_and_stages():
