@@ -3,17 +3,21 @@ import random
 from itertools import islice
 from typing import Dict, Iterator, List, Optional, Tuple
 
+import mmengine
 import numpy as np
 import torch
 from mmengine.dataset import InfiniteSampler
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
+from mmengine.utils import digit_version
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from mmpose_mspn.registry import HOOKS
 
 Draw = Tuple[int, int]
 """(epoch, index) of a sample."""
+LOOP_DROPS = digit_version(mmengine.__version__) >= digit_version('0.10.3')
+"""Whether a resumed loop of the installed mmengine first asks for the batches that the run has trained on."""
 
 
 @HOOKS.register_module()
@@ -23,7 +27,8 @@ class ResumableDataHook(Hook):
     mmengine shuffles by seed and epoch, but it augments with random number generators that continue in each worker, and
     it does not save their states. Here the random numbers of a sample depend on the seed, the epoch and the sample's
     index only, so neither the number of workers nor the worker that loads the sample matters. mmengine resumes a run
-    that counts iterations by loading and dropping all earlier batches; here the loader starts at the right batch.
+    that counts iterations by loading and dropping all earlier batches, and below 0.10.3 at the first batch; here the
+    loader starts at the right batch.
 
     Random numbers of the network itself (dropout; MSPN has none) are not covered. On a GPU, results are reproducible as
     far as its kernels are (``randomness=dict(deterministic=True)``).
@@ -39,7 +44,7 @@ class ResumableDataHook(Hook):
         loop = runner.train_loop
         loader = _seeded(loop.dataloader, runner.seed)
         if isinstance(loop, IterBasedTrainLoop):
-            loop.dataloader_iterator = _Remaining(loader, loop.iter)
+            loop.dataloader_iterator = _Remaining(loader, loop.iter, loop.iter if LOOP_DROPS else 0)
         loop.dataloader = loader
 
     def after_train(self, runner: Runner) -> None:
@@ -133,16 +138,14 @@ class EpochBatches(Sampler):
 class _Remaining:
     """The batches from an iteration on, over all epochs, for mmengine's loop.
 
-    A resumed loop first drops as many batches as the run has trained on. Here these are ``None``, and nothing is loaded
-    for them.
-
     Args:
         loader: The loader of :func:`_seeded`.
         trained: Number of batches that the run has trained on.
+        to_drop: Number of batches that the loop drops first. They are ``None``, and nothing is loaded for them.
     """
 
-    def __init__(self, loader: DataLoader, trained: int) -> None:
-        self._to_drop = trained
+    def __init__(self, loader: DataLoader, trained: int, to_drop: int) -> None:
+        self._to_drop = to_drop
         self._batches = self._from(loader, trained)
 
     def __iter__(self) -> '_Remaining':

@@ -95,9 +95,13 @@ def test_resuming_onto_another_model(tmp_path, trained, model, match):
 
 @pytest.mark.parametrize('fused', [False, True])
 def test_resuming_onto_another_optimizer(tmp_path, trained, fused):
-    for optimizer, match in ((dict(type='SGD', lr=0.1, fused=fused), 'with this optimizer, SGD: .*betas'),
-                             (dict(type='AdamW', lr=0.1, fused=fused), 'AdamW: .*decoupled_weight_decay'),
-                             (dict(type='NAdam', lr=0.1), 'NAdam: .*momentum_decay')):
+    cases = [(dict(type='SGD', lr=0.1, fused=fused), 'with this optimizer, SGD: .*betas'),
+             (dict(type='NAdam', lr=0.1), 'NAdam: .*momentum_decay')]
+    if 'decoupled_weight_decay' in torch.optim.AdamW([torch.zeros(1)]).defaults:
+        cases.append((dict(type='AdamW', lr=0.1, fused=fused), 'AdamW: .*decoupled_weight_decay'))
+    else:  # an older torch, where the states of Adam and AdamW are the same
+        assert torch.optim.AdamW([torch.zeros(1)]).defaults.keys() == torch.optim.Adam([torch.zeros(1)]).defaults.keys()
+    for optimizer, match in cases:
         refused(run(tmp_path / 'second', load_from=str(trained), resume=True,
                     optim_wrapper=dict(optimizer=optimizer)), match)
 
