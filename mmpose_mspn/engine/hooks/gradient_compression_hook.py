@@ -41,8 +41,8 @@ class GradientCompressionHook(Hook):
                              f'{type(runner.model).__name__}')
         backend = distributed.get_backend()
         if self.dtype == 'bfloat16' and backend != 'nccl':  # a CUDA build of torch would fail in the backward pass
-            raise ValueError(f'GradientCompressionHook cannot use bfloat16 here (the processes talk by {backend}, which '
-                             "has no bfloat16): use dtype='float16'")
+            raise ValueError(f'GradientCompressionHook cannot use bfloat16 here (the backend is {backend}, not nccl): '
+                             "use dtype='float16'")
         try:
             runner.model.register_comm_hook(distributed.group.WORLD, KINDS[self.dtype])
         except TypeError as error:
