@@ -3,7 +3,7 @@
 mmengine reads every checkpoint (``load_from``, ``resume``, ``init_cfg``, ``init_model``, …) with the loader that its
 ``CheckpointLoader`` has registered for the prefix of the path. Its own loaders call ``torch.load`` without
 ``weights_only``. The default of torch is unsafe for files before 2.6, and for downloads in all versions. These loaders
-find the same files and read them with :func:`mmpose_mspn.compat.load_safely`.
+find the same files and read them with :func:`mmpose_mspn.safe_loading.load_safely`.
 
 Each takes the path with its prefix and ``map_location`` as for ``torch.load``. mmengine's log shows the end of a
 loader's name, ``load_from_…``.
@@ -28,7 +28,7 @@ from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader
 from mmengine.runner import checkpoint as mmengine_checkpoint
 
-from .compat import load_safely
+from .safe_loading import load_safely
 from .utils.checkpoint_errors import CheckpointError, UnsafeCheckpointError
 
 

@@ -9,6 +9,7 @@ import pytest
 from tests.bad_inputs.case import Case, Files, Outcome, Place
 from tests.bad_inputs.judge import Verdict, judge
 from tests.bad_inputs.page import page
+from tests.bad_inputs.results import Ran, key_of, read_results, write_results
 from tests.bad_inputs.table import CLASSES
 from tests.launching import ROOT, environment
 
@@ -63,8 +64,18 @@ def test_the_judge(tmp_path, case, outcome, verdict):
     place = Place(tmp_path, Files(tmp_path, tmp_path / 'people', tmp_path / 'small.py', tmp_path / 'iter_2.pth'))
     result = judge(case, place, outcome)
     assert result.verdict is verdict
-    row = page({'options': [(case, result)]}).splitlines()[-1]
+    written = page([('options', case, Ran(result, '2026-01-02, 1a2b3c4'))])
+    row = written.splitlines()[-1]
     assert ('**' in row) == (verdict is not Verdict.GOOD) and row.endswith(f'| {outcome.code} |')
+    assert '2026-01-02, 1a2b3c4 (1 inputs)' in written
+
+
+def test_results_of_an_earlier_run_are_those_of_the_same_commands(tmp_path):
+    result = judge(REFUSED, Place(tmp_path, Files(*[tmp_path] * 4)), Outcome(1, '', GOOD))
+    same, changed = key_of('options', REFUSED), key_of('options', Case('an input', [('train', '--amp')]))
+    write_results(tmp_path / 'results.json', {same: Ran(result, 'day, commit')})
+    assert read_results(tmp_path / 'results.json', [same, changed]) == {same: Ran(result, 'day, commit')}
+    assert read_results(tmp_path / 'results.json', [changed]) == {}
 
 
 @pytest.mark.parametrize('name, content', [('iter_1.pth', b'half'), ('predictions.json', b'{'), ('.a.json.part', b'')])

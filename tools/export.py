@@ -2,9 +2,7 @@
 """Export a trained model to an ONNX file from which mspn_runtime.py predicts without torch, mmcv and mmpose."""
 from pathlib import Path
 
-from mmengine.config import DictAction
-
-from mmpose_mspn.apis.command_line import ToolParser, run_tool
+from mmpose_mspn.apis.command_line import KeyValues, ToolParser, run_tool
 from mmpose_mspn.apis.export import export_checkpoint
 from mmpose_mspn.deploy.export import INPUTS, PRECISIONS
 
@@ -24,7 +22,7 @@ def main() -> None:
     parser.add_argument('--heatmaps', action='store_true', help='add the heatmaps as a third output')
     parser.add_argument('--stages', type=int, metavar='N', help='export the first N stages alone')
     parser.add_argument('--data-root', help="folder of the data, replaces the config's data_root")
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='key=value pairs to merge into the config')
+    parser.add_argument('--cfg-options', nargs='+', action=KeyValues, help='key=value pairs to merge into the config')
     args = parser.parse_args()
     options = {name: value for name, value in vars(args).items() if name not in ('out', 'no_flip')}
     found = export_checkpoint(out=args.out, flip=not args.no_flip, **options)

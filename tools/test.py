@@ -20,6 +20,7 @@ from mmpose_mspn.engine import end_launch
 from mmpose_mspn.engine.hooks.accelerated_test_hook import INT8
 from mmpose_mspn.engine.hooks.checkpoint_fit_hook import check_loaded_weights
 from mmpose_mspn.engine.weight_files import check_weight_files
+from mmpose_mspn.utils.files import write_atomically
 
 
 def main() -> None:
@@ -75,7 +76,8 @@ def main() -> None:
     metrics = Runner.from_cfg(cfg).test()
     end_launch()
     if args.out:
-        dump(metrics, args.out)
+        content = dump(metrics, file_format=args.out.split('.')[-1])
+        write_atomically(args.out, content if isinstance(content, bytes) else content.encode())
 
 
 if __name__ == '__main__':

@@ -1,23 +1,17 @@
-"""What all tools share: parsers that name near matches, and errors of one line in place of tracebacks."""
+"""What all tools share: parsers that name near matches, and how a run ends."""
 import argparse
-import errno
-import inspect
 import logging
 import os
-import pickle
-import re
 import signal
 import sys
 import threading
 import traceback
-from types import FrameType, TracebackType
-from typing import Callable, List, Optional, Sequence, Tuple
+from types import FrameType
+from typing import Callable, Optional, Sequence
 
 from mmengine.config import DictAction
-from mmengine.registry import Registry
-from mmpose import registry as mmpose_registry
 
-from mmpose_mspn.engine.hooks import NonFiniteLossError
+from mmpose_mspn.apis.error_lines import is_of_user, one_line
 from mmpose_mspn.utils.arguments import near_matches
 from mmpose_mspn.utils.waiting import BusyWatch
 
@@ -26,23 +20,8 @@ DEBUG = 'MMPOSE_MSPN_DEBUG'
 
 INTERRUPTED = 130
 """Exit code of a program that was ended by Ctrl-C, as shells report it."""
-TERMINATED = 128 + signal.SIGTERM
-"""That of a program that was ended by SIGTERM, as schedulers send it."""
-FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
-"""Errors of a full disk, of a limit on the size of files, and of a quota."""
-LONGEST = 480
-"""Characters of a message; what is longer is cut, and shown with ``--debug``."""
-
-OF_USERS = (ValueError, OSError, ImportError, NonFiniteLossError, pickle.UnpicklingError)
-"""Errors that inputs cause. Errors of other types are mistakes in code, unless they arise while a config is read."""
-BUILDS = '/mmengine/registry/build_functions.py'
-"""Where mmengine builds what a config names."""
-READS_CONFIGS = re.compile(r'/mmengine/(config|registry|runner/runner\.py)|/mmengine/optim/')
-OF_LIBRARIES = re.compile(r'/(mmengine|mmcv|mmpose|mmdet)/')
-MESSAGES = re.compile(r'out of memory|is killed by signal|PytorchStreamWriter|No space left|'
-                      r'unexpected keyword argument|missing \d+ required|'
-                      r'central directory|invalid device|DefaultCPUAllocator')
-"""Messages of errors of other types that inputs, disks and memory cause."""
+ENDS = [getattr(signal, name) for name in ('SIGTERM', 'SIGHUP') if hasattr(signal, name)]
+"""Signals that end a tool: of schedulers, and of a terminal that is closed (not on Windows)."""
 
 
 class _Debug(argparse.Action):
@@ -81,7 +60,15 @@ class KeyValues(DictAction):
 
 
 class Terminated(BaseException):
-    """SIGTERM was received."""
+    """A signal of :data:`ENDS` was received.
+
+    Args:
+        number: Its number.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.code = 128 + number  # as shells report it
 
 
 def run_tool(main: Callable[[], Optional[int]]) -> None:
@@ -89,10 +76,10 @@ def run_tool(main: Callable[[], Optional[int]]) -> None:
 
     The exit code is what ``main`` returns, or 1 after an error. An error of the user's, such as a missing file or a
     wrong value, is shown in one line on stderr; with ``--debug``, and for other errors, a traceback is shown. The
-    processes of a distributed run are numbered in it. SIGTERM ends a tool as Ctrl-C does: files that are not complete
-    are removed.
+    processes of a distributed run are numbered in it. The signals of :data:`ENDS` end a tool as Ctrl-C does: files that
+    are not complete are removed.
     """
-    _raise_on_sigterm()
+    _raise_on_signals()
     if not _debug():
         logging.raiseExceptions = False  # a log on a full disk would print a traceback for each line
     try:
@@ -101,10 +88,8 @@ def run_tool(main: Callable[[], Optional[int]]) -> None:
     except (KeyboardInterrupt, Terminated) as error:
         if _debug():
             raise
-        interrupted = isinstance(error, KeyboardInterrupt)
         traceback.clear_frames(error.__traceback__)  # it ends progress bars, which would be drawn behind the line
-        _say('interrupted' if interrupted else 'terminated')
-        code = INTERRUPTED if interrupted else TERMINATED
+        code = _say_stopped(error)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python would fail again when it flushes stdout
         code = 1
@@ -114,23 +99,31 @@ def run_tool(main: Callable[[], Optional[int]]) -> None:
             raise
         line = one_line(error)
         traceback.clear_frames(error.__traceback__)
-        _say(stop or f'error: {line}')
-        code = {'interrupted': INTERRUPTED, 'terminated': TERMINATED}.get(stop, 1)
+        if stop:
+            code = _say_stopped(stop)
+        else:
+            _say(f'error: {line}')
+            code = 1
     sys.exit(code)
 
 
-def _interruption(error: BaseException) -> str:
-    """How a run was stopped, if an error was raised in place of that: mmengine's formatting of configs does this."""
+def _say_stopped(stop: BaseException) -> int:
+    """Say how a run was stopped; returns the exit code."""
+    interrupted = isinstance(stop, KeyboardInterrupt)
+    _say('interrupted' if interrupted else 'terminated')
+    return INTERRUPTED if interrupted else stop.code
+
+
+def _interruption(error: BaseException) -> Optional[BaseException]:
+    """What stopped a run, if an error was raised in place of that: mmengine's formatting of configs does this."""
     seen: Optional[BaseException] = error
-    while seen is not None:
-        if isinstance(seen, (KeyboardInterrupt, Terminated)):
-            return 'interrupted' if isinstance(seen, KeyboardInterrupt) else 'terminated'
+    while seen is not None and not isinstance(seen, (KeyboardInterrupt, Terminated)):
         seen = seen.__context__
-    return ''
+    return seen
 
 
-def _raise_on_sigterm() -> None:
-    """Raise :class:`Terminated` in this process when it receives SIGTERM.
+def _raise_on_signals() -> None:
+    """Raise :class:`Terminated` in this process when it receives one of :data:`ENDS`, unless that is ignored (nohup).
 
     The processes that it forks are left as they are, and so are those of a launch: there a process may wait in a
     collective operation of torch, where Python's handlers do not run, and the launcher would wait for it.
@@ -141,11 +134,13 @@ def _raise_on_sigterm() -> None:
 
     def handle(number: int, frame: Optional[FrameType]) -> None:
         if os.getpid() == owner:
-            raise Terminated
+            raise Terminated(number)
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 
-    signal.signal(signal.SIGTERM, handle)
+    for number in ENDS:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, handle)
 
 
 def _debug() -> bool:
@@ -155,99 +150,3 @@ def _debug() -> bool:
 def _say(line: str) -> None:
     rank = f'[rank {os.environ["RANK"]}] ' if int(os.environ.get('WORLD_SIZE', 1)) > 1 else ''
     print(rank + line, file=sys.stderr, flush=True)
-
-
-def is_of_user(error: BaseException) -> bool:
-    """Whether an error was caused by what the user gave, not by a mistake in code."""
-    if isinstance(error, OF_USERS) or MESSAGES.search(str(error)):
-        return True
-    place = _innermost_file(error.__traceback__)
-    if READS_CONFIGS.search(place) or _built_part(error):
-        return True
-    return isinstance(error, AssertionError) and bool(str(error)) and bool(OF_LIBRARIES.search(place))
-
-
-def _innermost_file(trace: Optional[TracebackType]) -> str:
-    frames = traceback.extract_tb(trace)
-    return frames[-1].filename.replace(os.sep, '/') if frames else ''
-
-
-def _built_part(error: BaseException) -> Optional[Tuple[type, dict]]:
-    """Class and arguments of the innermost part of a config that raised an error while it was built.
-
-    None for errors of other moments, and of those parts that read data.
-    """
-    found, trace = None, error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename.replace(os.sep, '/').endswith(BUILDS):
-            local = trace.tb_frame.f_locals
-            if inspect.isclass(local.get('obj_cls')):
-                found = local['obj_cls'], dict(local.get('args') or {})
-        trace = trace.tb_next
-    return found
-
-
-def one_line(error: BaseException) -> str:
-    """The message of an error as one line of at most :data:`LONGEST` characters.
-
-    It has near matches for a name that no registry and no class has, and names the part of a config that cannot be
-    built.
-    """
-    text = _message(error)
-    part = _built_part(error)
-    if part and not isinstance(error, OF_USERS):
-        text = _unbuilt(*part, error, text)
-    return text if len(text) <= LONGEST else f'{text[:LONGEST]}… (--debug shows all)'
-
-
-def _unbuilt(built: type, arguments: dict, error: BaseException, text: str) -> str:
-    """Message of an error that a class raised about the arguments that a config gives it."""
-    unknown = re.search(r"unexpected keyword argument '(\w+)'", text)
-    if unknown and isinstance(error, TypeError):
-        return f'{built.__name__} has no argument {unknown[1]!r}{near_matches(unknown[1], _parameters(built))}'
-    given = ', '.join(f'{name}={value!r}' for name, value in arguments.items()
-                      if isinstance(value, (int, float, str, list, tuple)))
-    shown = given if len(given) <= LONGEST // 4 else f'{given[:LONGEST // 4]}…'
-    return f'{built.__name__} cannot be built from {shown or "the config"}: {type(error).__name__}: {text}'
-
-
-def _parameters(built: type) -> List[str]:
-    return [name for name in inspect.signature(built).parameters if name not in ('args', 'kwargs')]
-
-
-def _message(error: BaseException) -> str:
-    message = error.args[0] if isinstance(error, KeyError) and error.args else error
-    text = str(message)
-    if 'Original Traceback' in text:  # of a data worker
-        text = re.sub(r'^\w*(Error|Exception): ', '', _last_exception(text))
-    text = ' '.join(text.split())
-    if isinstance(error, OSError) and error.filename and error.strerror:
-        text = f'{error.filename}: {error.strerror}'
-    elif isinstance(error, OSError) and error.errno in FULL:
-        text = f'a file cannot be written ({error.strerror}): free space on the disks of results and of temporary files'
-    if isinstance(error, KeyError) and not error.args[1:] and re.fullmatch(r'[\w.]+', text):
-        text = f'the config lacks {text!r}'
-    missing = re.match(r"'?([\w.]+) is not in the ([\w:.-]+) registry", text)
-    if missing:
-        hint = near_matches(missing[1], _registered(missing[2]))
-        text = f'there is no {missing[2].split("::")[-1]} {missing[1]!r}{hint}'
-    return text or type(error).__name__
-
-
-def _last_exception(text: str) -> str:
-    """The last exception of a traceback, with the lines of its message."""
-    lines = text.rstrip().splitlines()
-    start = max((index for index, line in enumerate(lines) if re.match(r'[\w.]+(Error|Exception)\b', line)), default=0)
-    return ' '.join(lines[start:])
-
-
-def _registered(registry: str) -> List[str]:
-    """Names of the classes in a registry, such as ``mmpose::model``, its parents and its children."""
-    name = registry.split('::')[-1]
-    names: List[str] = []
-    for one in vars(mmpose_registry).values():
-        if isinstance(one, Registry) and one.name == name:
-            for level in filter(None, (one.parent, one)):
-                names += list(level.module_dict)
-                names += [f'{scope}.{known}' for scope, child in level.children.items() for known in child.module_dict]
-    return names

@@ -11,7 +11,8 @@ from mmengine.logging import print_log
 from mmpose_mspn.deploy.accelerate import named_dtype
 from mmpose_mspn.utils.files import read_json
 
-from .boxes import PERSONS, BoxCategory, Boxes, DetectorBoxes, FileBoxes, select_boxes, whole_image
+from .box_files import PERSONS, BoxCategory, Boxes, FileBoxes
+from .boxes import DetectorBoxes, select_boxes, whole_image
 from .config import load_config
 from .drawing import KEYPOINT_THRESHOLD
 from .inference_options import check_model, check_options, check_report, refuse_for_videos
@@ -22,8 +23,8 @@ from .merging import write_predictions
 from .outputs import PictureWriter, VideoWriter, open_writer, prepare_folder
 from .pose_inputs import Pair
 from .pose_model import BATCH_SIZE, PoseModel, TorchPoseModel, check_batch_size
-from .prediction_files import PREDICTIONS, PartFile, parse_shard
-from .run_description import describe_run
+from .prediction_files import PREDICTIONS, PartFile, parse_shard, warn_of_earlier_run
+from .run_description import describe_drawings, describe_run
 
 PathLike = Union[str, Path]
 
@@ -69,7 +70,7 @@ def infer(source: PathLike,
         config: Config of the pose estimator. The pipeline of its ``test_dataloader`` makes the crops.
         checkpoint: Weights of the pose estimator.
         out_dir: Folder for the results, created if it is missing. It must not be the folder of the source.
-        boxes: COCO file with person boxes, see :class:`~mmpose_mspn.apis.boxes.FileBoxes`. Not for videos.
+        boxes: COCO file with person boxes, see :class:`~mmpose_mspn.apis.box_files.FileBoxes`. Not for videos.
         ann_file: Annotation file that maps the ``image_id`` of ``boxes`` to file names.
         det_config: Config of a detector of mmdet that finds the person boxes. Without ``boxes`` and ``det_config``, the
             whole image is one box.
@@ -116,7 +117,7 @@ def infer(source: PathLike,
     about = describe_run(
         frames, cfg, files=dict(checkpoint=checkpoint, model=model, boxes=boxes, ann_file=ann_file,
                                 det_config=det_config, det_checkpoint=det_checkpoint),
-        options=dict(bbox_thr=bbox_thr, fast=fast, category=category))
+        options=dict(bbox_thr=bbox_thr, kpt_thr=kpt_thr, fast=fast, category=category))
     if isinstance(frames, Video):
         refuse_for_videos(frames, report=report, shard=shard)
     if report:
@@ -128,7 +129,8 @@ def infer(source: PathLike,
     if isinstance(frames, Images):
         frames.paths = part_of.of(frames.paths)
     labels = dict(keypoint_names=pose.names, skeleton=[list(link) for link in pose.skeleton])
-    part = PartFile(out_dir, part_of, about, labels, resume)
+    part = PartFile(out_dir, part_of, {**about, **describe_drawings(pose.drawer)}, labels, resume)
+    warn_of_earlier_run(out_dir, part)
     counts = dict(images=0, instances=0, skipped=0, skipped_boxes=0, other_files=frames.other_files)
     superfluous = False
     try:

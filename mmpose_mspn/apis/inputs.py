@@ -46,7 +46,9 @@ class Images:
     def __init__(self, source: Path, progress: bool = True) -> None:
         self.progress = progress
         self.folder = source if source.is_dir() else source.parent
-        files = sorted(path for path in self.folder.iterdir() if path.is_file())
+        # A link to nothing is a file that cannot be read.
+        files = sorted(path for path in self.folder.iterdir() if path.is_file() or path.is_symlink() and not
+                       path.exists())
         images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
         self.names_in_folder = {path.name for path in images}
         self.paths: List[Path] = images if source.is_dir() else [source]
@@ -136,7 +138,7 @@ def read_image(path: Path) -> Optional[np.ndarray]:
     """Read an image (H, W, 3) BGR uint8 as mmpose's ``LoadImage`` does, or return ``None`` if it cannot be decoded."""
     try:
         return mmcv.imread(path)
-    except cv2.error:  # raised for an empty file
+    except (cv2.error, OSError):  # of an empty file, of a file that cannot be read
         return None
 
 

@@ -19,6 +19,7 @@ from torch import nn
 from mmpose_mspn.apis.config import load_config
 from mmpose_mspn.checkpoints.convert import find_state_dict, unpack
 from mmpose_mspn.checkpoints.fit import refuse_incomplete_weights
+from mmpose_mspn.checkpoints.trained_crops import other_crops
 
 COCO = 'configs/_base_/datasets/coco.py'
 """mmpose's own file, which names COCO's keypoints."""
@@ -98,6 +99,9 @@ def load_pose_model(config: Union[str, Path, Config], checkpoint: Union[str, Pat
         content = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu', logger='silent')
     model = _build(cfg)
     refuse_incomplete_weights(content, model, checkpoint)
+    sizes = other_crops(content, model, checkpoint)
+    if sizes is not None:
+        print_log(sizes, 'current', logging.WARNING)
     _fill(model, content)
     meta = content.get('meta')
     stored = meta.get('dataset_meta') if isinstance(meta, Mapping) else None

@@ -51,10 +51,14 @@ def run_config(args: argparse.Namespace) -> Config:
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = load_config(args.config, args.cfg_options, args.data_root)
     check_data_root(cfg, chosen=bool(args.data_root or 'data_root' in (args.cfg_options or {})))
+    if args.work_dir is not None and not args.work_dir.strip():
+        raise ValueError(f'--work-dir must be a folder, got {args.work_dir!r}: name one, or leave the option away')
     name = osp.splitext(osp.basename(args.config))[0]
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or osp.join('work_dirs', name)
     check_output_folder('--work-dir', cfg.work_dir)
     cfg.launcher = args.launcher
+    if args.show_dir:
+        check_output_folder('--show-dir', args.show_dir)
     if args.show or args.show_dir:
         if args.interval < 1:
             raise ValueError(f'--interval must be >= 1, got {args.interval}')

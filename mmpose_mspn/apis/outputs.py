@@ -96,7 +96,11 @@ class VideoWriter:
             self.temporary.unlink(missing_ok=True)
             raise OSError(f'{self.path} could not be written: {readable} of {self.frames} frames can be read again; '
                           'check the free space of its disk')
-        os.replace(self.temporary, self.path)
+        try:
+            os.replace(self.temporary, self.path)
+        except OSError as failure:
+            self.temporary.unlink(missing_ok=True)
+            raise OSError(f'{self.path} could not be written: {failure.strerror}') from failure
 
     def write(self, frame: Frame, drawn: np.ndarray) -> None:
         """Append ``drawn`` (H, W, 3) BGR uint8."""

@@ -6,10 +6,13 @@ complete. A killed run leaves whole lines behind, from which it is resumed. The 
 ``predictions.json``, whose content does not depend on how often a run was killed or how it was divided.
 """
 import json
+import logging
 import os
 import re
 from pathlib import Path
 from typing import BinaryIO, Dict, Iterator, NamedTuple, Optional
+
+from mmengine.logging import print_log
 
 try:
     import fcntl
@@ -57,8 +60,8 @@ class PartFile:
     Args:
         folder: The output folder.
         shard: Which part it is.
-        about: What makes the run's predictions what they are: all of it must be equal in a run that is resumed and in
-            the parts that are merged. Plain values.
+        about: What makes the run's predictions and drawings what they are: all of it must be equal in a run that is
+            resumed, in the parts that are merged, and in those in the same folder. Plain values.
         labels: ``keypoint_names`` and ``skeleton`` of the result.
         resume: Whether to go on after the last image of an existing file.
 
@@ -69,14 +72,15 @@ class PartFile:
         complete: Whether the earlier run came to its end.
 
     Raises:
-        ValueError: The file is of another run; or it is unfinished and ``resume`` is not set; or another process writes
-            it.
+        ValueError: The file, or another part in the folder, is of another run; or the file is unfinished and
+            ``resume`` is not set; or another process writes it.
     """
 
     def __init__(self, folder: Path, shard: Shard, about: dict, labels: dict, resume: bool) -> None:
         self.path = folder / shard.file_name
         self.done, self.written, self.complete = 0, 0, False
         header = dict(format=FORMAT, about=about, **labels)
+        _refuse_parts_of_other_runs(folder, header, self.path)
         existed = self.path.exists()
         self._file: BinaryIO = open(self.path, 'r+b' if existed else 'w+b')  # noqa: SIM115  closed by close()
         try:
@@ -172,6 +176,24 @@ class PartFile:
         if remove:
             self.path.unlink(missing_ok=True)
         self._file.close()
+
+
+def _refuse_parts_of_other_runs(folder: Path, header: dict, own: Path) -> None:
+    """Check that the other parts in a folder are of this run, because all of them draw into the folder."""
+    for path in sorted(folder.glob('predictions*.jsonl')):
+        if path == own or not path.is_file():
+            continue
+        with open(path, 'rb') as file:
+            other = parsed_line(file.readline())
+        if other is not None and 'about' in other:  # merge_parts refuses what is no part at all
+            refuse_other_run(other, header, path)
+
+
+def warn_of_earlier_run(folder: Path, part: PartFile) -> None:
+    """Log that a folder holds the results of a run that has ended, among which those of a new run will lie."""
+    if not part.done and not part.complete and (folder / PREDICTIONS).exists():
+        print_log(f'{folder} holds the results of an earlier run: those of images with the same names are replaced, '
+                  'and the other drawings stay', 'current', logging.WARNING)
 
 
 def parsed_line(line: bytes) -> Optional[dict]:

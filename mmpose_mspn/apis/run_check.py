@@ -10,6 +10,7 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.models.pose_estimators import TopdownPoseEstimator
 from mmpose.registry import DATASETS, KEYPOINT_CODECS, MODELS
 
+from mmpose_mspn.apis.run_data import warn_of_data
 from mmpose_mspn.apis.run_settings import check_settings
 from mmpose_mspn.codecs import CoarseToFineHeatmap
 from mmpose_mspn.datasets.coco_dataset import CocoStyleMixin
@@ -43,6 +44,7 @@ def check_run(cfg: Config, splits: Tuple[str, ...]) -> None:
         loader = cfg.get(f'{split}_dataloader')
         if loader:
             _check_dataset(f'{split}_dataloader.dataset', loader.get('dataset') or {}, _head(cfg))
+    warn_of_data(cfg, splits)
 
 
 def check_output_file(option: str, path: Optional[str], suffixes: Tuple[str, ...] = METRICS_SUFFIXES) -> None:

@@ -33,11 +33,15 @@ RANGES = {
         'default_hooks.checkpoint.interval': Range(1, also=NEVER),
         'default_hooks.logger.interval': Range(1),
         'optim_wrapper.accumulative_counts': Range(1), 'optim_wrapper.optimizer.lr': Range(0, integer=False),
+        'optim_wrapper.optimizer.weight_decay': Range(0, integer=False),
+        'optim_wrapper.clip_grad.max_norm': Range(0, integer=False), 'randomness.seed': Range(0),
     },
     'val': {'val_dataloader.batch_size': Range(1), 'val_dataloader.num_workers': Range(0)},
     'test': {'test_dataloader.batch_size': Range(1), 'test_dataloader.num_workers': Range(0)},
 }
 """Settings by the split that reads them. One that the config does not have is not checked."""
+SWITCHES = ('model.test_cfg.flip_test', 'model.test_cfg.shift_heatmap', 'model.test_cfg.output_heatmaps')
+"""Settings that are True or False: any other value, such as "no", would count as True."""
 NEEDED = {'train': ('train_cfg', 'optim_wrapper'), 'val': ('val_cfg', 'val_evaluator'),
           'test': ('test_cfg', 'test_evaluator')}
 """What mmengine needs beside the loader of a split."""
@@ -63,6 +67,12 @@ def check_settings(cfg: Config, splits: Tuple[str, ...]) -> None:
                     raise ValueError(f'{name} must be {allowed}, got {value!r}: set it in the config, or with '
                                      f'--cfg-options {name}=…')
         _check_loader(cfg, split)
+    for name in SWITCHES:
+        for value in _values(cfg, name):
+            if not isinstance(value, bool):
+                raise ValueError(f'{name} must be True or False, got {value!r}: set it in the config, or with '
+                                 f'--cfg-options {name}=…')
+    _check_pixels(cfg)
     if 'train' in splits:
         _check_optimizer(cfg)
 
@@ -87,6 +97,19 @@ def _check_loader(cfg: Config, split: str) -> None:
     if loader.get('persistent_workers') and not loader.get('num_workers'):
         raise ValueError(f'{name}.persistent_workers needs workers, but num_workers is 0: set '
                          f'{name}.persistent_workers=False, or more workers')
+
+
+def _check_pixels(cfg: Config) -> None:
+    """Check the numbers by which pixels are normalized; a std of 0 would make them infinite."""
+    pixels = cfg.model.get('data_preprocessor') or {}
+    mean, std = (pixels.get(name) for name in ('mean', 'std'))
+    if mean is None and std is None:
+        return
+    given = f'model.data_preprocessor.mean {mean} and std {std}'
+    if not all(isinstance(one, (list, tuple)) and len(one) in (1, 3) and is_finite(*one) for one in (mean, std)):
+        raise ValueError(f'{given} must be three numbers each, or one for gray images, or both left away')
+    if len(mean) != len(std) or min(std) <= 0:
+        raise ValueError(f'{given} must be of the same number, each std > 0')
 
 
 def _check_optimizer(cfg: Config) -> None:

@@ -10,15 +10,13 @@ from mmpose_mspn.data_check.report import Report, read_json
 from mmpose_mspn.datasets.coco_rules import (
     COCO_FIELDS,
     CocoFields,
-    Evaluation,
-    box_category,
     check_annotations,
     check_categories,
-    check_detections,
-    check_evaluated_annotations,
     check_images,
     is_person,
 )
+from mmpose_mspn.datasets.detection_rules import box_category, check_detections
+from mmpose_mspn.datasets.evaluation_rules import Evaluation, check_evaluated_annotations
 from mmpose_mspn.utils.numbers import is_finite, is_id
 from mmpose_mspn.utils.visibility import CODES
 

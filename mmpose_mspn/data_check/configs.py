@@ -7,7 +7,7 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from mmpose_mspn.data_check.dataset_files import BOX_OPTIONS, DatasetFiles, check_files
 from mmpose_mspn.data_check.report import Report
-from mmpose_mspn.datasets.coco_rules import Evaluation
+from mmpose_mspn.datasets.evaluation_rules import Evaluation
 from mmpose_mspn.datasets.file_checks import below_root
 
 COCO_METRICS = ('CocoMetric', 'CocoWholeBodyMetric')

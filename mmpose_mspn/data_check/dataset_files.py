@@ -4,7 +4,8 @@ from typing import NamedTuple, Optional, Tuple
 from mmpose_mspn.data_check.coco_format import check_coco
 from mmpose_mspn.data_check.mpii_format import check_mpii
 from mmpose_mspn.data_check.report import Report
-from mmpose_mspn.datasets.coco_rules import COCO_FIELDS, Evaluation, fields_of
+from mmpose_mspn.datasets.coco_rules import COCO_FIELDS, fields_of
+from mmpose_mspn.datasets.evaluation_rules import Evaluation
 
 BOX_OPTIONS = dict(dict.fromkeys(COCO_FIELDS, 'bbox_file'), MpiiDataset='headbox_file')
 """By the type of each dataset that can be checked: the option that names its boxes."""

@@ -37,7 +37,8 @@ def image_sizes(paths: Iterable[str], report: Report, decode: bool = False,
     """
     paths = list(dict.fromkeys(paths))
     sizes = {}
-    with ThreadPoolExecutor() as pool:
+    pool = ThreadPoolExecutor()
+    try:
         opened = zip(paths, pool.map(partial(_open, decode=decode), paths))
         for path, (size, problem) in tqdm(opened, 'images', len(paths), disable=not progress):
             if size is not None:
@@ -46,6 +47,8 @@ def image_sizes(paths: Iterable[str], report: Report, decode: bool = False,
                 report.add('missing image', path)
             else:
                 report.add('image that does not open', f'{path}: {problem}')
+    finally:
+        pool.shutdown(cancel_futures=True)  # or Ctrl-C would wait until all images are opened
     return sizes
 
 

@@ -9,9 +9,10 @@ import numpy as np
 from mmpose_mspn.data_check.entries import check_keypoint, is_inside
 from mmpose_mspn.data_check.images import image_sizes
 from mmpose_mspn.data_check.report import Report, read_json
-from mmpose_mspn.datasets.coco_rules import FAR, complete_entries, is_file_name, shown
+from mmpose_mspn.datasets.coco_rules import complete_entries, is_file_name
 from mmpose_mspn.datasets.mpii_dataset import LABEL_FIELDS, PIXEL_STD, POSITION_FIELDS, head_sizes, wrong_sizes
 from mmpose_mspn.datasets.mpii_release import JOINTS
+from mmpose_mspn.datasets.problems import FAR, shown
 from mmpose_mspn.utils.numbers import as_numbers, is_finite
 
 

@@ -2,7 +2,7 @@
 import os.path as osp
 from typing import Dict, List, Optional
 
-from mmpose_mspn.datasets.coco_rules import REMEDIES as COCO_REMEDIES
+from mmpose_mspn.datasets.problems import REMEDIES as COCO_REMEDIES
 from mmpose_mspn.utils.files import read_json as read_file
 
 EXAMPLES = 3

@@ -10,18 +10,10 @@ from mmpose.datasets.datasets import CocoWholeBodyDataset as MmposeCocoWholeBody
 from mmpose.datasets.datasets import CrowdPoseDataset as MmposeCrowdPoseDataset
 from mmpose.structures.bbox import bbox_xywh2xyxy
 
-from mmpose_mspn.datasets.coco_rules import (
-    REMEDIES,
-    box_category,
-    check_annotations,
-    check_categories,
-    check_detections,
-    check_images,
-    fields_of,
-    is_person,
-    refuse,
-)
+from mmpose_mspn.datasets.coco_rules import check_annotations, check_categories, check_images, fields_of, is_person
+from mmpose_mspn.datasets.detection_rules import box_category, check_detections
 from mmpose_mspn.datasets.file_checks import NO_BOX, NO_KEYPOINTS, FileChecksMixin
+from mmpose_mspn.datasets.problems import REMEDIES, refuse
 from mmpose_mspn.datasets.transforms import LoadVisibility
 from mmpose_mspn.registry import DATASETS
 from mmpose_mspn.utils.files import read_json
@@ -33,7 +25,8 @@ OTHER_CATEGORY = 'of another category than {}'
 class CocoStyleMixin(FileChecksMixin):
     """For mmpose's COCO-style datasets: file checks, and :class:`LoadVisibility` on every sample.
 
-    :mod:`mmpose_mspn.datasets.coco_rules` says what ``ann_file`` and ``bbox_file`` must hold. The step runs when the
+    :mod:`~mmpose_mspn.datasets.coco_rules` says what ``ann_file`` must hold, and
+    :mod:`~mmpose_mspn.datasets.detection_rules` says it of ``bbox_file``. The step runs when the
     annotations are loaded, so that a wrong visibility is refused before training begins. If the dataset's own pipeline
     names the step, its result is left to that place.
     """
@@ -83,20 +76,25 @@ class CocoStyleMixin(FileChecksMixin):
         item = super().prepare_data(idx)
         sample = item.get('data_samples') if isinstance(item, dict) else None
         if sample is not None and {'img_id', 'img_path', 'ori_shape'} <= set(sample.metainfo_keys()):
-            self._check_rotation(sample.img_id, sample.img_path, tuple(sample.ori_shape[:2]))
+            self._check_size(sample.img_id, sample.img_path, tuple(sample.ori_shape[:2]))
         return item
 
-    def _check_rotation(self, img_id: int, path: str, shape: Tuple[int, int]) -> None:
-        """Refuse an image whose annotated width and height are its loaded height and width.
+    def _check_size(self, img_id: int, path: str, shape: Tuple[int, int]) -> None:
+        """Refuse an image of another size than annotated, because its boxes are cut at the annotated one.
 
-        That is how a photograph looks that was annotated as it is stored, while the loader turns it by its EXIF tag.
+        Width and height are swapped if a photograph was annotated as it is stored, while the loader turns it by its
+        EXIF tag.
         """
         annotated = tuple(self._image_sizes[np.searchsorted(self._image_ids, img_id)])
-        if annotated == shape and shape[0] != shape[1]:
-            raise ValueError(f'image {path} has {shape[1]} x {shape[0]} px as loaded, turned by its EXIF tag if it has '
-                             f'one, but {annotated[0]:.0f} x {annotated[1]:.0f} px in ann_file {self.ann_file}: '
-                             'annotate the image as loaded, or remove the tag from the file; tools/check_data.py lists '
-                             'all such images')
+        if annotated == shape[::-1]:
+            return
+        turned, remedy = '', 'the annotations belong to another image, or this one was resized: take both of one source'
+        if annotated == shape:
+            turned = ', turned by its EXIF tag if it has one,'
+            remedy = 'annotate the image as loaded, or remove the tag from the file'
+        raise ValueError(f'image {path} has {shape[1]} x {shape[0]} px as loaded{turned or ","} but '
+                         f'{annotated[0]:.0f} x {annotated[1]:.0f} px in ann_file {self.ann_file}: {remedy}; '
+                         'tools/check_data.py lists all such images')
 
     def _check_boxes(self) -> None:
         """Refuse a ``bbox_file`` with faulty entries, or with boxes in images that ``ann_file`` does not list."""

@@ -1,57 +1,21 @@
 """What a file in COCO's format must hold so that training and testing can use it.
 
 The datasets refuse a file at its first problem, and ``tools/check_data.py`` lists all problems. Both call the functions
-below with an ``add`` of their own, which takes the kind of a problem (a key of :data:`REMEDIES`) and a sentence that
-says where it is and what is wrong. The functions accept any JSON content and raise nothing themselves.
+below with an ``add`` of their own, see :mod:`mmpose_mspn.datasets.problems`. The functions accept any JSON content and
+raise nothing themselves.
 """
 from collections import Counter
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
+from mmpose_mspn.datasets.coordinate_rules import check_coordinates
+from mmpose_mspn.datasets.problems import FAR, LARGEST_SIDE, Add, shown
 from mmpose_mspn.utils.numbers import are_finite, is_finite, is_id
 
-Add = Callable[[str, str], None]
 Size = Tuple[float, float]
 """Width and height of an image in px."""
 
-PERSON = 1
-"""The category of the boxes in a file of detections, unless the annotation file says otherwise."""
-LARGEST_SIDE = 2**20
-"""px; OpenCV reads no larger image."""
-FAR = 10
-"""Coordinates may lie this many times the image's longer side outside of it; beyond that they are mistakes."""
 AREA_LIMIT = 4
 """An area larger than this many times the image and the box is a mistake."""
-SHOWN_CHARACTERS = 80
-"""Length at which a value of a file is cut in a message."""
-
-REMEDIES = {
-    'unreadable file': 'fetch or write the file again, in the format named',
-    'incomplete entry': 'write all of the fields that the datasets read',
-    'id that is not an integer': 'write ids as integers from 0, without quotes',
-    'duplicate image id': 'give every image an id of its own: the later entry hides the earlier one',
-    'duplicate annotation id': 'give every annotation an id of its own: the later entry hides the earlier one',
-    'category that is not listed': 'add the category to "categories", or correct category_id: the evaluation leaves '
-                                   'other categories out',
-    'image without a name': 'write the name of the image file, below the folder of data_prefix',
-    'image without a positive size': f'write width and height in px, 1 to {LARGEST_SIDE}',
-    'wrong number of keypoints': 'write x, y and visibility of every keypoint of the dataset, in its order',
-    'keypoint that is not finite': 'write finite numbers; 0, 0, 0 stands for a keypoint that is not labeled',
-    'visibility out of range': 'write 0 (not labeled), 1 (occluded) or 2 (visible); MPII: joints_vis 0 or 1; '
-                               "COCO-WholeBody's feet, faces and hands: a number >= 0; AI Challenger's own files use "
-                               "other codes: use mmpose's conversion",
-    'coordinate far outside the image': f'correct it: it lies more than {FAR} times the image\'s longer side outside',
-    'box without a positive size': 'write x, y, width and height in px, the last two > 0 (MPII: a finite scale > 0)',
-    'area out of range': 'write the area of the person in px², > 0 and not larger than its box or the image',
-    'iscrowd out of range': 'write 1 for a crowd and 0 for a person',
-    'num_keypoints out of range': 'write the number of labeled keypoints, an integer >= 0',
-    'detection without a finite score': 'write a number as score',
-}
-"""What to do about each kind of problem."""
-
-
-def refuse(kind: str, example: str) -> None:
-    """Raise a ValueError about a problem of a file: an ``add`` for whoever cannot use the file."""
-    raise ValueError(f'{example} ({kind}): {REMEDIES[kind]}; tools/check_data.py lists all such problems')
 
 
 class CocoFields(NamedTuple):
@@ -75,12 +39,6 @@ def fields_of(dataset_type: str, num_keypoints: Optional[int] = None) -> CocoFie
     if num_keypoints is not None and list(fields.keypoints) == ['keypoints']:
         fields = fields._replace(keypoints=dict(keypoints=num_keypoints))
     return fields
-
-
-def shown(value: object) -> str:
-    """A value for a message, cut where it is long."""
-    text = repr(value)
-    return text if len(text) <= SHOWN_CHARACTERS else f'{text[:SHOWN_CHARACTERS]}…'
 
 
 def is_file_name(value: object) -> bool:
@@ -121,17 +79,6 @@ def check_categories(content: object, file: str, add: Add) -> Optional[List[int]
         if not is_id(entry['id']):
             add('id that is not an integer', f'{file}: category id {shown(entry["id"])}')
     return [entry['id'] for entry in entries if is_id(entry['id'])]
-
-
-def box_category(content: object) -> int:
-    """The category of the boxes in a file of detections that belongs to an annotation file with this content.
-
-    It is the one category that names keypoints, and :data:`PERSON` where none or several do.
-    """
-    entries = content.get('categories') if isinstance(content, dict) else None
-    entries = entries if isinstance(entries, list) else []
-    ids = [entry.get('id') for entry in entries if isinstance(entry, dict) and entry.get('keypoints')]
-    return ids[0] if len(ids) == 1 and is_id(ids[0]) else PERSON
 
 
 def check_images(content: object, fields: CocoFields, file: str, add: Add) -> Dict[int, dict]:
@@ -195,6 +142,8 @@ def check_annotations(content: object, fields: CocoFields, images: Dict[int, dic
         if image is None or check_annotation(annotation, fields, (image['width'], image['height']), name, add):
             sound.append(annotation)
     _check_duplicates(ids, 'duplicate annotation id', file, add)
+    people = [annotation for annotation in sound if annotation['image_id'] in images and is_person(annotation)]
+    check_coordinates(people, images, 'keypoints' in fields.keypoints, file, add)
     return sound
 
 
@@ -277,79 +226,6 @@ def _check_keypoints(annotation: dict, field: str, count: int, size: Size, name:
             continue
         return False
     return True
-
-
-class Evaluation(NamedTuple):
-    """What mmpose's COCO metrics read."""
-    use_area: bool = True  # whether distances are measured by the annotated areas
-    crowd: bool = False  # whether it is CrowdPose's evaluation
-
-
-def check_evaluated(content: object, evaluation: Evaluation, file: str, add: Add) -> None:
-    """Check a file against which predictions will be evaluated."""
-    categories = check_categories(content, file, add)
-    if categories is None:
-        add('incomplete entry', f'{file}: no categories')
-    images = check_images(content, CocoFields({}, ('crowdIndex', ) if evaluation.crowd else ()), file, add)
-    annotations = check_annotations(content, CocoFields({}), images, categories, file, add)
-    check_evaluated_annotations(annotations, images, evaluation, file, add)
-
-
-def check_evaluated_annotations(annotations: Sequence[dict], images: Dict[int, dict], evaluation: Evaluation, file: str,
-                                add: Add) -> None:
-    """Check what the evaluation reads when all predictions are made: of crowds and unlabeled people too."""
-    needed = ('bbox', 'keypoints', *(('area', ) if evaluation.use_area else ()),
-              *(('num_keypoints', ) if evaluation.crowd else ()))
-    for annotation in annotations:
-        if annotation['image_id'] not in images:
-            continue
-        name = f'annotation {annotation["id"]} of {file}'
-        missing = [field for field in needed if field not in annotation]
-        if missing:
-            without_area = '; without areas set use_area=False in the evaluator' if 'area' in missing else ''
-            add('incomplete entry', f'{name}: no {", ".join(missing)}, which the evaluation reads{without_area}')
-            continue
-        keypoints = annotation['keypoints']
-        if not isinstance(keypoints, list) or len(keypoints) % 3:
-            add('wrong number of keypoints', f'{name}: keypoints {shown(keypoints)}')
-        elif not are_finite(keypoints):
-            add('keypoint that is not finite', f'{name}: {shown(keypoints)}')
-        elif (evaluation.use_area and annotation['area'] == 0 and any(keypoints[2::3])
-              and not annotation.get('iscrowd')):
-            add('area out of range', f'{name}: area 0, with which no prediction counts as right')
-
-
-def check_detections(detections: object, images: Dict[int, dict], file: str, add: Add,
-                     wanted: int = PERSON) -> List[Tuple[int, dict]]:
-    """The usable detections of the category ``wanted``, with their indices in the list.
-
-    Those in unknown images are usable too.
-    """
-    if not isinstance(detections, list):
-        add('unreadable file', f'{file}: not a list of detections')
-        return []
-    sound = []
-    for index, detection in enumerate(detections):
-        name = f'detection {index} of {file}'
-        category = detection.get('category_id') if isinstance(detection, dict) else None
-        needed = ('category_id', 'image_id', 'bbox') if category == wanted else ('category_id', )
-        missing = [field for field in needed if not isinstance(detection, dict) or field not in detection]
-        if missing:
-            add('incomplete entry', f'{name}: no {", ".join(missing)}')
-            continue
-        wrong = [field for field in needed[:2] if not is_id(detection[field])]
-        if wrong:
-            add('id that is not an integer', f'{name}: {wrong[0]} {shown(detection[wrong[0]])}')
-            continue
-        if category != wanted:  # the dataset skips it
-            continue
-        image, score = images.get(detection['image_id']), detection.get('score')
-        size = (image['width'], image['height']) if image else (LARGEST_SIDE, LARGEST_SIDE)
-        if not is_finite(score):
-            add('detection without a finite score', f'{name}: {shown(score)}')
-        elif check_box_numbers(detection['bbox'], size, name, add, detected=True):
-            sound.append((index, detection))
-    return sound
 
 
 def _check_duplicates(ids: List[int], kind: str, file: str, add: Add) -> None:

@@ -5,9 +5,10 @@ from typing import Dict, List, Optional, Tuple
 import numpy as np
 from mmpose.datasets.datasets import MpiiDataset as MmposeMpiiDataset
 
-from mmpose_mspn.datasets.coco_rules import LARGEST_SIDE, is_file_name, shown
+from mmpose_mspn.datasets.coco_rules import is_file_name
 from mmpose_mspn.datasets.file_checks import FileChecksMixin
 from mmpose_mspn.datasets.mpii_release import JOINTS
+from mmpose_mspn.datasets.problems import LARGEST_SIDE, shown
 from mmpose_mspn.registry import DATASETS
 from mmpose_mspn.utils.files import read_json
 from mmpose_mspn.utils.numbers import as_numbers

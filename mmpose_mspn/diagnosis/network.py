@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from torch import nn
 
-from mmpose_mspn.utils.files import write_json
+from mmpose_mspn.utils.files import write_atomically, write_json
 
 from .errors import diagnose
 from .sources import Source
@@ -45,8 +45,7 @@ def write_results(source: Source, result: Pass, path: Path, predictor: Optional[
         content = Path(folder, 'results.keypoints.json').read_bytes()
     metric.format_only, metric.outfile_prefix = settings
     metric.results = []
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
+    write_atomically(path, content)
 
 
 def stage_table(source: Source, result: Pass) -> List[dict]:

@@ -30,13 +30,18 @@ def refuse_other_optimizers(state: dict, optimizer: Optimizer, name: object) -> 
         name: Name of the checkpoint, for the message.
 
     Raises:
-        CheckpointError: It belongs to an optimizer of another class, or to other parameters.
+        CheckpointError: It belongs to an optimizer of another class, or to other parameters, or is NaN or infinite.
     """
     found = _difference(state, optimizer)
     if found:
         raise CheckpointError(
             f'checkpoint {name} cannot be resumed with this optimizer, {type(optimizer).__name__}: {found}: resume '
             'with the config it was trained with, or start a new training from its weights with load_from')
+    for index, moments in state['state'].items():
+        for key, value in moments.items():
+            if isinstance(value, Tensor) and value.is_floating_point() and not bool(torch.isfinite(value).all()):
+                raise CheckpointError(f'checkpoint {name} cannot be resumed: {key} of parameter {index} in its '
+                                      'optimizer state is NaN or infinite: take an earlier one')
 
 
 def _difference(state: dict, optimizer: Optimizer) -> Optional[str]:

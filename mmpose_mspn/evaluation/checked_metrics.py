@@ -5,7 +5,8 @@ from mmpose.evaluation.metrics import CocoMetric as MmposeCocoMetric
 from mmpose.evaluation.metrics import CocoWholeBodyMetric as MmposeCocoWholeBodyMetric
 from mmpose.evaluation.metrics import MpiiPCKAccuracy as MmposeMpiiPCKAccuracy
 
-from mmpose_mspn.datasets.coco_rules import Evaluation, check_evaluated, refuse
+from mmpose_mspn.datasets.evaluation_rules import Evaluation, check_evaluated
+from mmpose_mspn.datasets.problems import refuse
 from mmpose_mspn.evaluation.finite_predictions import FinitePredictionsMixin
 from mmpose_mspn.registry import METRICS
 from mmpose_mspn.utils.files import read_json

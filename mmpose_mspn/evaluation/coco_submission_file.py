@@ -2,7 +2,8 @@
 from typing import List
 
 from mmpose_mspn.data_check.report import Report, read_json
-from mmpose_mspn.datasets.coco_rules import complete_entries, entries_of, shown
+from mmpose_mspn.datasets.coco_rules import complete_entries, entries_of
+from mmpose_mspn.datasets.problems import shown
 from mmpose_mspn.utils.numbers import is_finite, is_id
 
 COCO_NUMBERS = 51

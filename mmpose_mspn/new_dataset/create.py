@@ -9,7 +9,7 @@ from mmpose_mspn.new_dataset.coco_body import official_upper_ids
 from mmpose_mspn.new_dataset.coco_file import Category
 from mmpose_mspn.new_dataset.config_file import ConfigFacts, base_text, config_text
 from mmpose_mspn.new_dataset.metainfo import build_metainfo, metainfo_text
-from mmpose_mspn.new_dataset.objects import VAL_SHARE, Source, hold_out, read_objects
+from mmpose_mspn.new_dataset.objects import VAL_SHARE, Source, hold_out, read_objects, refuse_shared_images
 from mmpose_mspn.new_dataset.pairs import ChosenPairs, choose_pairs
 from mmpose_mspn.new_dataset.plan import Plan, choose_aspect, choose_network, make_plan
 from mmpose_mspn.new_dataset.repair import RepairedFile
@@ -99,6 +99,8 @@ def plan_dataset(options: Options) -> NewDataset:
     if val is None:
         share = VAL_SHARE if options.val_share is None else options.val_share
         train, val = hold_out(train, share, options.train_file)
+    else:
+        refuse_shared_images(train, val, Source(options.train_file, options.images), val_source)
     names = category.keypoints
     start = None
     if options.init_from:
@@ -118,6 +120,9 @@ def _check_combinations(options: Options) -> None:
     if options.val and options.val_share is not None:
         raise ValueError(f'--val {options.val} and --val-share {options.val_share:g} exclude each other: images are '
                          'held out only where no file for validation is named')
+    if options.val and Path(options.val).resolve() == Path(options.train_file).resolve():
+        raise ValueError(f'--val {options.val} is the file to train on, and a validation on it would tell nothing: '
+                         'name a file of other images, or leave --val away to hold images out')
     if options.init_from and options.network:
         raise ValueError(f'--network {options.network} and --init-from exclude each other: the network is that of the '
                          'checkpoint')

@@ -1,5 +1,6 @@
 """The objects to train and to validate on, from one annotation file or two."""
-from typing import Callable, NamedTuple, Optional, Tuple
+from pathlib import Path
+from typing import Callable, NamedTuple, Optional, Set, Tuple
 
 import numpy as np
 
@@ -51,6 +52,26 @@ def _repaired(content: dict, source: Source, category: Category, skip_broken: bo
         raise ValueError(f'{source.path} has no annotation of category {category.name} with labeled keypoints: label '
                          'some, or choose another category with --category')
     return repaired
+
+
+def refuse_shared_images(train: RepairedFile, val: RepairedFile, train_source: Source, val_source: Source) -> None:
+    """Check that no image is trained on and validated on.
+
+    Raises:
+        ValueError: Some are.
+    """
+    one, other = (_paths(part, source) for part, source in ((train, train_source), (val, val_source)))
+    shared = sorted(one & other)
+    if shared:
+        raise ValueError(f'{len(shared)} images with objects are in {train_source.path} and in {val_source.path}, such '
+                         f'as {shared[0]}, and a validation on what was trained would tell nothing: remove them from '
+                         'one of the files')
+
+
+def _paths(part: RepairedFile, source: Source) -> Set[Path]:
+    """The files of the images in which objects are labeled."""
+    labeled = {entry['image_id'] for entry in part.objects}
+    return {Path(source.images).resolve() / image['file_name'] for image in part.images if image['id'] in labeled}
 
 
 def hold_out(whole: RepairedFile, share: float, path: FilePath) -> Tuple[RepairedFile, RepairedFile]:

@@ -1,6 +1,5 @@
 """Runs the cases of the table and writes the page."""
 import argparse
-import json
 import os
 import pickle
 import shutil
@@ -8,7 +7,7 @@ import sys
 import tempfile
 import traceback
 from pathlib import Path
-from typing import Dict, List, Tuple
+from typing import Dict, List, Sequence, Tuple
 
 from tqdm import tqdm
 
@@ -17,7 +16,8 @@ from tests.bad_inputs.case import Case, Files, Place
 from tests.bad_inputs.files import make_files
 from tests.bad_inputs.judge import Result, Verdict, judge
 from tests.bad_inputs.page import page
-from tests.bad_inputs.processes import fork, run, warm_up
+from tests.bad_inputs.processes import at_work, fork, run, warm_up
+from tests.bad_inputs.results import Ran, key_of, now, read_results, write_results
 from tests.bad_inputs.table import CLASSES
 from tests.launching import ROOT, environment
 
@@ -25,19 +25,23 @@ Named = Tuple[str, Case]
 """The class of a case, and the case."""
 
 
-def select(only: str, fast: bool) -> List[Named]:
-    """The cases of a class, those whose names contain ``only``, or all.
+def select(only: Sequence[str], fast: bool) -> List[Named]:
+    """The cases of the classes in ``only``, and those whose names contain one of ``only``.
 
     Raises:
         SystemExit: There are none.
     """
     cases = [(name, case) for name, rows in CLASSES.items() for case in rows]
-    chosen = [(name, case) for name, case in cases
-              if (only == name or only.lower() in case.name.lower()) and (case.fast or not fast)]
-    if not chosen:
-        names = {*CLASSES, *(case.given for _, case in cases)}
-        raise SystemExit(f'error: there is no class or case {only!r}{near_matches(only, names)}')
-    return chosen
+    for words in only:
+        if not any(_is_named(name, case, words) for name, case in cases):
+            names = {*CLASSES, *(case.given for _, case in cases)}
+            raise SystemExit(f'error: there is no class or case {words!r}{near_matches(words, names)}')
+    return [(name, case) for name, case in cases
+            if any(_is_named(name, case, words) for words in only) and (case.fast or not fast)]
+
+
+def _is_named(name: str, case: Case, words: str) -> bool:
+    return words == name or words.lower() in case.name.lower()
 
 
 def run_case(case: Case, place: Place) -> Result:
@@ -51,7 +55,9 @@ def run_case(case: Case, place: Place) -> Result:
         if outcome.code:
             return Result(Verdict.UNCLEAR, f'{command} failed: {outcome.out[-500:]}{outcome.error[-3000:]}', '',
                           outcome.code)
-    return judge(case, place, run(case.commands[-1], place, case, last=True))
+    with at_work(case, place):
+        outcome = run(case.commands[-1], place, case, last=True)
+    return judge(case, place, outcome)
 
 
 def run_all(chosen: List[Named], files: Files, lanes: int) -> List[Result]:
@@ -97,36 +103,41 @@ def _collect(number: int, files: Files) -> Result:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog='python -m tests.bad_inputs', description=__doc__)
-    parser.add_argument('--only', default='', help='a class, or words in the name of a case')
+    parser.add_argument('--only', nargs='+', default=[''], metavar='WORDS', help='classes, or words in names of cases')
     parser.add_argument('--fast', action='store_true', help='only the cases that the test suite runs')
     parser.add_argument('--show', action='store_true', help='print what is said to each input')
     parser.add_argument('--list', action='store_true', help='print the names of the cases and run none')
     parser.add_argument('--lanes', type=int, default=os.cpu_count() or 1, help='cases at a time, default %(default)s')
     parser.add_argument('--json', metavar='FILE', help='file for the results')
-    parser.add_argument('--out', default='docs/bad-inputs.md', help='page to write when all cases are run')
+    parser.add_argument('--earlier', metavar='FILE', help='--json of an earlier run: of its cases only those that were '
+                        'not answered as they should be, and those that --only names, are run again')
+    parser.add_argument('--out', default='docs/bad-inputs.md', help='page to write when all cases have a result')
     args = parser.parse_args()
     chosen = select(args.only, args.fast)
+    known = {key_of(name, case): (name, case) for name, case in select([''], fast=False)}
+    results = read_results(Path(args.earlier), list(known)) if args.earlier else {}
+    if args.earlier and args.only == ['']:
+        chosen = [named for key, named in known.items()
+                  if key not in results or results[key].result.verdict is not Verdict.GOOD]
     if args.list:
         print('\n'.join(f'{name}: {case.name}' for name, case in chosen))
         return 0
     os.environ.update(environment(), MMPOSE_MSPN_DEBUG='')
     warm_up()
+    at = now()
     with tempfile.TemporaryDirectory(prefix='bad-inputs-') as folder:
-        results = run_all(chosen, make_files(Path(folder)), args.lanes)
-    by_class: Dict[str, List[Tuple[Case, Result]]] = {}
-    for (name, case), result in zip(chosen, results):
-        by_class.setdefault(name, []).append((case, result))
+        found = run_all(chosen, make_files(Path(folder)), args.lanes)
+    for (name, case), result in zip(chosen, found):
+        results[key_of(name, case)] = Ran(result, at)
         if args.show or result.verdict is not Verdict.GOOD:
             print(f'{result.verdict.value}: {name}: {case.name} -> {result.code}: {result.said}'
                   f'{chr(10) if result.why else ""}{result.why}')
     if args.json:
-        Path(args.json).write_text(json.dumps([
-            dict(cls=name, case=case.name, verdict=result.verdict.value, why=result.why, said=result.said,
-                 code=result.code) for (name, case), result in zip(chosen, results)]))
-    if not (args.only or args.fast):
-        (ROOT / args.out).write_text(page(by_class))
-    bad = sum(result.verdict is not Verdict.GOOD for result in results)
-    print(f'{len(results)} inputs, {bad} not answered as they should be')
+        write_results(Path(args.json), results)
+    if set(results) == set(known):
+        (ROOT / args.out).write_text(page([(*named, results[key]) for key, named in known.items()]))
+    bad = sum(result.verdict is not Verdict.GOOD for result in found)
+    print(f'{len(found)} inputs, {bad} not answered as they should be')
     return int(bool(bad))
 
 

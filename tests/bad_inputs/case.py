@@ -131,6 +131,7 @@ class Case:
         env: Environment variables.
         file_limit: Largest size in bytes of a file that the last command may write, which stands for a full disk.
         signal: Number of a signal, and the text in the command's output at which it is sent.
+        beside: A command that is at work while the last one runs, and the text in its output that shows this.
     """
     given: str
     commands: Sequence[Command]
@@ -143,6 +144,7 @@ class Case:
     env: Dict[str, str] = field(default_factory=dict)
     file_limit: Optional[int] = None
     signal: Optional[Tuple[int, str]] = None
+    beside: Optional[Tuple[Command, str]] = None
 
     @property
     def tool(self) -> str:

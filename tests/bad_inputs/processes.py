@@ -12,15 +12,15 @@ import signal
 import sys
 import time
 import traceback
-from contextlib import suppress
-from typing import Callable, Optional, Sequence, Tuple
+from contextlib import contextmanager, suppress
+from typing import Callable, Iterator, Optional, Sequence, Tuple
 
 from mmengine.config import Config
 
 from tests.bad_inputs.case import Case, Command, Outcome, Place
 from tests.launching import ROOT
 
-TIMEOUT = 60
+TIMEOUT = 240
 """Seconds after which a command counts as hung."""
 HUNG = -1
 """Its exit code."""
@@ -54,6 +54,35 @@ def run(command: Command, place: Place, case: Case, last: bool) -> Outcome:
     outputs = [Output(read) for read, _ in pipes]
     code = _wait(pid, case.signal if last else None, outputs)
     return Outcome(code, *(output.close() for output in outputs))
+
+
+@contextmanager
+def at_work(case: Case, place: Place) -> Iterator[None]:
+    """Keep the command that a case has beside its last one at work during the block.
+
+    Raises:
+        RuntimeError: It ends by itself.
+    """
+    if case.beside is None:
+        yield
+        return
+    command, shown = case.beside
+    arguments, log = [place.fill(argument) for argument in command], place.here / 'beside.txt'
+    with open(log, 'wb') as file:
+        pid = fork(lambda: _become(arguments, place, case, last=False), [file.fileno(), file.fileno()])
+    end = time.monotonic() + TIMEOUT
+    try:
+        while shown not in log.read_text(errors='replace'):
+            if os.waitpid(pid, os.WNOHANG)[0] or time.monotonic() > end:
+                raise RuntimeError(f'{command} is not at work: {log.read_text(errors="replace")[-1000:]}')
+            time.sleep(0.05)
+        yield
+        if os.waitpid(pid, os.WNOHANG)[0]:
+            raise RuntimeError(f'{command} ended: {log.read_text(errors="replace")[-1000:]}')
+    finally:
+        with suppress(ProcessLookupError, ChildProcessError):
+            os.killpg(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
 
 
 class Output:
@@ -120,13 +149,14 @@ def _exit_code(body: Callable[[], object]) -> int:
 def _become(arguments: Command, place: Place, case: Case, last: bool) -> None:
     """Turn this process into that of a command."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
     os.environ.update(case.env, PYTHON=sys.executable)
     os.chdir(place.fill(case.cwd) if case.cwd else place.here)
     if last and case.file_limit is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (case.file_limit, case.file_limit))
     tool = arguments[0]
-    if tool.startswith('tests.'):
+    if tool.startswith(('tests.', 'mmpose_mspn')):
         sys.argv = [tool, *arguments[1:]]
         runpy.run_module(tool, run_name='__main__', alter_sys=True)
         return

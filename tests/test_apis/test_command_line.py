@@ -48,6 +48,8 @@ SCRIPT = 'from mmpose_mspn.apis.command_line import run_tool\ndef main():\n    {
     ("raise ValueError('two\\n lines')", 1, 'error: two lines\n'),
     ("open('nowhere')", 1, 'error: nowhere: No such file or directory\n'),
     ("raise KeyboardInterrupt", 130, 'interrupted\n'),
+    ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", 143, 'terminated\n'),
+    ("import os, signal; os.kill(os.getpid(), signal.SIGHUP)", 129, 'terminated\n'),
     ("return 3", 3, ''),
     ("from mmpose.registry import MODELS; MODELS.build(dict(type='mmpose_mspn.MSPNN'))", 1, "mmpose_mspn.MSPN'"),
 ])

@@ -214,6 +214,14 @@ class TestSources:
             raise ZeroDivisionError
         assert [path.name for path in tmp_path.iterdir()] == ['odd.mp4']
 
+    def test_a_folder_in_the_place_of_a_video(self, tmp_path):
+        (tmp_path / 'taken.mp4').mkdir()
+        frame = Frame('taken.avi', np.full((60, 74, 3), 128, np.uint8), 0)
+        with pytest.raises(OSError, match='taken.mp4 could not be written: Is a directory'), VideoWriter(
+                tmp_path, 'taken', 10) as writer:
+            writer.write(frame, frame.image)
+        assert [path.name for path in tmp_path.iterdir()] == ['taken.mp4']
+
     def test_a_video_on_a_full_disk_is_refused_and_removed(self, tmp_path):
         """A process with a limit of the file size stands for a disk that is full."""
         script = (

@@ -123,9 +123,12 @@ def test_parts_that_do_not_belong_together(run, tmp_path):
     with pytest.raises(FileNotFoundError, match='no parts'):
         merge_parts([tmp_path], tmp_path)
     run(tmp_path, shard='1/2')
-    run(tmp_path, shard='2/2', bbox_thr=0.9)
+    with pytest.raises(ValueError, match=r'predictions-1-of-2.jsonl is of another run \(different: bbox_thr\)'):
+        run(tmp_path, shard='2/2', bbox_thr=0.9)
+    run(tmp_path / 'other', shard='2/2', bbox_thr=0.9)
     with pytest.raises(ValueError, match=r'is of another run \(different: bbox_thr\)'):
-        merge_parts([tmp_path], tmp_path)
+        merge_parts([tmp_path, tmp_path / 'other'], tmp_path)
+    run(tmp_path, shard='2/2')
     shutil.copytree(tmp_path, tmp_path / 'copy')
     with pytest.raises(ValueError, match='are the same part'):
         merge_parts([tmp_path, tmp_path / 'copy'], tmp_path)
@@ -136,8 +139,9 @@ def test_parts_that_do_not_belong_together(run, tmp_path):
 
 
 @pytest.mark.parametrize('changes, named', [
-    (dict(bbox_thr=0.5), 'bbox_thr'), (dict(fast='float32'), 'fast'), (dict(checkpoint='other'), 'checkpoint'),
-    (dict(source='other'), 'source'), (dict(config='other'), 'config')])
+    (dict(bbox_thr=0.5), 'bbox_thr'), (dict(kpt_thr=0.5), 'kpt_thr'), (dict(fast='float32'), 'fast'),
+    (dict(checkpoint='other'), 'checkpoint'), (dict(source='other'), 'source'), (dict(source='redrawn'), 'source'),
+    (dict(config='other'), 'config'), (dict(config='thick'), 'visualizer')])
 def test_another_run_is_not_resumed(run, tmp_path, changes, named):
     run(tmp_path / 'out', shard='1/2')
     cut_after(tmp_path / 'out' / 'predictions-1-of-2.jsonl', 1)
@@ -146,13 +150,35 @@ def test_another_run_is_not_resumed(run, tmp_path, changes, named):
         changes = dict(checkpoint=tmp_path / 'model.pth')
     elif named == 'source':
         shutil.copytree(run.images, tmp_path / 'images')
-        (tmp_path / 'images' / '000000000009.jpg').unlink()
+        last = tmp_path / 'images' / '000000000009.jpg'
+        if changes['source'] == 'other':
+            last.unlink()
+        else:  # another picture of the same name
+            shutil.copy(run.images / '000000000001.jpg', last)
         changes = dict(source=tmp_path / 'images')
+    elif named == 'visualizer':
+        (tmp_path / 'config.py').write_text(run.config.read_text() + "\nvisualizer.update(radius=9)\n")
+        changes = dict(config=tmp_path / 'config.py')
     elif named == 'config':
         (tmp_path / 'config.py').write_text(run.config.read_text().replace('flip_test=True', 'flip_test=False'))
         changes = dict(config=tmp_path / 'config.py')
     with pytest.raises(ValueError, match=rf'is of another run \(different: {named}\): choose another --out'):
         run(tmp_path / 'out', shard='1/2', resume=True, **changes)
+
+
+def test_the_results_of_an_earlier_run_are_told(run, tmp_path):
+    """Drawings of images that the second run does not have stay beside its own."""
+    one = tmp_path / 'one'
+    one.mkdir()
+    shutil.copy(run.images / '000000000001.jpg', one)
+    logged = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('mmpose_mspn.apis.prediction_files.print_log', lambda text, *_: logged.append(text))
+        run(tmp_path / 'out')
+        assert not logged
+        run(tmp_path / 'out', source=one, kpt_thr=0.9)
+    assert len(logged) == 1 and 'holds the results of an earlier run' in logged[0]
+    assert (tmp_path / 'out' / '000000000002.jpg').exists()
 
 
 def test_a_video_is_drawn_from_its_beginning_when_it_is_resumed(run, tmp_path):

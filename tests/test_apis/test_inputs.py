@@ -34,6 +34,12 @@ def log(caplog) -> pytest.LogCaptureFixture:
     logger.removeHandler(caplog.handler)
 
 
+def test_a_link_to_nothing_is_an_image_that_cannot_be_read(tmp_path):
+    (tmp_path / 'gone.jpg').symlink_to('/nowhere.jpg')
+    frames = open_source(tmp_path, progress=False)
+    assert list(frames) == [] and frames.skipped == 1
+
+
 def decoded(path: Path) -> List[np.ndarray]:
     """What OpenCV itself reads."""
     capture, frames = cv2.VideoCapture(str(path)), []

@@ -327,6 +327,15 @@ def test_a_photograph_annotated_as_stored_is_refused_if_the_loader_turns_it(tmp_
     dataset(tmp_path)[0]
 
 
+@pytest.mark.parametrize('size', [(40, 45), (81, 90)])
+def test_an_image_of_another_size_than_annotated_is_refused(tmp_path, size):
+    """mmpose would cut boxes at the annotated size, and keypoints would lie elsewhere in a resized image."""
+    write_coco(tmp_path)
+    picture().resize(size).save(tmp_path / 'a.jpg')
+    with pytest.raises(ValueError, match=f'a.jpg has {size[0]} x {size[1]} px as loaded, but 80 x 90 px in ann_file'):
+        dataset(tmp_path)[0]
+
+
 def test_the_configs_pack_what_the_check_of_the_size_needs():
     """Their training pipelines name the entries of a sample one by one."""
     loaders = Config.fromfile(str(Path(__file__).parents[2] / 'configs/_base_/datasets/topdown_loaders.py'))

@@ -7,7 +7,7 @@ import pytest
 
 from mmpose_mspn.new_dataset.coco_file import find_category
 from mmpose_mspn.new_dataset.image_folder import ImageFolder
-from mmpose_mspn.new_dataset.objects import Source, hold_out, read_objects
+from mmpose_mspn.new_dataset.objects import Source, hold_out, read_objects, refuse_shared_images
 from mmpose_mspn.new_dataset.repair import RepairedFile, repair
 
 CATEGORIES = [dict(id=7, name='robot', keypoints=['a', 'b', 'c'], skeleton=[]), dict(id=8, name='box')]
@@ -203,6 +203,14 @@ def test_shares_and_files_that_cannot_be_split_are_refused(folder):
         hold_out(many(folder, 1), 0.1, 'robots.json')
     with pytest.raises(ValueError, match='--val-share must be a share of the images between 0 and 1, got 1'):
         hold_out(many(folder, 3), 1, 'robots.json')
+
+
+def test_images_that_are_trained_and_validated_on_are_refused(folder):
+    train, other = many(folder, 3), many(folder, 2)
+    sources = [Source(folder / f'{name}.json', folder) for name in ('train', 'val')]
+    with pytest.raises(ValueError, match=r'1 images with objects are in .*train.json and in .*val.json'):
+        refuse_shared_images(train, other, *sources)
+    refuse_shared_images(train, other, sources[0], Source(folder / 'val.json', folder / 'others'))
 
 
 def write(folder, name: str, given: dict):

@@ -250,6 +250,7 @@ def test_files_that_cannot_be_used_are_refused_in_one_line(change, message, peop
 @pytest.mark.parametrize('options, message', [
     (['--val-images', '.'], '--val-images is the folder of the images in --val'),
     (['--val', 'val.json', '--val-share', '0.2'], '--val val.json and --val-share 0.2 exclude each other'),
+    (['--val', '{robots}'], 'is the file to train on'),
     (['--map', 'a=b'], '--map is about the keypoints of a checkpoint: name it with --init-from'),
     (['--init-from', 'none.pth', '--network', 'small'], '--network small and --init-from exclude each other'),
     (['--init-from', 'none.pth'], 'none.pth does not exist'),
@@ -258,6 +259,7 @@ def test_files_that_cannot_be_used_are_refused_in_one_line(change, message, peop
     (['--category', 'dog'], 'has 0 categories with keypoints called dog'),
 ])
 def test_options_that_cannot_be_used_are_refused_in_one_line(options, message, people, robots, tmp_path):
+    options = [option.format(robots=robots) for option in options]
     assert message in refusal(robots, people / 'train2017', '--out', tmp_path / 'out', *options)
 
 

@@ -9,10 +9,12 @@ from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
 from mmpose_mspn.checkpoints.fit import describe_carried, refuse_incomplete_weights, refuse_other_models
+from mmpose_mspn.checkpoints.trained_crops import other_crops
 from mmpose_mspn.engine.optimizer_state import adapt, refuse_other_optimizers
 from mmpose_mspn.engine.schedules import other_schedule
 from mmpose_mspn.registry import HOOKS
 from mmpose_mspn.utils.checkpoint_errors import CheckpointError
+from mmpose_mspn.utils.numbers import is_integer
 
 TYPE = 'mmpose_mspn.CheckpointFitHook'
 
@@ -28,7 +30,8 @@ class CheckpointFitHook(Hook):
       parameter schedulers, or has no state of them, and warns of schedulers with other settings; the run's own
       implementation of the optimizer remains in effect (see :func:`mmpose_mspn.engine.optimizer_state.adapt`),
     - a training from ``load_from`` refuses one that has none of the model's weights, and otherwise logs which are
-      carried over.
+      carried over,
+    - all warn of one that was trained on crops of another size.
 
     Raises:
         CheckpointError: The checkpoint is refused, in each case also because of NaN or infinite weights.
@@ -39,6 +42,9 @@ class CheckpointFitHook(Hook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         name = runner._load_from or f'in {runner.work_dir}'
+        sizes = other_crops(checkpoint, model, name)
+        if sizes is not None:
+            runner.logger.warning(sizes)
         if isinstance(runner._train_loop, BaseLoop):
             if runner._resume:
                 _check_resumed(runner, model, checkpoint, name)
@@ -61,6 +67,7 @@ def _check_resumed(runner: Runner, model: nn.Module, checkpoint: dict, name: str
         raise CheckpointError(f'checkpoint {name} cannot be resumed, because it lacks {", ".join(parts)} (best and '
                               'published checkpoints hold weights only): resume from one that was written during the '
                               'training, or start a new training from its weights with load_from')
+    _check_progress(runner, meta, name)
     schedulers = runner.param_schedulers
     if isinstance(schedulers, list) and len(schedulers) != len(checkpoint['param_schedulers']):
         raise CheckpointError(
@@ -77,6 +84,17 @@ def _check_resumed(runner: Runner, model: nn.Module, checkpoint: dict, name: str
     # mmengine would run this text as Python, to read from it the number of GPUs of a version that did not save it
     # elsewhere.
     meta.pop('config', None)
+
+
+def _check_progress(runner: Runner, meta: Mapping, name: str) -> None:
+    """Refuse numbers of epochs and iterations that are none, and warn where nothing is left to train."""
+    for key in ('epoch', 'iter'):
+        if not is_integer(meta[key]) or meta[key] < 0:
+            raise CheckpointError(f'checkpoint {name} cannot be resumed: its meta.{key} must be an integer >= 0, got '
+                                  f'{meta[key]!r}: take another one')
+    if meta['iter'] >= runner.train_loop.max_iters:
+        runner.logger.warning(f'checkpoint {name} has done {meta["iter"]} of {runner.train_loop.max_iters} iterations: '
+                              'nothing is left to train or to validate; measure it with tools/test.py')
 
 
 def check_loaded_weights(cfg: Config) -> None:

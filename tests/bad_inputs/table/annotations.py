@@ -29,6 +29,30 @@ def _first(field: str, value: object) -> Edit:
     return put(f'annotations.0.{field}', value)
 
 
+def _as_corners(content: dict) -> None:
+    for person in content['annotations']:
+        x, y, width, height = person['bbox']
+        person['bbox'] = [x, y, x + width, y + height]
+
+
+def _as_shares(content: dict) -> None:
+    _keypoints_as_shares(content)
+    for person in content['annotations']:
+        person['bbox'] = [value / 1000 for value in person['bbox']]
+        person['area'] = 0.01
+
+
+def _keypoints_as_shares(content: dict) -> None:
+    for person in content['annotations']:
+        person['keypoints'] = [value if index % 3 == 2 else min(abs(value) / 1000, 1)
+                               for index, value in enumerate(person['keypoints'])]
+
+
+def _halved_sizes(content: dict) -> None:
+    for image in content['images']:
+        image['width'], image['height'] = 160, 128
+
+
 ANNOTATIONS: Rows = list(chain(
     rows('a NaN coordinate', _first('keypoints.0', NAN), ['annotation 10', 'keypoint 0'], fast=ALL),
     rows('an infinite coordinate', _first('keypoints.1', INF), ['annotation 10', 'keypoint 0']),
@@ -82,4 +106,46 @@ ANNOTATIONS: Rows = list(chain(
     rows('a file of no bytes', b'', ['2017.json'], fast=('check_data', )),
     rows('a file that ends in the middle', b'{"images": [{"id": 1', ['2017.json', 'JSON'], fast=('train', )),
     rows('a binary file', bytes(range(256)), ['2017.json', 'JSON']),
+    rows('JSON in UTF-16', '{"images": []}'.encode('utf-16'), ['2017.json', 'JSON']),
+    rows('an object per line', b'{"images": []}\n{"annotations": []}\n', ['2017.json', 'JSON']),
+    rows('the id of an annotation as a fraction', _first('id', 10.5), ['10.5']),
+    rows('the id of an image as 1.0', put('images.0.id', 1.0), ['1.0']),
+    rows('a negative id', _first('id', -10), ['-10']),
+    rows('an id that is true', _first('id', True), ['True']),
+    rows('an id of 30 digits', _first('id', 10**30), ['id']),
+    rows('a visibility of -1', _first('keypoints.2', -1), ['annotation 10', 'isibility'], ('train', 'check_data')),
+    rows('a visibility of 0.9, as of a score', _first('keypoints.2', 0.9), ['annotation 10', 'isibility'],
+         ('train', 'check_data')),
+    rows('a visibility that is true', _first('keypoints.2', True), ['annotation 10', 'isibility']),
+    rows('a coordinate that is a list', _first('keypoints.0', [1.]), ['annotation 10', 'keypoint 0']),
+    rows('18 keypoints where 17 are expected', _first('keypoints', [1., 2., 2] * 18), ['annotation 10', '54']),
+    rows('a keypoint less of one number', _first('keypoints', [1.] * 50), ['annotation 10', '50']),
+    rows('keypoints as an object', _first('keypoints', {'nose': [1., 2., 2]}), ['annotation 10', 'keypoints']),
+    rows('a box as an object', _first('bbox', dict(x=1, y=2, w=3, h=4)), ['annotation 10', 'bbox']),
+    rows('a box of strings', _first('bbox', ['1', '2', '30', '40']), ['annotation 10', 'bbox']),
+    rows('a box of five numbers', _first('bbox', [1., 2., 30., 40., 1.]), ['annotation 10', 'bbox']),
+    rows('boxes as two corners', _as_corners, ['corners', 'x1, y1, x2, y2'], fast=('train', )),
+    rows('coordinates as shares of the image', _as_shares, ['shares', 'px'], fast=('test', )),
+    rows('keypoints as shares of the image, boxes in px', _keypoints_as_shares, ['shares', 'px']),
+    rows('an infinite area', _first('area', INF), ['annotation 10', 'area']),
+    rows('an area that is null', _first('area', None), ['annotation 10', 'area']),
+    rows('iscrowd of 2', _first('iscrowd', 2), ['annotation 10', 'iscrowd']),
+    rows('num_keypoints of NaN', _first('num_keypoints', NAN), ['annotation 10', 'num_keypoints']),
+    rows('num_keypoints as a string', _first('num_keypoints', '17'), ['annotation 10', 'num_keypoints']),
+    rows('a category without id', drop('categories.0.id'), ['id']),
+    rows('categories that are names', put('categories', ['person']), ['category']),
+    rows('an image of a negative height', put('images.0.height', -256), ['image 1', 'height']),
+    rows('an image whose width is a string', put('images.0.width', '320'), ['image 1', 'width']),
+    rows('an image of 1e9 px', put('images.0.width', 10**9), ['image 1', 'width']),
+    rows('an image that is annotated with half its size', _halved_sizes, ['px', '160'], ('train', 'test')),
+    rows('an image that is annotated with half its size', _halved_sizes, ['wrong image size', '160'],
+         ('check_data', )),
+    rows('an image whose name is empty', put('images.0.file_name', ''), ['image 1', 'file_name']),
+    rows('an image whose name is a folder', put('images.0.file_name', '.'), ['image']),
+    rows('an image whose name has a zero byte', put('images.0.file_name', 'a\0.jpg'), ['image 1', 'file_name']),
+    rows('an image whose name has the folders of Windows', put('images.0.file_name', 'train2017\\000000000001.jpg'),
+         ['000000000001.jpg']),
+    rows('images as an object by id', put('images', {'1': {}}), ['images']),
+    rows('an annotation that is a list', put('annotations.0', [1]), ['annotation']),
+    rows('an annotation of an image id that is null', _first('image_id', None), ['image_id']),
 ))

@@ -39,6 +39,11 @@ def changed(**fields: object) -> list:
     return [dict(BOX, **fields)]
 
 
+def _as_corners(content: list) -> None:
+    for entry in content:
+        entry['bbox'] = [100., 100., 310., 250.]
+
+
 def _two_folders(place: Place) -> None:
     """``images/1.jpg``, whose name another folder's image has too."""
     (place.here / 'images').mkdir()
@@ -83,6 +88,16 @@ BOX_CASES: Rows = [
         tested('no detections', instead([]), ['AP_H_56']),
         tested('detections in an object', instead({}), ['AP_H_56']),
         tested('a detection that is null', put('0', None), ['0']),
+        tested('a detection that is a list', put('0', [1, 2, 3, 4]), ['0']),
+        tested('a detection whose box is an object', put('0.bbox', {}), ['bbox']),
+        tested('a detection whose box is null', put('0.bbox', None), ['bbox']),
+        tested('a detection whose image id is a string', put('0.image_id', '1'), ["'1'"]),
+        tested('a detection whose image id is a fraction', put('0.image_id', 1.5), ['1.5']),
+        tested('a detection with an infinite score', put('0.score', INF), ['score']),
+        tested('a detection without a box', drop('0.bbox'), ['bbox']),
+        tested('a detection without a category', drop('0.category_id'), ['category_id']),
+        tested('detections as two corners', _as_corners, ['corners', 'x1, y1, x2, y2']),
+        tested('an annotation file as detections', instead(dict(images=[], annotations=[])), ['AP_H_56']),
     ),
     Case('a file of detections that ends in the middle', [test()], ['AP_H_56', 'JSON'],
          prepare=lambda place: (text(BOXES, b'[{"image_id": 1')(place), place.write_config(WITH_FILE))),
@@ -123,5 +138,32 @@ BOX_CASES: Rows = [
     Case('a file that does not exist', [infer('--boxes', 'nowhere.json')], ['boxes nowhere.json']),
     Case('a folder in place of the file', [infer('--boxes', '{data}')], ['boxes', 'people']),
     Case('boxes for a video', [infer('--boxes', '{data}/' + TRAIN, source='{shared}/video.mp4')], ['boxes', 'video']),
+    inferred('a box as an object', changed(bbox=dict(x=1, y=2, w=3, h=4)), ['boxes.json', 'entry 0']),
+    inferred('a box of five numbers', changed(bbox=[1., 2., 3., 4., 0.9]), ['boxes.json', 'entry 0']),
+    inferred('a box of booleans', changed(bbox=[True] * 4), ['boxes.json', 'entry 0']),
+    inferred('a score that is null', changed(score=None), ['boxes.json', 'score']),
+    inferred('an infinite score', changed(score=INF), ['boxes.json', 'score']),
+    inferred('boxes as two corners, of which a warning is given', changed(bbox=[100., 100., 310., 250.]),
+             ['x1, y1, x2, y2'], code=0, right=_people(1), fast=True),
+    inferred('an image id as a string', [dict(image_id='1', bbox=[1., 1., 9., 9.])], ['1', 'ann_file'], '--ann-file',
+             '{data}/' + VAL),
+    inferred('an image id as 1.0', [dict(image_id=1.0, bbox=[1., 1., 9., 9.])], ['entry 0', 'image_id'], '--ann-file',
+             '{data}/' + VAL),
+    inferred('image ids of other images', [dict(image_id=777, bbox=[1., 1., 9., 9.])], ['777'], '--ann-file',
+             '{data}/' + VAL),
+    inferred('a category id as a string', changed(category_id='1'), ["'person'", '--category']),
+    inferred('a file name that is null', changed(file_name=None), ['None']),
+    inferred('a file name that is empty', changed(file_name=''), ['images that are not in']),
+    inferred('a file name in capitals', changed(file_name='000000000001.JPG'), ['000000000001.JPG']),
+    inferred('a file name with its folder, which works', changed(file_name='val2017/000000000001.jpg'), ['1 people'],
+             code=0, right=_people(1)),
+    inferred('an entry that is a list', [[1., 2., 3., 4.]], ['boxes.json']),
+    inferred('a CSV file', b'image,x,y,w,h\n1,2,3,4,5\n', ['boxes.json', 'JSON']),
+    inferred('an object per line', b'{"image_id": 1}\n{"image_id": 2}\n', ['boxes.json', 'JSON']),
+    inferred('boxes of crowds only', changed(iscrowd=1), ['crowds']),
+    inferred('--ann-file that is no COCO file', [dict(image_id=1, bbox=[1., 1., 9., 9.])], ['ann_file', 'images'],
+             '--ann-file', GIVEN),
+    inferred('--ann-file that does not exist', [dict(image_id=1, bbox=[1., 1., 9., 9.])], ['ann_file nowhere.json'],
+             '--ann-file', 'nowhere.json'),
     Case('the annotations themselves', [infer('--boxes', '{data}/' + VAL)], ['people in 2 images'], 0),
 ]

@@ -1,5 +1,7 @@
 """Checkpoints: damaged, planted, of other models and layouts, not finite."""
+import pickle
 import shutil
+import zipfile
 from typing import Callable, Dict, Sequence
 
 import numpy as np
@@ -121,10 +123,10 @@ def _official(place: Place) -> None:
 ORIGINAL = ('infer', '{data}/val2017', '{config}', '{shared}/trained/out/iter_2.pth', '--out', '{here}/original')
 
 
-def _same(place: Place, outcome: Outcome) -> str:
+def _same(place: Place, outcome: Outcome, tolerance: float = 1e-3) -> str:
     one, other = (np.array([person['keypoints'] for image in read_json('file', folder / 'predictions.json')['images']
                             for person in image['instances']]) for folder in (place.out, place.here / 'original'))
-    return '' if np.allclose(one, other, rtol=0, atol=1e-3) else f'keypoints differ by {abs(one - other).max()}'
+    return '' if np.allclose(one, other, rtol=0, atol=tolerance) else f'keypoints differ by {abs(one - other).max()}'
 
 
 NO_SKELETON = '''
@@ -143,6 +145,23 @@ def _without_skeleton(place: Place) -> None:
     file.write_text(f'dataset_info = {info!r}')
     place.write_config(NO_SKELETON.format(file=str(file)))
 
+
+def _zipped(place: Place) -> None:
+    with zipfile.ZipFile(place.here / 'checkpoint.pth', 'w') as archive:
+        archive.writestr('a.txt', 'no checkpoint')
+
+
+def _near(place: Place, outcome: Outcome) -> str:
+    return _same(place, outcome, tolerance=5.)
+
+
+OTHER_CROPS = '''
+codec = dict(_base_.codec, input_size=(192, 256), heatmap_size=(48, 64))
+model = dict(head=dict(decoder=codec))
+test_dataloader = dict(dataset=dict(pipeline=[
+    dict(type='LoadImage'), dict(type='mmpose_mspn.WidenBBox', fixed=(0.1, 0.1)),
+    dict(type='TopdownAffine', input_size=codec['input_size']), dict(type='PackPoseInputs')]))
+'''
 
 CHECKPOINT_CASES: Rows = [
     *rows('a text file', written(b'no checkpoint'), ['checkpoint.pth'], fast=('test', 'infer')),
@@ -183,6 +202,28 @@ CHECKPOINT_CASES: Rows = [
     Case('a checkpoint of metainfo without a skeleton',
          [train(), ('test', '{config}', '{out}/iter_2.pth', '--data-root', '{data}', '--work-dir', '{out}')],
          ['coco/AP'], 0, _without_skeleton),
+    *rows('a weight whose name is a number', saved(lambda one: one['state_dict'].update({1: torch.zeros(1)})),
+          ['checkpoint.pth']),
+    *rows('no state_dict beside the meta', saved(lambda one: one.pop('state_dict') and None), ['checkpoint.pth'],
+          USERS),
+    *rows('a zip file of other content', _zipped, ['checkpoint.pth'], ('test', 'infer', 'resume', 'convert')),
+    *rows('a pickle of plain values', written(pickle.dumps(dict(a=1))), ['checkpoint.pth'], ('test', 'convert')),
+    *rows('a file of zeros', written(bytes(100_000)), ['checkpoint.pth'], ('test', 'infer', 'publish')),
+    *rows('a link to nothing', lambda place: (place.here / 'checkpoint.pth').symlink_to('/nowhere.pth'),
+          ['checkpoint.pth'], ('test', 'infer', 'resume', 'convert', 'publish')),
+    *(Case('crops of another size than those of the training, of which a warning is given', [command], [
+        '96 x 128 px', said], 0, lambda place: place.write_config(OTHER_CROPS))
+      for command, said in ((test(), '192 x 256'), (infer(), '192 x 256'))),
+    Case('weights in half precision, which work', [ORIGINAL, infer()], ['2 people'], 0, saved(
+        lambda one: one.update(state_dict={key: value.half() if value.is_floating_point() else value
+                                           for key, value in one['state_dict'].items()})), _near),
+    Case('weights of DataParallel, which work', [ORIGINAL, infer()], ['2 people'], 0, saved(
+        lambda one: dict(state_dict={f'module.{key}': value for key, value in one['state_dict'].items()})), _same),
+    Case('an address when offline', [('test', '{config}', 'https://127.0.0.1:9/a.pth', '--data-root', '{data}',
+                                      '--work-dir', '{out}')], ['a.pth'], env=dict(TORCH_HOME='hub')),
+    Case('a checkpoint as an exported model', [('test', '{config}', '{here}/a.onnx', '--data-root', '{data}',
+                                                '--work-dir', '{out}')], ['a.onnx'],
+         prepare=lambda place: shutil.copy(place.files.checkpoint, place.here / 'a.onnx')),
     Case('an average of more checkpoints than there are', [('publish_model', '{here}', '{out}/a', '--average', '3')],
          ['average is 3']),
     Case('an average of one', [('publish_model', '{here}', '{out}/a', '--average', '1')], ['average must be']),

@@ -1,6 +1,7 @@
 """Full disks, by a limit on the size of files, and folders that cannot be written to."""
 
-from tests.bad_inputs.case import Case, Command, Rows, infer, test, train
+from mmpose_mspn.utils.files import write_json
+from tests.bad_inputs.case import Case, Command, Place, Rows, infer, test, train
 from tests.bad_inputs.table.edits import TRAIN
 
 SMALL = 8_000
@@ -21,18 +22,45 @@ def _a_folder_in_the_way(name: str):
     return lambda place: (place.out / name).mkdir()
 
 
+def _predictions(place: Place) -> None:
+    person = dict(bbox=[1., 2., 30., 40.], bbox_score=1., keypoints=[[5., 6., 1.]], score=1.)
+    write_json(place.here / 'predictions.json', dict(
+        keypoint_names=['nose'], skeleton=[], images=[dict(image='a.jpg', width=99, height=99, instances=[person])]))
+
+
 DISK_CASES: Rows = [
     full('a checkpoint is', train(), 'iter_1.pth', limit=HALF),
     full('the config and the log are', train(), 'free space'),
     full('predictions are', test('--dump', '{here}/p.pkl'), 'free space'),
     full('a drawing is', infer(), '000000000001.jpg'),
-    full('a video is', infer(source='{shared}/video.mp4'), 'written', 'free space'),
+    full('a video is', infer(source='{shared}/video.mp4'), 'video.mp4', 'could not be written', 'free space'),
+    full('the lines of predictions are', infer('--kpt-thr', '99'), 'free space', limit=200),
+    full('an exported model is', ('export', '{config}', '{checkpoint}', '--data-root', '{data}', '--out',
+                                  '{out}/a.onnx'), 'a.onnx', limit=HALF),
+    full('a diagnosis is', ('diagnose', '{config}', '{checkpoint}', '--data-root', '{data}', '--out', '{out}'),
+         'free space'),
+    full('annotations are converted and', ('convert_annotations', '{here}/predictions.json', '{out}/a.json'), 'a.json',
+         limit=100, prepare=_predictions),
+    Case('parts that are merged on a full disk', [infer('--shard', '1/1'), ('merge_predictions', '{out}')],
+         ['predictions.json', 'free space'], file_limit=500),
     full('a converted checkpoint is', ('convert_checkpoint', '{checkpoint}', '{out}/a.pth'), 'a.pth'),
     full('a published checkpoint is', ('publish_model', '{checkpoint}', '{out}/a'), 'a-'),
     full('drawn people are', ('make_synthetic', '{out}/people', '--train', '1', '--val', '1'), 'people'),
     full('a new data set is', ('new_dataset', '{data}/' + TRAIN, '{data}/train2017', '--out', '{out}'), '.json'),
     Case('a folder in the place of a checkpoint', [train()], ['iter_1.pth'],
          prepare=_a_folder_in_the_way('iter_1.pth')),
+    Case('a folder in the place of a drawing', [infer()], ['000000000001.jpg'],
+         prepare=_a_folder_in_the_way('000000000001.jpg')),
+    Case('a folder in the place of a video', [infer(source='{shared}/video.mp4')], ['video.mp4'],
+         prepare=_a_folder_in_the_way('video.mp4')),
+    Case('a folder in the place of the lines of predictions', [infer()], ['predictions.jsonl'],
+         prepare=_a_folder_in_the_way('predictions.jsonl')),
+    Case('a folder in the place of the lock', [train()], ['.training.lock'],
+         prepare=_a_folder_in_the_way('.training.lock')),
+    Case('a folder in the place of last_checkpoint', [train()], ['last_checkpoint'],
+         prepare=_a_folder_in_the_way('last_checkpoint')),
+    Case('a folder in the place of the config', [train()], ['config.py'],
+         prepare=_a_folder_in_the_way('config.py')),
     Case('a folder in the place of predictions.json', [infer()], ['predictions.json'],
          prepare=_a_folder_in_the_way('predictions.json')),
     Case('a file in the place of the work directory',

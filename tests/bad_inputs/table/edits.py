@@ -66,6 +66,14 @@ def text(file: str, content: bytes) -> Callable[[Place], None]:
     return prepare
 
 
+def many_images(place: Place) -> None:
+    """A folder with more images than any case predicts."""
+    image = next((place.files.people / 'val2017').glob('*.jpg'))
+    (place.here / 'images').mkdir()
+    for number in range(3000):
+        (place.here / f'images/{number:05}.jpg').symlink_to(image)
+
+
 def replace(path: Path, content: bytes) -> None:
     """Write a file anew, in place of a link if it is one."""
     path.unlink(missing_ok=True)

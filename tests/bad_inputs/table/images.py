@@ -95,6 +95,52 @@ def _images_of(place: Place, outcome: Outcome) -> list:
     return [image['image'] for image in json.loads((place.out / 'predictions.json').read_text())['images']]
 
 
+def _named(name: str) -> Callable[[Place], None]:
+    """A folder with one sound image of this name."""
+    def prepare(place: Place) -> None:
+        (place.here / 'images').mkdir()
+        sound = place.files.people / 'val2017' / '000000000001.jpg'
+        (place.here / 'images' / name).write_bytes(sound.read_bytes())
+
+    return prepare
+
+
+def _sole(name: str, array: np.ndarray) -> Callable[[Place], None]:
+    """A folder with one image of these values."""
+    def prepare(place: Place) -> None:
+        (place.here / 'images').mkdir()
+        Image.fromarray(array).save(place.here / 'images' / name)
+
+    return prepare
+
+
+def _dangling(place: Place) -> None:
+    _named('sound.jpg')(place)
+    (place.here / 'images' / 'gone.jpg').symlink_to('/nowhere.jpg')
+
+
+def _folder_as_image(place: Place) -> None:
+    path = place.own_data() / FIRST
+    path.unlink()
+    path.mkdir()
+
+
+def _link_to_nothing(place: Place) -> None:
+    path = place.own_data() / FIRST
+    path.unlink()
+    path.symlink_to('/nowhere.jpg')
+
+
+NOISE = np.random.default_rng(0).integers(0, 255, (40, 60, 3), np.uint8)
+PICTURES = [
+    ('an image of 16 bits', ('a.png', NOISE[..., 0].astype(np.uint16) * 257)),
+    ('an image of 1 bit', ('a.png', NOISE[..., 0] > 99)),
+    ('an image with transparency', ('a.png', np.dstack([NOISE, NOISE[..., 0]]))),
+    ('an image of one pixel', ('a.png', NOISE[:1, :1])),
+    ('an image of one row', ('a.png', NOISE[:1])),
+    ('an image of one column', ('a.bmp', NOISE[:, :1])),
+    ('a TIFF image of fractions', ('a.tif', NOISE[..., 0] / np.float32(255))),
+]
 IMAGES = '{here}/images'
 DAMAGES = [
     ('an image that is missing', _missing, 'test train check_data'),
@@ -138,6 +184,40 @@ IMAGE_CASES: Rows = [
     Case('a text file as a video', [infer(source=f'{IMAGES}/a.mp4')], ['a.mp4'],
          prepare=_folder('a.mp4', content=b'no video')),
     Case('half of a video', [infer(source='{here}/cut.mp4')], ['cut.mp4'], prepare=_cut_video),
+    *(Case(f'an image called {name!r}, which works', [infer(source=IMAGES)], ['1 images'], 0, _named(name),
+           lambda place, outcome, name=name: '' if _images_of(place, outcome) == [name] and (
+               place.out / name).stat().st_size else 'it was not predicted and drawn')
+      for name in ('a b.jpg', 'två–人.jpg', 'a\nb.jpg', '-a.jpg', '%d.jpg', "a'b.jpg", 'A.JPG')),
+    *(Case(f'{given}, which works', [infer(source=IMAGES)], ['1 images'], 0, _sole(*form),
+           lambda place, outcome: '' if len(_images_of(place, outcome)) == 1 else 'it was not predicted')
+      for given, form in PICTURES),
+    Case('a link to nothing beside a sound image, which is skipped', [infer(source=IMAGES)], ['1 images skipped'], 0,
+         _dangling, lambda place, outcome: '' if _images_of(place, outcome) == ['sound.jpg'] else 'it was not skipped'),
+    Case('a file name', [infer(source='{here}/images/*.jpg')], ['*.jpg', 'does not exist'], prepare=_named('a.jpg')),
+    Case('an address', [infer(source='https://127.0.0.1/a.jpg')], ['a.jpg', 'does not exist']),
+    Case('images in subfolders only', [infer(source=IMAGES)], ['images', 'no image'], prepare=lambda place: (
+        place.here / 'images/sub').mkdir(parents=True)),
+    Case('a folder called .jpg', [infer(source='{here}/images')], ['no image'],
+         prepare=lambda place: (place.here / 'images/a.jpg').mkdir(parents=True)),
+    Case('a picture in a form that is not read', [infer(source=f'{IMAGES}/a.heic')], ['a.heic', "'.heic'"],
+         prepare=_folder('a.heic')),
+    Case('a video without a frame', [infer(source=f'{IMAGES}/a.avi')], ['a.avi'], prepare=_folder(
+        'a.avi', content=b'RIFF\x00\x00\x00\x00AVI ')),
+    Case('a folder in place of an image', [train()], [Path(FIRST).name], prepare=_folder_as_image),
+    Case('a folder in place of an image', [check_data()], [Path(FIRST).name], prepare=_folder_as_image),
+    Case('a link to nothing in place of an image', [train()], [Path(FIRST).name], prepare=_link_to_nothing),
+    Case('an image of another size than annotated', [train()], [Path(FIRST).name, '100 x 50 px'],
+         prepare=_damaged(lambda content: _resized(content))),
+    Case('an image of another size than annotated', [test()], [Path(FIRST).name, '100 x 50 px'],
+         prepare=_damaged(lambda content: _resized(content))),
+    Case('a photograph turned by its EXIF tag, annotated as stored', [train()], [Path(FIRST).name, 'EXIF'],
+         prepare=_turned(annotated=False)),
+    Case('an absolute file_name, which works', [train()], ['coco/AP'], 0, lambda place: place.edit(
+        TRAIN, lambda content: [image.update(file_name=str(place.files.people / 'train2017' / image['file_name']))
+                                for image in content['images']] and None)),
+    Case('a file_name with a folder before it that is not there', [train()], ['sub/'], prepare=lambda place: place.edit(
+        TRAIN, lambda content: [image.update(file_name=f'sub/{image["file_name"]}')
+                                for image in content['images']] and None)),
     Case('--data-root without images', [check_data()], [Path(FIRST).name], prepare=lambda place: [
         path.unlink() for path in (place.own_data() / 'train2017').glob('*.jpg')]),
 ]

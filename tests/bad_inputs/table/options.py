@@ -4,7 +4,7 @@ from typing import Callable, Optional, Sequence
 from scipy.io import savemat
 
 from tests.bad_inputs.case import Case, Command, Place, Rows, check_data, infer, test, train
-from tests.bad_inputs.table.edits import BOXES, NAN, TRAIN, VAL, drop, put
+from tests.bad_inputs.table.edits import BOXES, TRAIN, VAL, drop
 
 BLOCKED = '/proc/nowhere'
 """A folder that nobody can make, root neither."""
@@ -32,19 +32,10 @@ def diagnose(*arguments: str) -> Command:
     return ('diagnose', '{config}', '--data-root', '{data}', '--out', '{out}', *arguments)
 
 
-def source(content: bytes, name: str = 'source.json') -> Callable[[Place], None]:
-    return lambda place: (place.here / name).write_bytes(content)
-
-
 def _broken_release(place: Place) -> None:
     savemat(str(place.here / 'release.mat'), dict(other=1))
 
 
-def _used_config(place: Place) -> None:
-    (place.out / 'config.py').write_text('')
-
-
-RUN_EVERY = ('tests.run_every_config', '--only')
 MAKE = ('make_synthetic', '{out}/people')
 
 OPTION_CASES: Rows = [
@@ -88,7 +79,28 @@ OPTION_CASES: Rows = [
     row('--data-root of nothing', ('train', '{config}', '--data-root', '', '--work-dir', '{out}'), '--data-root'),
     row('--resume of a folder', train('--resume', '{data}'), 'people'),
     row('--resume and --restart', train('--resume', '--restart'), '--resume', '--restart', code=2),
+    row('a key whose list does not end', train('--cfg-options', 'model.backbone.encoder.strides=[1,2'), 'strides'),
+    row('a key of a list that is below its end', train('--cfg-options', 'param_scheduler.-1.end=5'), 'param_scheduler'),
+    row('a key of a list by name', train('--cfg-options', 'param_scheduler.first.end=5'), 'param_scheduler', 'first'),
+    row('a key that ends in a dot', train('--cfg-options', 'train_cfg.=5'), 'train_cfg'),
+    row('a key of nothing', train('--cfg-options', '=5'), '--cfg-options', code=2),
+    row('a list in place of an object', train('--cfg-options', 'train_cfg=[1,2]'), 'train_cfg'),
+    row('a number in place of an object', train('--cfg-options', 'model=3'), 'model'),
+    row('--work-dir of nothing', ('train', '{config}', '--data-root', '{data}', '--work-dir', ''), '--work-dir'),
+    row('--work-dir that is a link to nothing', train(), '--work-dir',
+        prepare=lambda place: (place.out.rmdir(), place.out.symlink_to('/proc/nowhere'))),
+    row('--resume of a text file', train('--resume', '{config}'), 'small.py'),
+    row('--show-dir that is a file', train('--show-dir', '{config}'), '--show-dir', 'small.py'),
+    row('--interval of a word', train('--interval', 'often'), '--interval', "'often'", code=2),
+    row('--local-rank that is no number', train('--local-rank', 'a'), "'a'", code=2),
     # Options of test.py
+    row('--show-dir that is a file', test('--show-dir', '{config}'), '--show-dir', 'small.py'),
+    row('--out that is the checkpoint', test('--out', '{checkpoint}'), '--out', 'iter_2.pth', '.json'),
+    row('--dump in a folder that cannot be made', test('--dump', f'{BLOCKED}/p.pkl'), '--dump', 'nowhere'),
+    row('--fast of an exported file', ('test', '{config}', '{here}/a.onnx', '--fast', '--work-dir', '{out}'), '--fast',
+        code=2),
+    row('an exported file that does not exist', ('test', '{config}', 'nowhere.onnx', '--work-dir', '{out}'),
+        'nowhere.onnx'),
     row('--out of a kind that is not written', test('--out', '{out}/m.csv'), '--out', 'm.csv', '.json', fast=True),
     row('--out that is a folder', test('--out', '{data}'), '--out'),
     row('--out in a folder that cannot be made', test('--out', f'{BLOCKED}/m.json'), '--out', 'nowhere'),
@@ -118,6 +130,17 @@ OPTION_CASES: Rows = [
     row('--ann-file without --boxes', infer('--ann-file', 'a.json'), 'ann_file'),
     row('--category without --boxes', infer('--category', 'person'), 'category'),
     row('--report of a video', infer('--report', source='{shared}/video.mp4'), 'report', 'video'),
+    row('--batch-size of 0', infer('--batch-size', '0'), 'batch_size', '0'),
+    row('--batch-size of -4', infer('--batch-size', '-4'), 'batch_size', '-4'),
+    row('--batch-size of 2.5', infer('--batch-size', '2.5'), '--batch-size', "'2.5'", code=2),
+    row('--bbox-thr of -0.1', infer('--bbox-thr', '-0.1'), 'bbox_thr', '-0.1'),
+    row('--bbox-thr of 30, as of percents', infer('--bbox-thr', '30'), 'bbox_thr', '30'),
+    row('--bbox-thr that is a word', infer('--bbox-thr', 'high'), '--bbox-thr', "'high'", code=2),
+    row('--kpt-thr of -inf', infer('--kpt-thr=-inf'), 'kpt_thr', '-inf'),
+    row('--device cuda without a GPU', infer('--device', 'cuda'), 'device', "'cuda'"),
+    row('--fast of a type that does not exist', infer('--fast', 'float8'), 'fast', 'float8', code=2),
+    row('--out that is a link to nothing', infer(), 'out_dir',
+        prepare=lambda place: (place.out.rmdir(), place.out.symlink_to('/proc/nowhere'))),
     row('no --out', ('infer', 'a.jpg', '{config}', '{checkpoint}'), '--out', code=2),
     # check_data.py
     row('a config and a folder', check_data('--coco', '{data}'), '--coco', code=2),
@@ -148,50 +171,4 @@ OPTION_CASES: Rows = [
     row('--work-dir in /proc', ('demo', '--work-dir', BLOCKED), 'nowhere'),
     row('a config without a model', ('demo', '--config', '{config}', '--work-dir', '{out}'), 'model',
         prepare=lambda place: (place.here / 'config.py').write_text('a = 1')),
-    # new_dataset.py
-    row('annotations that do not exist', ('new_dataset', 'nowhere.json', '{data}', '--out', '{out}'), 'nowhere.json',
-        fast=True),
-    row('a folder of images that does not exist', ('new_dataset', '{data}/' + TRAIN, 'nowhere', '--out', '{out}'),
-        'nowhere'),
-    row('annotations that are no JSON', ('new_dataset', '{config}', '{data}', '--out', '{out}'), 'small.py', 'JSON'),
-    row('annotations that are a list', ('new_dataset', '{data}/' + BOXES, '{data}', '--out', '{out}'), 'AP_H_56'),
-    row('a category that does not exist', new_dataset('--category', 'persn'), "persn"),
-    row('--val-share of 2', new_dataset('--val-share', '2'), 'val-share', '2'),
-    row('--val-share of NaN', new_dataset('--val-share', 'nan'), 'val-share', 'nan'),
-    row('--pairs of a keypoint that does not exist', new_dataset('--pairs', 'nose=noze'), 'noze'),
-    row('--pairs without an equal sign', new_dataset('--pairs', 'nose'), 'nose'),
-    row('--sigmas of 0', new_dataset('--sigmas', 'nose=0'), 'nose', '0'),
-    row('--sigmas that is no number', new_dataset('--sigmas', 'nose=a'), 'nose'),
-    row('--init-from that does not exist', new_dataset('--init-from', 'nowhere.pth'), 'nowhere.pth'),
-    row('--init-from a text file', new_dataset('--init-from', '{config}'), 'small.py'),
-    row('--map without --init-from', new_dataset('--map', 'a=b'), '--map', '--init-from'),
-    row('a folder with a config', new_dataset(), 'config.py', '--force', prepare=_used_config),
-    row('a folder in /proc', ('new_dataset', '{data}/' + TRAIN, '{data}/train2017', '--out', BLOCKED), 'nowhere'),
-    row('a NaN coordinate', new_dataset(), '10', prepare=lambda place: place.edit(
-        TRAIN, put('annotations.0.keypoints.0', NAN))),
-    row('categories without keypoints', new_dataset(), 'keypoints', prepare=lambda place: place.edit(
-        TRAIN, drop('categories.0.keypoints'))),
-    # convert_annotations.py
-    row('a source that does not exist', convert(), 'source.json'),
-    row('a source of no bytes', convert(), 'source.json', prepare=source(b'')),
-    row('a source of another format', convert(), 'source.json', prepare=source(b'{"a": 1}')),
-    row('XML that ends in the middle', ('convert_annotations', '{here}/a.xml', '{out}/c.json'), 'a.xml',
-        prepare=source(b'<annotations><image', 'a.xml')),
-    row('an empty folder', ('convert_annotations', '{here}/labelme', '{out}/c.json'), 'labelme',
-        prepare=lambda place: (place.here / 'labelme').mkdir()),
-    row('a target that exists', ('convert_annotations', '{config}', '{config}'), 'small.py', '--force'),
-    row('a format that does not exist', convert('--to', 'yolo'), 'yolo', code=2),
-    # diagnose.py
-    row('nothing to explain', diagnose(), '--predictions'),
-    row('--predictions that do not exist', diagnose('--predictions', 'nowhere.json'), 'nowhere.json'),
-    row('--predictions that are no JSON', diagnose('--predictions', '{config}'), 'small.py', 'JSON'),
-    row('--predictions that are annotations', diagnose('--predictions', '{data}/' + VAL), 'keypoints_val2017'),
-    row('--predictions without keypoints', diagnose('--predictions', '{data}/' + BOXES), 'AP_H_56'),
-    row('--people of 0', diagnose('--predictions', '{data}/' + BOXES, '--people', '0'), 'people', '0'),
-    row('--compare with another file', diagnose('--predictions', '{data}/' + BOXES, '--compare', '{data}/' + VAL),
-        'keypoints_val2017'),
-    # The repository's own
-    row('--root of another folder', ('make_model_table', '--root', '{out}'), 'published.yml'),
-    row('a config that there is not', (*RUN_EVERY, 'td-hm_5xmspn50'), 'td-hm_5xmspn50', "'td-hm_4xmspn50'"),
-    row('the script without a config', ('dist_train.sh', ), 'tools/dist_train.sh CONFIG', code=2),
 ]

@@ -5,7 +5,7 @@ from typing import Callable
 from mmpose_mspn.apis.prediction_files import COMPLETE
 from mmpose_mspn.checkpoints import read_checkpoint, save_checkpoint
 from tests.bad_inputs.case import Case, Command, Place, Rows, infer
-from tests.bad_inputs.table.edits import VAL
+from tests.bad_inputs.table.edits import VAL, many_images
 from tests.bad_inputs.table.options import BLOCKED, mistyped, row
 
 FIRST = infer('--shard', '1/2')
@@ -29,6 +29,12 @@ def written(name: str, content: bytes) -> Callable[[Place], object]:
 
 def _weights_alone(place: Place) -> None:
     save_checkpoint(dict(state_dict=read_checkpoint(place.files.checkpoint)['state_dict']), place.here / 'alone.pth')
+
+
+def _with_nan(place: Place) -> None:
+    checkpoint = read_checkpoint(place.files.checkpoint)
+    next(value for value in checkpoint['state_dict'].values() if value.is_floating_point()).fill_(float('nan'))
+    save_checkpoint(checkpoint, place.here / 'nan.pth')
 
 
 def part(*lines: object, name: str = PART) -> Callable[[Place], object]:
@@ -71,6 +77,13 @@ PART_CASES: Rows = [
     row('--calibration of two pictures', export('--precision', 'int8', '--calibration', '{data}/val2017'),
         'calibration', '16', 'got 2'),
     row('--calibration of a text file', export('--precision', 'int8', '--calibration', '{config}'), 'small.py'),
+    row('--stages of 1.5', export('--stages', '1.5'), "'1.5'", code=2),
+    row('--out that is a folder', export(out='{here}/a.onnx'), 'a.onnx',
+        prepare=lambda place: (place.here / 'a.onnx').mkdir()),
+    row('--calibration of an empty folder', export('--precision', 'int8', '--calibration', '{here}/none'), 'none',
+        prepare=lambda place: (place.here / 'none').mkdir()),
+    row('a mistyped key', export('--cfg-options', 'model.hed.a=1'), "'head'"),
+    row('a weight of NaN', export(checkpoint='{here}/nan.pth'), 'nan.pth', 'NaN', prepare=_with_nan),
     # infer.py --model
     row('--model that does not exist', model('nowhere.pth'), 'nowhere.pth', fast=True),
     row('--model and a config', infer('--model', '{checkpoint}'), 'unrecognized', 'small.py', code=2, fast=True),
@@ -87,6 +100,25 @@ PART_CASES: Rows = [
     row('--shard of words', infer('--shard', 'first'), 'shard', "'first'"),
     row('--shard of a video', infer('--shard', '1/2', source='{shared}/video.mp4'), 'shard', 'video'),
     row('--resume of a video, which starts again', infer('--resume', source='{shared}/video.mp4'), '8 images', code=0),
+    row('--shard of three numbers', infer('--shard', '1/2/3'), 'shard', "'1/2/3'"),
+    row('--shard of fractions', infer('--shard', '1.5/2'), 'shard', "'1.5/2'"),
+    row('--shard of a negative number', infer('--shard=-1/2'), 'shard', "'-1/2'"),
+    *(Case(f'--resume with another {name}', [FIRST, infer('--shard', '1/2', '--resume', *options)],
+           ['predictions-1-of-2.jsonl', 'another run', field])
+      for name, field, options in (('--kpt-thr', 'kpt_thr', ('--kpt-thr', '0.2')), ('--fast', 'fast', ('--fast', )))),
+    Case('--resume with another checkpoint', [
+        FIRST, ('infer', '{data}/val2017', '{config}', '{shared}/trained/out/iter_1.pth', '--out', '{out}', '--shard',
+                '1/2', '--resume')], ['predictions-1-of-2.jsonl', 'another run', 'checkpoint']),
+    Case('--resume with other images of the same names', [
+        FIRST, infer('--shard', '1/2', '--resume', source='{data}/train2017')],
+        ['predictions-1-of-2.jsonl', 'another run', 'source']),
+    Case('a shard with another --kpt-thr beside the first', [FIRST, infer('--shard', '2/2', '--kpt-thr', '0.2')],
+         ['predictions-1-of-2.jsonl', 'another run', 'kpt_thr']),
+    Case('a second run in a folder with results, of which a warning is given',
+         [infer(), infer('--kpt-thr', '0.2', source='{data}/train2017')], ['holds the results of an earlier run'], 0),
+    Case('a second run beside one that is at work', [infer(source='{here}/images')],
+         ['another process', 'predictions.jsonl'], prepare=many_images,
+         beside=(infer(source='{here}/images'), '/3000')),
     Case('--resume with another threshold', [FIRST, infer('--shard', '1/2', '--resume', '--bbox-thr', '0.9')],
          ['predictions-1-of-2.jsonl', 'another run', 'bbox_thr']),
     Case('--resume with other boxes', [FIRST, infer('--shard', '1/2', '--resume', '--boxes', '{data}/' + VAL)],
@@ -100,7 +132,8 @@ PART_CASES: Rows = [
     Case('a part that is missing', [FIRST, MERGE], [PART, 'missing']),
     merged('a part of no bytes', part(), PART, 'run its shard again'),
     merged('a part that is not JSON', lambda place: (place.out / PART).write_bytes(b'\xff\n'), PART),
-    merged('a part of another run', part(HEADER, COMPLETE), PART, 'another run'),
+    Case('a part of another run', [FIRST, (*MERGE, '{here}')], [PART, 'another run'],
+         prepare=lambda place: (place.here / PART).write_text(f'{json.dumps(HEADER)}\n{json.dumps(COMPLETE)}\n')),
     merged('a part without names', part(dict(a=1)), PART),
     row('a part that is not complete', MERGE, PART, 'not complete', '--resume', prepare=_unfinished),
     row('an image without an entry', MERGE, PART, 'run its shard again', prepare=_without_entry),

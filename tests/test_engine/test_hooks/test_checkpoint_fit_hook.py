@@ -123,6 +123,29 @@ def test_resuming_from_what_cannot_be_resumed(tmp_path, trained, change, match):
     refused(run(tmp_path / 'second', load_from=changed(trained, change), resume=True), match)
 
 
+@pytest.mark.parametrize('change, match', [
+    (lambda content: content['meta'].update(iter='two'), "its meta.iter must be an integer >= 0, got 'two'"),
+    (lambda content: content['meta'].update(iter=-1), 'its meta.iter must be an integer >= 0, got -1'),
+    (lambda content: content['meta'].update(epoch=None), 'its meta.epoch must be an integer >= 0, got None'),
+    (lambda content: content['optimizer']['state'][0]['exp_avg'].fill_(float('nan')),
+     'exp_avg of parameter 0 in its optimizer state is NaN or infinite: take an earlier one'),
+])
+def test_resuming_from_a_spoiled_state(tmp_path, trained, change, match):
+    refused(run(tmp_path / 'run', 4, load_from=changed(trained, change), resume=True), match)
+
+
+def test_a_training_that_is_complete_says_so(tmp_path, trained, caplog):
+    again = run(tmp_path / 'run', 2, load_from=str(trained), resume=True)
+    again.logger.addHandler(caplog.handler)
+    again.train()
+    assert 'has done 2 of 2 iterations: nothing is left to train' in caplog.text
+    caplog.clear()
+    longer = run(tmp_path / 'longer', 3, load_from=str(trained), resume=True)
+    longer.logger.addHandler(caplog.handler)
+    longer.train()
+    assert 'nothing is left' not in caplog.text
+
+
 def test_resuming_with_another_number_of_schedulers(tmp_path, trained):
     schedule = [dict(type='LinearLR', by_epoch=False, end=3)]
     refused(run(tmp_path / 'second', load_from=str(trained), resume=True, param_scheduler=schedule),
