@@ -4,6 +4,7 @@ from mmpose_mspn.apis.command_line import run_tool
 from mmpose_mspn.apis.config import ensure_synthetic
 from mmpose_mspn.apis.options import (
     check_head_boxes,
+    evaluators,
     run_config,
     run_parser,
     use_amp,
@@ -12,6 +13,7 @@ from mmpose_mspn.apis.options import (
     use_low_memory,
 )
 from mmpose_mspn.apis.run_check import check_run
+from mmpose_mspn.apis.run_metrics import check_best
 from mmpose_mspn.engine import end_launch
 from mmpose_mspn.engine.hooks.checkpoint_fit_hook import check_loaded_weights
 from mmpose_mspn.engine.weight_files import check_weight_files
@@ -40,6 +42,7 @@ def main() -> None:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     check_run(cfg, ('train', 'val'))
     check_head_boxes(cfg, 'val')
+    check_best(cfg, evaluators(cfg, 'val'))
     if args.restart:
         set_checkpoints_aside(cfg)
     choose_start(cfg, args.resume)

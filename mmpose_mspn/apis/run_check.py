@@ -14,6 +14,7 @@ from mmpose_mspn.apis.run_data import warn_of_data
 from mmpose_mspn.apis.run_settings import check_settings
 from mmpose_mspn.codecs import CoarseToFineHeatmap
 from mmpose_mspn.datasets.coco_dataset import CocoStyleMixin
+from mmpose_mspn.datasets.metainfo_rules import wrong_metainfo
 from mmpose_mspn.models import MSPN, MSPNHead
 from mmpose_mspn.models.heads.base_heatmap_head import BaseHeatmapHead
 
@@ -197,9 +198,12 @@ def _check_number_of_keypoints(name: str, dataset: dict, head: dict) -> None:
     if not meta or not isinstance(channels, int):
         return
     try:
-        keypoints = parse_pose_metainfo(dict(meta))['num_keypoints']
+        parsed = parse_pose_metainfo(dict(meta))
     except (KeyError, TypeError, AssertionError) as error:
         raise ValueError(f'{name}.metainfo cannot be read: {type(error).__name__}: {error}') from error
+    wrong, keypoints = wrong_metainfo(parsed), parsed['num_keypoints']
+    if wrong:
+        raise ValueError(f'{name}.metainfo: {wrong}')
     if keypoints != channels:
         raise ValueError(f'{name} has {keypoints} keypoints (its metainfo), but model.head.out_channels is {channels}: '
                          f'set model.head.out_channels={keypoints}, or the metainfo of the keypoints')

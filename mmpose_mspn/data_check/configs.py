@@ -9,6 +9,7 @@ from mmpose_mspn.data_check.dataset_files import BOX_OPTIONS, DatasetFiles, chec
 from mmpose_mspn.data_check.report import Report
 from mmpose_mspn.datasets.evaluation_rules import Evaluation
 from mmpose_mspn.datasets.file_checks import below_root
+from mmpose_mspn.datasets.metainfo_rules import wrong_metainfo
 
 COCO_METRICS = ('CocoMetric', 'CocoWholeBodyMetric')
 
@@ -94,7 +95,11 @@ def _num_keypoints(dataset: dict) -> Optional[int]:
     metainfo = dataset.get('metainfo') or {}
     if not metainfo:
         return None
-    return parse_pose_metainfo(metainfo)['num_keypoints']
+    parsed = parse_pose_metainfo(metainfo)
+    wrong = wrong_metainfo(parsed)
+    if wrong:
+        raise ValueError(wrong)
+    return parsed['num_keypoints']
 
 
 def _without_repetition(files: Iterable[DatasetFiles]) -> List[DatasetFiles]:

@@ -4,12 +4,14 @@ Source: the evaluation notes of the MPII Human Pose dataset, single person part:
 MPII's annotation file has it, with ``annopoints.point`` (x, y and id, 0 to 15) filled in for the single people. Pixels
 count from 1.
 """
+import io
 from typing import Dict, Tuple
 
 import numpy as np
 
 from mmpose_mspn.data_check.report import Report
 from mmpose_mspn.datasets.mpii_release import JOINTS, entries_of_test_images, find_people, load_release
+from mmpose_mspn.utils.files import write_atomically
 
 POINT = [('x', object), ('y', object), ('id', object)]
 """Fields of a keypoint."""
@@ -36,7 +38,9 @@ def write_mpii_submission(result_file: str, release: np.void, keypoints: Dict[Tu
         rects[0, rect_index]['annopoints'] = annopoints
         predicted[image_index]['annorect'] = rects
     from scipy.io import savemat  # here, because few processes need it
-    savemat(result_file, dict(pred=predicted[None]), do_compression=True)
+    content = io.BytesIO()
+    savemat(content, dict(pred=predicted[None]), do_compression=True)
+    write_atomically(result_file, content.getvalue())
 
 
 def _with_field(rects: np.ndarray, field: str) -> np.ndarray:

@@ -1,8 +1,16 @@
 """Settings of a config that can be read, but mean something else than the user thinks, or nothing."""
 from itertools import chain
+from pathlib import Path
+from typing import Callable
 
-from tests.bad_inputs.case import Case, Rows, infer, test, train
+import mmpose
+from mmengine.config import Config
+from mmpose.datasets.datasets import CocoDataset
+
+from tests.bad_inputs.case import Case, Place, Rows, check_data, infer, test, train
+from tests.bad_inputs.table.checkpoints import NO_SKELETON
 from tests.bad_inputs.table.configs import rows
+from tests.bad_inputs.table.edits import NAN, put
 
 RANDOM_TEST = '''
 test_dataloader = dict(dataset=dict(pipeline=[
@@ -12,6 +20,18 @@ test_dataloader = dict(dataset=dict(pipeline=[
 SAME_FILE = "val_dataloader = dict(dataset=dict(ann_file='annotations/person_keypoints_train2017.json', " \
             "data_prefix=dict(img='train2017/')))\n" \
             "val_evaluator = dict(ann_file=None)"
+
+
+def _with_metainfo(given: str, change: Callable[[dict], object], *says: str) -> Rows:
+    """COCO's metainfo after a change."""
+    def prepare(place: Place) -> None:
+        source = Path(mmpose.__file__).parent / '.mim' / CocoDataset.METAINFO['from_file']
+        info = Config.fromfile(source).dataset_info.to_dict()
+        change(info)
+        (place.here / 'metainfo.py').write_text(f'nan = float("nan")\ndataset_info = {info!r}')
+        place.write_config(NO_SKELETON.format(file=str(place.here / 'metainfo.py')))
+
+    return [Case(given, [command], says, prepare=prepare) for command in (train(), test(), check_data())]
 
 
 def _pipeline(step: str) -> str:
@@ -26,6 +46,18 @@ SETTING_CASES: Rows = list(chain(
          ['people that the model was trained on'], code=0),
     rows('a test whose pipeline flips by chance, of which a warning is given', RANDOM_TEST,
          ['by chance (RandomFlip)'], (test(), ), code=0),
+    rows('save_best of a metric that there is not', "default_hooks = dict(checkpoint=dict(save_best='coco/APP'))",
+         ['save_best', "'coco/AP'"]),
+    _with_metainfo('a sigma of 0', lambda info: put('sigmas.3', 0.)(info), 'sigmas', 'left_ear'),
+    _with_metainfo('a weight of NaN for a keypoint', lambda info: put('joint_weights.0', NAN)(info), 'joint_weights',
+                   'nose'),
+    _with_metainfo('16 sigmas for 17 keypoints', lambda info: info['sigmas'].pop(), 'sigmas', '17', '16'),
+    _with_metainfo('keypoints that a flip swaps in a circle',
+                   lambda info: info['keypoint_info'][1].update(swap='right_ear'), 'left_eye', 'right_ear', 'swap'),
+    _with_metainfo('a keypoint that swaps with one that there is not',
+                   lambda info: info['keypoint_info'][1].update(swap='right_eyes'), 'right_eyes'),
+    _with_metainfo('a skeleton of a keypoint that there is not',
+                   lambda info: info['skeleton_info'][0].update(link=('nose', 'beak')), 'beak'),
     rows('a seed of -1', 'randomness = dict(seed=-1)', ['seed', '-1']),
     rows('a seed as a word', "randomness = dict(seed='one')", ['seed', "'one'"]),
     rows('a score mode that does not exist', "test_evaluator = dict(score_mode='bbox_keypont')", ['score_mode'],
