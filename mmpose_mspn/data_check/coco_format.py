@@ -1,4 +1,5 @@
 """Checks of files in COCO's format: keypoint annotations of several datasets, and detector boxes."""
+import json
 import os.path as osp
 from functools import partial
 from operator import contains
@@ -45,6 +46,12 @@ def check_coco(ann_file: str, image_dir: str, report: Report, bbox_files: Sequen
         return
     if not isinstance(content, dict) or 'images' not in content:
         report.add('unreadable file', f'{ann_file}: not COCO\'s format, which has "images" and "annotations"')
+        return
+    with open(ann_file, 'rb') as file:
+        encoding = json.detect_encoding(file.read(4))
+    if encoding != 'utf-8':
+        report.add('unreadable file',
+                   f'{ann_file}: written in {encoding}, but mmpose reads utf-8 (without a byte order mark)')
         return
     categories = check_categories(content, ann_file, report.add)
     if categories is None:

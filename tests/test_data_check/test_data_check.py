@@ -281,6 +281,14 @@ def test_a_file_without_people_is_reported(tmp_path):
     assert report.counts == {'file without people': 1}
 
 
+@pytest.mark.parametrize('encoding', ['utf-16', 'utf-8-sig'])
+def test_a_file_in_an_encoding_that_mmpose_does_not_read(encoding, tmp_path):
+    (tmp_path / 'people.json').write_bytes(json.dumps(dict(images=[], annotations=[], categories=[])).encode(encoding))
+    report = Report()
+    check_coco(str(tmp_path / 'people.json'), str(tmp_path), report, progress=False)
+    assert report.counts == {'unreadable file': 1} and f'written in {encoding}, but mmpose reads utf-8' in str(report)
+
+
 def test_files_that_are_missing_or_not_json(tmp_path):
     report = Report()
     check_coco(str(tmp_path / 'none.json'), str(tmp_path), report, progress=False)
