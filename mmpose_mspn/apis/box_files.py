@@ -175,7 +175,8 @@ class FileBoxes:
         unknown = ids - set(self._names)
         if unknown:
             raise ValueError(f'boxes {self.path} have {len(unknown)} image ids that {self.ann_file or "their images"} '
-                             f'does not list, such as {first_few(unknown)}: take the annotation file that lists them')
+                             f'does not list, such as {first_few(map(repr, unknown))}: take the annotation file that '
+                             'lists them')
         return [str(entry['file_name']) if 'file_name' in entry else self._names[entry['image_id']]
                 for entry in entries]
 
@@ -202,5 +203,5 @@ def _image_of(name: str, images: Images) -> Optional[str]:
 
 def first_few(items: Iterable) -> str:
     """The first :data:`SHOWN` items in sorted order, followed by "…" if there are more."""
-    items = sorted(items)
+    items = sorted(items, key=str)  # ids may be numbers and words
     return ', '.join(map(str, items[:SHOWN])) + (', …' if len(items) > SHOWN else '')

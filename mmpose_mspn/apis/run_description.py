@@ -22,7 +22,7 @@ def describe_run(frames: Union[Images, Video], cfg: Optional[Config],
         options: Options that change the predictions or the drawings.
     """
     paths = [frames.path] if isinstance(frames, Video) else frames.paths
-    source = [f'{path.name} {path.stat().st_size}' for path in paths]
+    source = [f'{path.name} {path.stat().st_size if path.exists() else "gone"}' for path in paths]
     parts = None
     if cfg is not None:
         dataset = (cfg.get('test_dataloader') or {}).get('dataset') or {}

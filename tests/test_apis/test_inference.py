@@ -382,6 +382,13 @@ class TestBoxes:
         with pytest.raises(ValueError, match='not JSON'):
             setup.infer(setup.images, boxes=tmp_path / 'boxes.json')
 
+    @pytest.mark.parametrize('ids, shown', [((777, 'a'), r"such as 'a', 777: take"), (('1', ), r"such as '1': take")])
+    def test_image_ids_of_other_kinds(self, setup, tmp_path, ids, shown):
+        boxes = self.list_of(setup, tmp_path, *(dict(image_id=one, bbox=self.FIRST) for one in ids))
+        catalog = write_json(tmp_path / 'catalog.json', dict(images=[dict(id=1, file_name='000000000001.jpg')]))
+        with pytest.raises(ValueError, match=shown):
+            setup.infer(setup.images, boxes=boxes, ann_file=catalog)
+
     def test_video_takes_no_boxes(self, setup, tmp_path):
         writer = cv2.VideoWriter(str(tmp_path / 'walk.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 5, SIZE)
         writer.write(read(setup, NAMES[0]))

@@ -166,6 +166,14 @@ def test_another_run_is_not_resumed(run, tmp_path, changes, named):
         run(tmp_path / 'out', shard='1/2', resume=True, **changes)
 
 
+def test_a_link_to_nothing_is_skipped(run, tmp_path):
+    images = tmp_path / 'images'
+    images.mkdir()
+    shutil.copy(run.images / '000000000001.jpg', images)
+    (images / 'gone.jpg').symlink_to('/nowhere.jpg')
+    assert run(tmp_path / 'out', source=images)['skipped'] == 1
+
+
 def test_the_results_of_an_earlier_run_are_told(run, tmp_path):
     """Drawings of images that the second run does not have stay beside its own."""
     one = tmp_path / 'one'

@@ -139,7 +139,6 @@ PICTURES = [
     ('an image of one pixel', ('a.png', NOISE[:1, :1])),
     ('an image of one row', ('a.png', NOISE[:1])),
     ('an image of one column', ('a.bmp', NOISE[:, :1])),
-    ('a TIFF image of fractions', ('a.tif', NOISE[..., 0] / np.float32(255))),
 ]
 IMAGES = '{here}/images'
 DAMAGES = [
@@ -193,7 +192,10 @@ IMAGE_CASES: Rows = [
       for given, form in PICTURES),
     Case('a link to nothing beside a sound image, which is skipped', [infer(source=IMAGES)], ['1 images skipped'], 0,
          _dangling, lambda place, outcome: '' if _images_of(place, outcome) == ['sound.jpg'] else 'it was not skipped'),
-    Case('a file name', [infer(source='{here}/images/*.jpg')], ['*.jpg', 'does not exist'], prepare=_named('a.jpg')),
+    Case('a TIFF image of fractions', [infer(source=IMAGES)], ['images', 'decoded'],
+         prepare=_sole('a.tif', NOISE[..., 0] / np.float32(255))),
+    Case('a file name with an asterisk', [infer(source='{here}/images/*.jpg')], ['*.jpg', 'does not exist'],
+         prepare=_named('a.jpg')),
     Case('an address', [infer(source='https://127.0.0.1/a.jpg')], ['a.jpg', 'does not exist']),
     Case('images in subfolders only', [infer(source=IMAGES)], ['images', 'no image'], prepare=lambda place: (
         place.here / 'images/sub').mkdir(parents=True)),
