@@ -51,7 +51,7 @@ def load_from_local(path: str, map_location: Any = None) -> Any:
 
     Raises:
         FileNotFoundError: There is no such file.
-        CheckpointError: It does not hold a dict, as all checkpoints do.
+        CheckpointError: It does not hold a dict whose weights have names, as all checkpoints do.
     """
     path = os.path.expanduser(path)
     if not os.path.isfile(path):
@@ -61,6 +61,11 @@ def load_from_local(path: str, map_location: Any = None) -> Any:
     if not isinstance(loaded, Mapping):
         raise CheckpointError(f'{path} holds a {type(loaded).__name__}, not the dict of a checkpoint: name a file that '
                               'does')
+    for names in (loaded, loaded.get('state_dict'), loaded.get('model')):
+        wrong = [name for name in names if not isinstance(name, str)] if isinstance(names, Mapping) else []
+        if wrong:
+            raise CheckpointError(f'{path} holds weights whose names are no text, such as {wrong[0]!r}: name the '
+                                  'checkpoint of a model')
     return loaded
 
 

@@ -24,6 +24,7 @@ from mmpose.registry import MODELS
 from torch import nn
 
 from mmpose_mspn import checkpoint_loaders
+from mmpose_mspn.checkpoints import CheckpointError
 from tests.building import backbone
 from tests.launching import two_processes
 from tests.planted import plant
@@ -82,6 +83,14 @@ def test_files_and_downloads(tmp_path, server, zipped):
     assert folder.exists()
     with pytest.raises(FileNotFoundError, match='checkpoint nowhere.pth does not exist'):
         CheckpointLoader.load_checkpoint('nowhere.pth')
+
+
+@pytest.mark.parametrize('content', [{1: torch.zeros(1)}, dict(state_dict={1: torch.zeros(1)}),
+                                     dict(meta={}, model={2.5: torch.zeros(1)})])
+def test_weights_without_names_are_refused(tmp_path, content):
+    torch.save(content, tmp_path / 'a.pth')
+    with pytest.raises(CheckpointError, match='a.pth holds weights whose names are no text, such as [12]'):
+        CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'))
 
 
 def test_a_file_is_downloaded_once(tmp_path, server):

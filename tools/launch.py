@@ -34,7 +34,7 @@ def main() -> int:
         return say(f'process {rank} of the launch ended with {ending(failure.exitcode)}', failure.exitcode)
     except SignalException as error:
         return say(f'the launch was ended by {error.sigval.name}', -error.sigval)
-    except (DistNetworkError, DistStoreError) as error:
+    except (DistNetworkError, DistStoreError, ValueError) as error:
         reason = str(error).splitlines()[0]
         return say(f'the processes cannot meet at {arguments.master_addr}:{arguments.master_port} ({reason}): set '
                    'MASTER_ADDR and PORT to a machine and to a port of it that is free', 1)

@@ -56,7 +56,12 @@ class KeyValues(DictAction):
         for entry in values:
             if '=' not in entry:
                 parser.error(f'argument {option_string}: {entry!r} has no value: write key=value')
-        super().__call__(parser, namespace, values, option_string)
+            if entry.startswith('='):
+                parser.error(f'argument {option_string}: {entry!r} has no key: write key=value')
+        try:
+            super().__call__(parser, namespace, values, option_string)
+        except AssertionError as error:  # of brackets
+            parser.error(f'argument {option_string}: {" ".join(values)}: {error}')
 
 
 class Terminated(BaseException):

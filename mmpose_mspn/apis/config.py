@@ -12,6 +12,7 @@ from mmengine.logging import print_log
 from mmpose_mspn.apis.config_keys import NEW_KEY, check_keys
 from mmpose_mspn.apis.named_configs import config_path
 from mmpose_mspn.synthetic_people import generate
+from mmpose_mspn.utils.files import FULL
 
 SYNTHETIC_ROOT = 'data/synthetic/'
 """Default ``data_root`` of the configs. The data are generated if they are missing."""
@@ -39,6 +40,8 @@ def load_config(path: str, cfg_options: Optional[dict] = None, data_root: Option
     try:
         cfg = Config.fromfile(file)
     except Exception as error:  # a config is code, which may raise anything
+        if isinstance(error, OSError) and error.errno in FULL:  # mmengine copies a config before it reads it
+            raise
         said = re.sub(r', the current sys\.path is.*', '', str(error), flags=re.S)  # of custom_imports
         raise ValueError(f'config {path} cannot be read: {type(error).__name__}: {said}') from error
     options = dict(cfg_options or {})

@@ -1,5 +1,4 @@
 """Errors in one line: which of them the user has caused, and what is said about them."""
-import errno
 import inspect
 import os
 import pickle
@@ -13,9 +12,8 @@ from mmpose import registry as mmpose_registry
 
 from mmpose_mspn.engine.hooks import NonFiniteLossError
 from mmpose_mspn.utils.arguments import near_matches
+from mmpose_mspn.utils.files import FULL
 
-FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
-"""Errors of a full disk, of a limit on the size of files, and of a quota."""
 LONGEST = 480
 """Characters of a message; what is longer is cut, and shown with ``--debug``."""
 

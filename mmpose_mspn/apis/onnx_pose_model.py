@@ -5,6 +5,8 @@ from typing import Any, Dict, Iterable, Iterator, Tuple, Union
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS
 
+from mmpose_mspn.deploy.backends import open_exported
+
 from .drawing import Drawer
 from .pose_inputs import Pair
 from .pose_model import PoseModel
@@ -29,15 +31,9 @@ class OnnxPoseModel(PoseModel):
 
     def __init__(self, path: Union[str, Path]) -> None:
         try:
-            from mspn_runtime import Pose
-            self.pose = Pose(str(path))
+            self.pose = open_exported(path)
         except ImportError as error:
             raise ImportError(f'{path} needs onnxruntime or OpenVINO ({error}): pip install onnxruntime') from error
-        except (FileNotFoundError, ValueError):
-            raise
-        except Exception as error:  # the runtimes have their own classes of errors
-            raise ValueError(f'{path} cannot be read as a model of mmpose_mspn.export '
-                             f'({str(error).splitlines()[0][:160]}): export it again') from error
         self.metadata = self.pose.metadata
         self.names, self.input_size = list(self.pose.names), tuple(self.pose.input_size)
         self.skeleton = [(int(start), int(end)) for start, end in self.pose.skeleton]

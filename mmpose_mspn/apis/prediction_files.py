@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Dict, Iterator, NamedTuple, Optional
 
@@ -168,14 +169,19 @@ class PartFile:
         self.complete = True
 
     def _write(self, content: dict) -> None:
-        self._file.write(json.dumps(content).encode() + b'\n')
-        self._file.flush()
+        try:
+            self._file.write(json.dumps(content).encode() + b'\n')
+            self._file.flush()
+        except OSError as error:  # the message of a full disk would not say which file it is about
+            raise OSError(error.errno, f'{error.strerror}: free space there, and go on with --resume',
+                          str(self.path)) from error
 
     def close(self, remove: bool = False) -> None:
         """Close the file, and remove it if asked."""
         if remove:
             self.path.unlink(missing_ok=True)
-        self._file.close()
+        with suppress(OSError):  # of a line that could not be written, which has been said
+            self._file.close()
 
 
 def _refuse_parts_of_other_runs(folder: Path, header: dict, own: Path) -> None:

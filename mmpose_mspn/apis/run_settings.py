@@ -61,6 +61,8 @@ def check_settings(cfg: Config, splits: Tuple[str, ...]) -> None:
         for name in NEEDED[split]:
             if not cfg.get(name) and cfg.get(name) != {}:
                 raise ValueError(f'the config has a {split}_dataloader, but no {name}: set both, or neither')
+            if not name.endswith('evaluator') and not isinstance(cfg[name], dict):
+                raise ValueError(f'{name} must be a dict, got {cfg[name]!r}')
         for name, allowed in RANGES[split].items():
             for value in _values(cfg, name):
                 if not allowed.holds(value):
@@ -92,8 +94,8 @@ def _check_loader(cfg: Config, split: str) -> None:
     name = f'{split}_dataloader'
     loader = cfg[name]
     dataset = loader.get('dataset') or {}
-    if isinstance(dataset, dict) and 'pipeline' in dataset and not dataset['pipeline'] and not dataset.get('datasets'):
-        raise ValueError(f'{name}.dataset.pipeline is empty: list the steps from LoadImage to PackPoseInputs')
+    if isinstance(dataset, dict):
+        _check_parts_of_dataset(f'{name}.dataset', dataset)
     if loader.get('persistent_workers') and not loader.get('num_workers'):
         raise ValueError(f'{name}.persistent_workers needs workers, but num_workers is 0: set '
                          f'{name}.persistent_workers=False, or more workers')
@@ -112,8 +114,25 @@ def _check_pixels(cfg: Config) -> None:
         raise ValueError(f'{given} must be of the same number, each std > 0')
 
 
+def _check_parts_of_dataset(name: str, dataset: dict) -> None:
+    if not dataset.get('type'):
+        raise ValueError(f'{name} has no type: name the class of the dataset')
+    prefix = dataset.get('data_prefix')
+    if str(dataset['type']).startswith('mmpose_mspn.') and isinstance(prefix, dict) and 'img' not in prefix:
+        raise ValueError(f'{name}.data_prefix names no folder of images: write dict(img=...), got {dict(prefix)}')
+    if 'pipeline' not in dataset or dataset.get('datasets'):
+        return
+    steps = [str(step.get('type')) for step in dataset['pipeline'] or () if isinstance(step, dict)]
+    for part, step in (('Load', 'LoadImage'), ('Pack', 'PackPoseInputs')):  # users may have classes of their own
+        if not any(part in kind for kind in steps):
+            raise ValueError(f'{name}.pipeline has no step {step}: list the steps from LoadImage to PackPoseInputs, '
+                             f'got {steps}')
+
+
 def _check_optimizer(cfg: Config) -> None:
     optimizer = cfg.optim_wrapper.get('optimizer') or {}
+    if isinstance(optimizer, dict) and 'lr' in optimizer and optimizer['lr'] is None:
+        raise ValueError('optim_wrapper.optimizer.lr must be a finite number >= 0, got None: set it in the config')
     kind = optimizer.get('type') if isinstance(optimizer, dict) else None
     if isinstance(kind, str):
         with OPTIMIZERS.switch_scope_and_registry('mmpose') as registry:

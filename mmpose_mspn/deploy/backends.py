@@ -82,7 +82,7 @@ def load_exported(path: FilePath, model: nn.Module, backend: str = 'onnxruntime'
     """
     require_packages(backend)
     refuse_unexportable(model)
-    pose = mspn_runtime.Pose(path, backend)
+    pose = open_exported(path, backend)
     if pose.metadata['input'] != 'crops':
         raise ValueError(f'{path} takes {pose.metadata["input"]}, a test needs crops: export it with --input crops')
     expected = model.head.decoder.input_size, model.head.out_channels
@@ -91,6 +91,27 @@ def load_exported(path: FilePath, model: nn.Module, backend: str = 'onnxruntime'
         raise ValueError(f'{path} has input_size {found[0]} and {found[1]} keypoints, the config {expected[0]} and '
                          f'{expected[1]}: take the config that it was exported from')
     return SessionPoseEstimator(model, pose.run, takes_pixels=True)
+
+
+def open_exported(path: FilePath, backend: Optional[str] = None) -> mspn_runtime.Pose:
+    """Open an exported file.
+
+    Args:
+        path: ``.onnx`` file of :func:`mmpose_mspn.export`.
+        backend: ``'onnxruntime'`` or ``'openvino'``; default: the first that is installed.
+
+    Raises:
+        FileNotFoundError: The file does not exist.
+        ImportError: The backend is not installed.
+        ValueError: The file is no such model.
+    """
+    try:
+        return mspn_runtime.Pose(str(path), backend)
+    except (ImportError, FileNotFoundError, ValueError):
+        raise
+    except Exception as error:  # the runtimes have their own classes of errors
+        raise ValueError(f'{path} cannot be read as a model of mmpose_mspn.export '
+                         f'({str(error).splitlines()[0][:160]}): export it again') from error
 
 
 def _open(path: Path, backend: str, precision: str):

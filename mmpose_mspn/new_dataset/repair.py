@@ -6,6 +6,8 @@ from typing import Dict, List, Optional
 
 import numpy as np
 
+from mmpose_mspn.datasets.coordinate_rules import check_coordinates
+from mmpose_mspn.datasets.problems import REMEDIES
 from mmpose_mspn.new_dataset.coco_file import SHOWN, Category
 from mmpose_mspn.new_dataset.image_folder import ImageFolder
 from mmpose_mspn.utils.files import FilePath
@@ -59,6 +61,7 @@ def repair(content: dict, path: FilePath, category: Category, folder: ImageFolde
     """
     repaired = RepairedFile([], [])
     problems: List[str] = []
+    people: List[dict] = []
     images = _images_by_id(content, repaired)
     entries = [entry for entry in content['annotations'] if isinstance(entry, dict)]
     own = [entry for entry in entries if entry.get('category_id') == category.id]
@@ -92,13 +95,27 @@ def repair(content: dict, path: FilePath, category: Category, folder: ImageFolde
             annotation['id'], next_id = next_id, next_id + 1
             repaired.filled_in['annotation ids that were missing or repeated'] += 1
         repaired.annotations.append(annotation)
+        if not annotation['iscrowd']:
+            people.append(_as_given(entry, annotation))
     if problems and not skip_broken:
         more = f' (and {len(problems) - SHOWN} more)' if len(problems) > SHOWN else ''
         raise ValueError(f'{path} has {len(problems)} entries that cannot be repaired: {"; ".join(problems[:SHOWN])}'
                          f'{more}. Correct them in the labeling tool, or leave them out with --skip-broken')
     repaired.left_out['entries that cannot be repaired'] += len(problems)
     repaired.images = [image for image in complete_images.values() if image is not None]
+    check_coordinates(people, {image['id']: image for image in repaired.images}, True, str(path), _refuse)
     return repaired
+
+
+def _as_given(entry: dict, annotation: dict) -> dict:
+    """A complete annotation with the box that the file gives, if it gives one."""
+    given = {name: annotation[name] for name in ('image_id', 'keypoints')}
+    box = entry.get('bbox')
+    return dict(given, bbox=box) if isinstance(box, list) and len(box) == 4 and is_finite(*box) else given
+
+
+def _refuse(kind: str, example: str) -> None:
+    raise ValueError(f'{example} ({kind}): {REMEDIES[kind]}')
 
 
 def _images_by_id(content: dict, repaired: RepairedFile) -> Dict[object, dict]:

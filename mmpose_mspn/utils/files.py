@@ -1,4 +1,5 @@
 """Atomic writing of files, and reading of JSON with errors that name the file."""
+import errno
 import json
 import os
 from contextlib import contextmanager
@@ -6,6 +7,8 @@ from pathlib import Path
 from typing import BinaryIO, Iterator, Optional, Tuple, Type, Union
 
 FilePath = Union[str, Path]
+FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+"""Errors of a full disk, of a limit on the size of files, and of a quota."""
 
 
 def write_atomically(path: FilePath, content: bytes, sync: bool = True) -> None:

@@ -14,8 +14,9 @@ import pytest
 
 from mmpose_mspn.apis.inference import infer
 from mmpose_mspn.apis.merging import merge_parts
-from mmpose_mspn.apis.prediction_files import Shard
+from mmpose_mspn.apis.prediction_files import PartFile, Shard
 from mmpose_mspn.synthetic_people import generate
+from tests.launching import python
 from tests.test_apis.test_inference import TOOL, save_random, write_config
 from tests.tools import load_tool
 
@@ -166,6 +167,30 @@ def test_another_run_is_not_resumed(run, tmp_path, changes, named):
         run(tmp_path / 'out', shard='1/2', resume=True, **changes)
 
 
+def test_a_full_disk_names_the_lines(tmp_path):
+    """A process with a limit of the file size stands for a disk that is full. The whole lines stay."""
+    done = python('-c', '''
+import resource, signal, sys
+from pathlib import Path
+from mmpose_mspn.apis.command_line import run_tool
+from mmpose_mspn.apis.prediction_files import PartFile, Shard
+def main():
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+    part = PartFile(Path(sys.argv[1]), Shard(), {}, dict(keypoint_names=[], skeleton=[]), False)
+    try:
+        for number in range(9):
+            part.write(dict(image=f"{number}.jpg", instances=["." * 900]), 0)
+    finally:
+        part.close()
+run_tool(main)''', tmp_path)
+    assert done.returncode == 1 and done.stderr.strip().splitlines()[-1] == (
+        f'error: {tmp_path}/predictions.jsonl: File too large: free space there, and go on with --resume')
+    part = PartFile(tmp_path, Shard(), {}, dict(keypoint_names=[], skeleton=[]), resume=True)
+    assert part.done == 2
+    part.close()
+
+
 def test_a_link_to_nothing_is_skipped(run, tmp_path):
     images = tmp_path / 'images'
     images.mkdir()
@@ -202,7 +227,6 @@ def test_a_video_is_drawn_from_its_beginning_when_it_is_resumed(run, tmp_path):
         pass
 
     with pytest.MonkeyPatch.context() as patch:  # a stop after the third frame
-        from mmpose_mspn.apis.prediction_files import PartFile
         write = PartFile.write
 
         def write_three(part, *line):
@@ -222,7 +246,6 @@ def test_a_video_is_drawn_from_its_beginning_when_it_is_resumed(run, tmp_path):
 
 
 def test_two_processes_do_not_write_one_part(run, tmp_path):
-    from mmpose_mspn.apis.prediction_files import PartFile
     part = PartFile(tmp_path, Shard(), {}, dict(keypoint_names=[], skeleton=[]), resume=False)
     with pytest.raises(ValueError, match='another process writes .*predictions.jsonl'):
         run(tmp_path)

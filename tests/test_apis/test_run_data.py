@@ -43,6 +43,12 @@ def test_a_test_that_changes_samples_by_chance(warned):
     ({'optim_wrapper.optimizer.weight_decay': float('nan')}, 'weight_decay must be a finite number >= 0, got nan'),
     ({'optim_wrapper.optimizer.lr': float('inf')}, 'lr must be a finite number >= 0, got inf'),
     ({'optim_wrapper.clip_grad': dict(max_norm=float('nan'))}, 'clip_grad.max_norm must be a finite number >= 0'),
+    ({'optim_wrapper.optimizer.lr': None}, 'lr must be a finite number >= 0, got None'),
+    ({'train_cfg': [1, 2]}, r'train_cfg must be a dict, got \[1, 2\]'),
+    ({'train_dataloader.dataset.type': None}, 'train_dataloader.dataset has no type'),
+    ({'train_dataloader.dataset.data_prefix': dict(image='train2017/')}, 'data_prefix names no folder of images'),
+    ({'train_dataloader.dataset.pipeline': [dict(type='PackPoseInputs')]}, 'pipeline has no step LoadImage'),
+    ({'train_dataloader.dataset.pipeline': [dict(type='LoadImage')]}, 'pipeline has no step PackPoseInputs'),
     ({'randomness': dict(seed=-1)}, 'randomness.seed must be an integer >= 0, got -1'),
 ])
 def test_settings_that_mean_something_else(options, message):

@@ -205,6 +205,15 @@ def test_shares_and_files_that_cannot_be_split_are_refused(folder):
         hold_out(many(folder, 3), 1, 'robots.json')
 
 
+@pytest.mark.parametrize('changes, message', [
+    (dict(bbox=[40., 20., 60., 40.]), r'all 1 boxes lie in their images as x1, y1, x2, y2.*write x, y, width and'),
+    (dict(bbox=[.1, .2, .5, .5]), 'the numbers of all 1 boxes are 0 to 1 .*multiply x by the width'),
+    (dict(bbox=None, keypoints=[.1, .2, 2, .3, .4, 2, .5, .6, 2]), 'the coordinates of all keypoints are 0 to 1')])
+def test_coordinates_of_another_form_are_refused(folder, changes, message):
+    with pytest.raises(ValueError, match=message):
+        repaired(folder, whole(**changes))
+
+
 def test_images_that_are_trained_and_validated_on_are_refused(folder):
     train, other = many(folder, 3), many(folder, 2)
     sources = [Source(folder / f'{name}.json', folder) for name in ('train', 'val')]

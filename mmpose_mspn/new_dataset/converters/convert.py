@@ -74,6 +74,8 @@ def convert_annotations(source: FilePath, out: FilePath, to: str = 'coco', keypo
         raise FileExistsError(f'{out} exists: choose another name, or overwrite it with --force')
     kind = recognize_format(source)
     if kind == PREDICTIONS:
+        if not threshold >= 0:
+            raise ValueError(f'threshold must be >= 0, got {threshold}')
         return _convert_predictions(source, out, to, ann_file, label, threshold)
     if to != 'coco':
         raise ValueError(f'--to {to} is for predictions.json of tools/infer.py, and {source} is of {kind}')

@@ -1,8 +1,10 @@
 """Full disks, by a limit on the size of files, and folders that cannot be written to."""
 
-from mmpose_mspn.utils.files import write_json
+import cv2
+import numpy as np
+
 from tests.bad_inputs.case import Case, Command, Place, Rows, infer, test, train
-from tests.bad_inputs.table.edits import TRAIN
+from tests.bad_inputs.table.edits import TRAIN, write_predictions
 
 SMALL = 8_000
 """Bytes that hold less than a result of images or weights."""
@@ -22,10 +24,13 @@ def _a_folder_in_the_way(name: str):
     return lambda place: (place.out / name).mkdir()
 
 
-def _predictions(place: Place) -> None:
-    person = dict(bbox=[1., 2., 30., 40.], bbox_score=1., keypoints=[[5., 6., 1.]], score=1.)
-    write_json(place.here / 'predictions.json', dict(
-        keypoint_names=['nose'], skeleton=[], images=[dict(image='a.jpg', width=99, height=99, instances=[person])]))
+def _large_video(place: Place) -> None:
+    """Four frames of noise, whose drawings take more than the lines of their predictions."""
+    draw = np.random.default_rng(0)
+    writer = cv2.VideoWriter(str(place.here / 'large.mp4'), cv2.VideoWriter_fourcc(*'mp4v'), 25, (640, 480))
+    for _ in range(4):
+        writer.write(draw.integers(0, 255, (480, 640, 3), np.uint8))
+    writer.release()
 
 
 DISK_CASES: Rows = [
@@ -33,15 +38,18 @@ DISK_CASES: Rows = [
     full('the config and the log are', train(), 'free space'),
     full('predictions are', test('--dump', '{here}/p.pkl'), 'free space'),
     full('a drawing is', infer(), '000000000001.jpg'),
-    full('a video is', infer(source='{shared}/video.mp4'), 'video.mp4', 'could not be written', 'free space'),
-    full('the lines of predictions are', infer('--kpt-thr', '99'), 'free space', limit=200),
+    full('a video is', infer(source='{here}/large.mp4'), 'large.mp4', 'could not be written', 'free space', limit=HALF,
+         prepare=_large_video),
+    full('the lines of predictions are', infer(source='{shared}/video.mp4'), 'predictions.jsonl', 'free space'),
+    full('the copy of a config that is read is', infer(), 'free space', limit=200),
     full('an exported model is', ('export', '{config}', '{checkpoint}', '--data-root', '{data}', '--out',
                                   '{out}/a.onnx'), 'a.onnx', limit=HALF),
     full('a diagnosis is', ('diagnose', '{config}', '{checkpoint}', '--data-root', '{data}', '--out', '{out}'),
          'free space'),
     full('annotations are converted and', ('convert_annotations', '{here}/predictions.json', '{out}/a.json'), 'a.json',
-         limit=100, prepare=_predictions),
-    Case('parts that are merged on a full disk', [infer('--shard', '1/1'), ('merge_predictions', '{out}')],
+         limit=100, prepare=write_predictions),
+    Case('parts that are merged on a full disk',
+         [infer('--shard', '1/2'), infer('--shard', '2/2'), ('merge_predictions', '{out}')],
          ['predictions.json', 'free space'], file_limit=500),
     full('a converted checkpoint is', ('convert_checkpoint', '{checkpoint}', '{out}/a.pth'), 'a.pth'),
     full('a published checkpoint is', ('publish_model', '{checkpoint}', '{out}/a'), 'a-'),
@@ -59,8 +67,7 @@ DISK_CASES: Rows = [
          prepare=_a_folder_in_the_way('.training.lock')),
     Case('a folder in the place of last_checkpoint', [train()], ['last_checkpoint'],
          prepare=_a_folder_in_the_way('last_checkpoint')),
-    Case('a folder in the place of the config', [train()], ['config.py'],
-         prepare=_a_folder_in_the_way('config.py')),
+    Case('a folder in the place of the config', [train()], ['small.py'], prepare=_a_folder_in_the_way('small.py')),
     Case('a folder in the place of predictions.json', [infer()], ['predictions.json'],
          prepare=_a_folder_in_the_way('predictions.json')),
     Case('a file in the place of the work directory',

@@ -2,6 +2,7 @@
 from pathlib import Path
 from typing import Callable
 
+from mmpose_mspn.utils.files import write_json
 from tests.bad_inputs.case import Place
 
 TRAIN = 'annotations/person_keypoints_train2017.json'
@@ -64,6 +65,13 @@ def text(file: str, content: bytes) -> Callable[[Place], None]:
         replace(place.own_data() / file, content)
 
     return prepare
+
+
+def write_predictions(place: Place, name: str = 'predictions.json') -> None:
+    """What tools/infer.py writes about one person with one keypoint."""
+    person = dict(bbox=[1., 2., 30., 40.], bbox_score=1., keypoints=[[5., 6., 1.]], score=1.)
+    write_json(place.here / name, dict(
+        keypoint_names=['nose'], skeleton=[], images=[dict(image='a.jpg', width=99, height=99, instances=[person])]))
 
 
 def many_images(place: Place) -> None:

@@ -3,7 +3,7 @@ from typing import Callable
 
 from mmpose_mspn.utils.files import write_json
 from tests.bad_inputs.case import Case, Place, Rows
-from tests.bad_inputs.table.edits import BOXES, NAN, TRAIN, VAL, drop, put
+from tests.bad_inputs.table.edits import BOXES, NAN, TRAIN, VAL, drop, put, write_predictions
 from tests.bad_inputs.table.options import BLOCKED, convert, diagnose, new_dataset, row
 
 RUN_EVERY = ('tests.run_every_config', '--only')
@@ -84,7 +84,7 @@ OTHER_CASES: Rows = [
     row('the script without a config', ('dist_train.sh', ), 'tools/dist_train.sh CONFIG', code=2),
     # More of the same
     row('--val that is the file to train on', new_dataset('--val', '{data}/' + TRAIN), '--val', 'train on'),
-    row('--val with images of the training', new_dataset('--val', '{here}/val.json'), '2 images', 'val.json',
+    row('--val with images of the training', new_dataset('--val', '{here}/val.json'), '4 images', 'val.json',
         prepare=lambda place: (place.here / 'val.json').write_bytes((place.files.people / TRAIN).read_bytes())),
     row('--val of other keypoints', new_dataset('--val', '{data}/' + VAL, '--val-images', '{data}/val2017'),
         'other keypoints', prepare=lambda place: place.edit(VAL, _renamed)),
@@ -100,11 +100,12 @@ OTHER_CASES: Rows = [
     row('--map of a keypoint that does not exist', new_dataset('--init-from', '{checkpoint}', '--map', 'noze=nose'),
         'noze'),
     row('--source-names of another number', new_dataset('--init-from', '{checkpoint}', '--source-names', 'a', 'b'),
-        'source-names'),
+        '17 names', 'got 2'),
     row('images that are a file', ('new_dataset', '{data}/' + TRAIN, '{config}', '--out', '{out}'), 'small.py'),
     row('the folder of other images', ('new_dataset', '{data}/' + TRAIN, '{here}', '--out', '{out}'), '.jpg'),
     row('boxes as two corners', new_dataset(), 'corners', prepare=lambda place: place.edit(TRAIN, _corners)),
-    row('a threshold of NaN', convert('--threshold', 'nan'), 'threshold', 'nan', prepare=source(b'{}')),
+    row('a threshold of NaN', convert('--threshold', 'nan'), 'threshold', 'nan',
+        prepare=lambda place: write_predictions(place, 'source.json')),
     row('a source that is a list', convert(), 'source.json', prepare=source(b'[1, 2]')),
     row('a source that is null', convert(), 'source.json', prepare=source(b'null')),
     row('a target in /proc', ('convert_annotations', '{here}/source.json', f'{BLOCKED}/a.json'), 'source.json',

@@ -80,7 +80,7 @@ PART_CASES: Rows = [
     row('--stages of 1.5', export('--stages', '1.5'), "'1.5'", code=2),
     row('--out that is a folder', export(out='{here}/a.onnx'), 'a.onnx',
         prepare=lambda place: (place.here / 'a.onnx').mkdir()),
-    row('--calibration of an empty folder', export('--precision', 'int8', '--calibration', '{here}/none'), 'none',
+    row('--calibration of an empty folder', export('--precision', 'int8', '--calibration', '{here}/none'), 'got 0',
         prepare=lambda place: (place.here / 'none').mkdir()),
     row('a mistyped key', export('--cfg-options', 'model.hed.a=1'), "'head'"),
     row('a weight of NaN', export(checkpoint='{here}/nan.pth'), 'nan.pth', 'NaN', prepare=_with_nan),
