@@ -19,9 +19,6 @@ PIECE = 136
 MARGIN = 2
 """Number of cells beyond the kernel's reach, around a map's maximum, for which the blur is computed."""
 
-ROUNDING = 1e-5
-"""Bound of the error of a cell that is blurred in float32, as a share of the largest absolute value around it."""
-
 
 def two_highest(heatmaps: Tensor, kernel: int) -> Tuple[Tensor, Tensor]:
     """The two highest cells of each map, after it is padded with zeros and blurred.
@@ -112,16 +109,18 @@ def _of_piece(maps: np.ndarray, padded: np.ndarray, reach: int) -> Tuple[np.ndar
     window = windows[each, top, left]
     values, places = _highest(_blurred(window, reach), 3)
     places = (places // side + top[:, None]) * (columns + 2 * reach) + places % side + left[:, None]
-    error = ROUNDING * np.abs(window.reshape(count, -1)).max(1)
+    rounding = _rounding(reach)
+    error = rounding * _largest(window)
     # A blurred cell outside the window is a mean of cells outside its core, and of zeros.
     core = slice(2 * reach, side)
     windows[each, top, left, core, core] = -np.inf
     outside = padded.reshape(count, -1)
     highest = outside[each, outside.argmax(1)]
-    has_rival = ~(values[:, 1] > highest + ROUNDING * np.abs(highest) + error)  # also where there are NaN
-    windows[each, top, left, core, core] = window[:, core, core]
+    has_rival = ~(values[:, 1] > highest + rounding * np.abs(highest) + error)  # also where there are NaN
     tied = ~has_rival & ~_are_distinct(values, error)
     values, places = values[:, :2], places[:, :2]
+    again = np.flatnonzero(has_rival | tied)
+    windows[again, top[again], left[again], core, core] = window[again, core, core]
     if has_rival.any():
         values[has_rival], places[has_rival] = _of_whole_maps(padded[has_rival], reach)
     if tied.any():
@@ -132,7 +131,7 @@ def _of_piece(maps: np.ndarray, padded: np.ndarray, reach: int) -> Tuple[np.ndar
 def _of_whole_maps(padded: np.ndarray, reach: int) -> Tuple[np.ndarray, np.ndarray]:
     """Values and places, (N, 2), of padded maps (N, H + 4 * reach, W + 4 * reach)."""
     values, places = _highest(_blurred(padded, reach), 3)
-    tied = ~_are_distinct(values, ROUNDING * np.abs(padded.reshape(len(padded), -1)).max(1))
+    tied = ~_are_distinct(values, _rounding(reach) * _largest(padded))
     values, places = values[:, :2], places[:, :2]
     if tied.any():
         values[tied], places[tied] = _in_float64(padded[tied], reach)
@@ -144,6 +143,15 @@ def _in_float64(padded: np.ndarray, reach: int) -> Tuple[np.ndarray, np.ndarray]
     return _highest(_blurred(padded.astype(np.float64), reach), 2)
 
 
+def _rounding(reach: int) -> float:
+    """Bound of the error of a cell that is blurred in float32, as a share of the largest absolute value around it.
+
+    Each of the two passes rounds 2 * reach + 1 weights, products and sums, in any order, by at most 2^-24 each, and the
+    weights' sum is 1: twice (2 * reach + 2) * 2^-24 to first order.
+    """
+    return 2 * (2 * reach + 3) * 2.**-24
+
+
 def _are_distinct(values: np.ndarray, error: np.ndarray) -> np.ndarray:
     """Whether errors below ``error`` (N,) leave the order of three values (N, 3) and the signs of the first two.
 
@@ -151,7 +159,13 @@ def _are_distinct(values: np.ndarray, error: np.ndarray) -> np.ndarray:
     """
     with np.errstate(invalid='ignore'):  # infinity minus infinity
         gaps = np.minimum(values[:, 0] - values[:, 1], values[:, 1] - values[:, 2])
-    return (gaps > 2 * error) & (np.abs(values[:, :2]).min(1) > error)
+    return (gaps > 2 * error) & (np.minimum(np.abs(values[:, 0]), np.abs(values[:, 1])) > error)
+
+
+def _largest(maps: np.ndarray) -> np.ndarray:
+    """The largest absolute value (N,) of each map (N, H, W); NaN where there is one."""
+    flat, each = maps.reshape(len(maps), -1), np.arange(len(maps))
+    return np.maximum(flat[each, flat.argmax(1)], -flat[each, flat.argmin(1)])  # faster than np.abs(flat).max(1)
 
 
 def _blurred(maps: np.ndarray, reach: int) -> np.ndarray:

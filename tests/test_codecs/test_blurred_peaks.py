@@ -85,6 +85,18 @@ def test_cells_that_almost_tie(shift):
     assert cells[0, 0].tolist() == in_float64(heatmap, 5)
 
 
+@pytest.mark.parametrize('kernel', [3, 5, 7, 9, 11, 31])
+def test_float32_rounds_less_than_the_bound(kernel):
+    """Also where large values of both signs cancel. The bound is not so wide that it would say nothing."""
+    rng = np.random.default_rng(0)
+    maps = np.concatenate([rng.normal(0, 1, (40, 64, 48)), np.sign(rng.normal(0, 1, (40, 64, 48))),
+                           rng.uniform(200, 255, (40, 64, 48))]).astype(np.float32)
+    error = abs(blurred_peaks._blurred(maps, kernel // 2) - blurred_peaks._blurred(maps.astype(float), kernel // 2))
+    share = error.reshape(len(maps), -1).max(1) / blurred_peaks._largest(maps)
+    bound = blurred_peaks._rounding(kernel // 2)
+    assert bound / 100 < share.max() < bound
+
+
 def test_noisy_maps_are_not_blurred_in_float64(monkeypatch):
     """That of float64 takes several times as long. A tie to rounding is rare among maps of a network."""
     counts, blur = [], blurred_peaks._in_float64
