@@ -35,7 +35,6 @@ BATCH, PEOPLE, SECONDS = 32, 1024, 4.
 """People of a batch, and of an epoch; seconds of a measurement."""
 CACHE_GB = 1.
 
-GPU = 'NVIDIA H100 80GB HBM3'
 GPU_ROWS = {
     'training, 4 stages, TF32': ('4-stage training step, batch 32', 32),
     'training, 4 stages, bf16': ('4-stage training step, batch 32, bf16 autocast', 32),
@@ -152,10 +151,10 @@ def gpu_rates(rows: List[dict]) -> List[Tuple[str, float, str]]:
     return rates
 
 
-def gpu_table(rates: List[Tuple[str, float, str]], images: str, plain: Found, kept: Found) -> str:
+def gpu_table(gpu: str, rates: List[Tuple[str, float, str]], images: str, plain: Found, kept: Found) -> str:
     """The table of the workers that a GPU needs, and that of the hits of a cache of COCO."""
     lines = [f'With workers that deliver {plain.people_s:.0f} people/s, and {kept.people_s:.0f} with kept images (of '
-             f'the table above: {images}), one {GPU} needs:', '',
+             f'the table above: {images}), one GPU ({gpu}) needs:', '',
              '| work | people/s of a GPU | known | workers of a GPU | with kept images |',
              '| --- | --- | --- | --- | --- |']
     for work, rate, known in rates:
@@ -207,9 +206,9 @@ def report(args: argparse.Namespace, results: Results) -> None:
     """Write the values and the tables."""
     largest = list(results)[-1]
     plain, kept = (median(results[largest][side][min(args.workers)]) for side in ('ours', 'kept'))
-    rows = json.loads((ROOT / 'docs/benchmark_gpu.json').read_text())['rows']
+    gpu = json.loads((ROOT / 'docs/benchmark_gpu.json').read_text())
     tables = {'data workers': table(results, args.workers),
-              'workers of GPUs': gpu_table(gpu_rates(rows), largest, plain, kept)}
+              'workers of GPUs': gpu_table(gpu['about']['machine'], gpu_rates(gpu['rows']), largest, plain, kept)}
     args.out.write_text(json.dumps(dict(cpu=cpu_name(), cores=len(os.sched_getaffinity(0)), found=results), indent=1)
                         + '\n', encoding='utf-8')
     for name, text in tables.items():

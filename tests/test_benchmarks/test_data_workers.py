@@ -21,7 +21,7 @@ def test_what_a_gpu_takes_is_measured_or_computed_from_the_measured_four_stages(
 
 
 def test_workers_of_a_gpu_and_hits_of_a_cache():
-    text = data_workers.gpu_table([('training', 401, 'measured')], 'photographs', PLAIN, KEPT)
+    text = data_workers.gpu_table('a GPU', [('training', 401, 'measured')], 'photographs', PLAIN, KEPT)
     assert '| training | 401 | measured | 3 | 2 |' in text
     assert '| none | 0 % | 4.00 ms | 200 |' in text
     assert '| 27 | 50 % | 3.00 ms | 267 |' in text  # half of 52.5 GB; two people in 1/200 + 1/400 s

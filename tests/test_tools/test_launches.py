@@ -12,6 +12,7 @@ import torch
 
 from mmpose_mspn.checkpoints import read_checkpoint
 from mmpose_mspn.synthetic_people import generate
+from mmpose_mspn.utils.shared_file import IN_MEMORY
 from tests.launching import ROOT, environment, python, two_processes
 
 CONFIG = 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py'
@@ -107,13 +108,24 @@ def config_with(folder: Path, *hooks: str, more: str = '') -> Path:
     return path
 
 
+def left_by_ended_processes() -> set:
+    """Files by which processes that have ended told others where shared images are."""
+    files = {path: path.read_text() for path in Path(IN_MEMORY).glob('mmpose_mspn-*')}
+    return {path for path, address in files.items() if not Path('/proc', str(json.loads(address)[0])).exists()}
+
+
 def test_two_processes_train_and_release_everything(people, tmp_path):
     """A process group or model that still exists when the interpreter exits aborts one launch in four."""
     config = config_with(tmp_path, "dict(type='ReportWhatIsLeft')")
-    log = launch('tools/dist_train.sh', config, 2, '--amp', '--fast', *train_arguments(people, tmp_path, 1))
+    before = left_by_ended_processes()
+    log = launch('tools/dist_train.sh', config, 2, '--amp', '--fast', '--cache-images', '0.001',
+                 *train_arguments(people, tmp_path, 1))
     assert 'Iter(train) [1/1]' in log.stdout + log.stderr
+    # Of one image of the training and three of the validation, which the first process reads at least, three fit.
+    assert (log.stdout + log.stderr).count('and takes no more: its limit is 0.001 GB') == 1
     assert log.stdout.count('left: group False, model False') == 2
     assert (tmp_path / 'iter_1.pth').exists()
+    assert left_by_ended_processes() <= before
 
 
 def weights(work_dir: Path, iteration: int) -> dict:
