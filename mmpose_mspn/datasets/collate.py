@@ -76,7 +76,7 @@ class StackedSamples(BaseDataElement):
         """The samples with all tensors moved or converted as by ``Tensor.to``; each kind of label moves at once."""
         stacked = {place: tensor.to(*args, **kwargs) for place, tensor in self.stacked.items()}
         return self._views(stacked, [
-            sample.to(*args, **kwargs) if any(_all_tensors(sample)) else sample for sample in self.samples])
+            sample.to(*args, **kwargs) if _may_hold_tensors(sample) else sample for sample in self.samples])
 
     def pin_memory(self) -> 'StackedSamples':
         """This object with its labels in pinned memory, from which a GPU copies while the host goes on."""
@@ -106,6 +106,7 @@ def _shallow(element: BaseDataElement) -> BaseDataElement:
 
 
 def _can_stack(tensors: Sequence[object]) -> bool:
+    """Whether these are tensors of one shape and one type."""
     return all(isinstance(tensor, Tensor) for tensor in tensors) and len(
         {(tensor.shape, tensor.dtype) for tensor in tensors}) == 1
 
@@ -116,13 +117,15 @@ def _places(sample: BaseDataElement) -> List[Place]:
             for name, content in value.items() if isinstance(content, Tensor)]
 
 
-def _all_tensors(sample: BaseDataElement) -> Iterator[bool]:
-    """Whether each value of the sample is, or may hold, tensors."""
+def _may_hold_tensors(sample: BaseDataElement) -> bool:
+    """Whether ``to`` may have anything to move; elements of several levels hold lists."""
     for value in sample.values():
         if isinstance(value, BaseDataElement):
-            yield from (hasattr(content, 'to') or isinstance(content, (list, dict)) for content in value.values())
-        else:
-            yield hasattr(value, 'to')
+            if any(hasattr(content, 'to') or isinstance(content, (list, dict)) for content in value.values()):
+                return True
+        elif hasattr(value, 'to'):
+            return True
+    return False
 
 
 def _without(sample: BaseDataElement, places: Dict[Place, Tensor]) -> BaseDataElement:

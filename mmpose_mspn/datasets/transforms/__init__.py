@@ -1,4 +1,5 @@
-"""Pipeline steps: visibility 0/1/2, the official protocol's augmentation, and mmpose's steps adapted to both."""
+"""Pipeline steps: decoded images that are kept, visibility 0/1/2, the official protocol's augmentation, and mmpose's
+steps adapted to both."""
 from .bbox_transforms import RandomBBoxTransform, RandomScaleRotation, WidenBBox
 from .half_body import HalfBody, RandomHalfBody
 from .keypoint_converter import KeypointConverter

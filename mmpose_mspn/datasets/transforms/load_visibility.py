@@ -10,6 +10,8 @@ from mmpose_mspn.utils.visibility import CODES, VISIBLE
 WHOLE_BODY_PARTS = ('foot_kpts', 'face_kpts', 'lefthand_kpts', 'righthand_kpts')
 """Fields in which COCO-WholeBody annotates the keypoints after the body's, in the order of its 133 keypoints."""
 
+_CODES = frozenset(CODES)
+
 
 @TRANSFORMS.register_module()
 class LoadVisibility(BaseTransform):
@@ -73,9 +75,6 @@ def _visibility(annotation: dict, keypoints: np.ndarray) -> List[float]:
         raise ValueError(f'the {len(keypoints)} keypoints of the sample are not the {len(visible)} annotated ones: '
                          'place LoadVisibility right after LoadImage, before any step that flips, converts or crops')
     return visible
-
-
-_CODES = frozenset(CODES)
 
 
 def _code(value: float) -> float:
