@@ -1,16 +1,14 @@
 """Images that processes share: their pixels, the limit, and what remains of processes that end or are killed."""
-import logging
 import multiprocessing
 import os
 import pickle
 import resource
 import signal
 import time
-from typing import Callable, Iterator, List
+from typing import Callable, List
 
 import numpy as np
 import pytest
-from mmengine.logging import MMLogger
 
 from mmpose_mspn.datasets import shared_images
 from mmpose_mspn.datasets.shared_images import SharedImages
@@ -25,22 +23,11 @@ pytestmark = [pytest.mark.usefixtures('meeting_folder'),
               pytest.mark.skipif(not os.path.isdir('/proc/self/fd'), reason='processes share images on Linux only')]
 
 
-@pytest.fixture(params=['memory', 'disk'])
-def folder(request, tmp_path):
-    return None if request.param == 'memory' else str(tmp_path)
-
-
-@pytest.fixture
-def said() -> Iterator[List[str]]:
-    """What is logged about the cache."""
-    messages: List[str] = []
-    handler = logging.Handler()
-    handler.addFilter(lambda record: 'cache of decoded images' in record.getMessage())
-    handler.emit = lambda record: messages.append(record.getMessage())
-    logger = MMLogger.get_current_instance()
-    logger.addHandler(handler)
-    yield messages
-    logger.removeHandler(handler)
+@pytest.fixture(params=['memory', 'memory of an old Python', 'disk'])
+def folder(request, tmp_path, monkeypatch):
+    if 'old' in request.param:
+        monkeypatch.delattr(os, 'memfd_create')
+    return str(tmp_path) if request.param == 'disk' else None
 
 
 def key(number: int) -> bytes:

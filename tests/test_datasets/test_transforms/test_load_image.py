@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from mmpose_mspn.datasets import stack_samples
 from mmpose_mspn.datasets.transforms import LoadImage
+from mmpose_mspn.utils import shared_file
 from tests.test_configs import ROOT
 
 CONFIG = ROOT / 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_4xmspn50_8xb32-96k_coco-256x192.py'
@@ -140,6 +141,16 @@ def test_results_are_those_of_mmposes_step(tmp_path):
             np.testing.assert_array_equal(found[name], value)
     given = np.zeros((2, 3, 3), np.uint8)
     assert step(dict(img=given))['img'] is given
+
+
+def test_a_system_without_shared_files_decodes_as_before(tmp_path, monkeypatch, said):
+    draw(tmp_path / 'a.jpg', 1)
+    monkeypatch.setattr(shared_file, 'fcntl', None)  # as on Windows
+    step = LoadImage(cache_gb=CACHE_GB)
+    message, = said
+    assert 'there is no cache of decoded images (only Linux shares files without a name)' in message
+    for _ in range(2):
+        np.testing.assert_array_equal(load(step, tmp_path / 'a.jpg'), load(LoadImage(), tmp_path / 'a.jpg'))
 
 
 @pytest.mark.parametrize('name, content', [('nowhere.jpg', None), ('broken.jpg', b'none')])
