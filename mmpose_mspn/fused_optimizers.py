@@ -1,4 +1,4 @@
-"""Fused optimizers where the installed torch has none: below 2.4 on CPUs, and below 2.3 for SGD.
+"""Fused optimizers where the installed torch has none: below 2.4 on CPUs, and in 2.1 for SGD.
 
 Configs and ``--fast`` ask for ``fused=True``, which torch then answers with an error. An optimizer that is not fused
 takes the same steps, to rounding, in more time.
