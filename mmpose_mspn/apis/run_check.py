@@ -114,8 +114,9 @@ def _check_head(cfg: Config) -> None:
     """Check that backbone, head and codec are of kinds that work together."""
     backbone, head = cfg.model.get('backbone') or {}, _head(cfg)
     backbone_class, head_class = _class(MODELS, backbone), _class(MODELS, head)
+    single = _is(_class(MODELS, cfg.model), TopdownPoseEstimator) and 'members' not in cfg.model  # not an ensemble
     for name, part in (('backbone', backbone), ('head', head)):
-        if _is(_class(MODELS, cfg.model), TopdownPoseEstimator) and (not isinstance(part, dict) or 'type' not in part):
+        if single and (not isinstance(part, dict) or 'type' not in part):
             raise ValueError(f'model.{name} is missing, or has no type: {cfg.model.type} needs one')
     if _is(head_class, MSPNHead) and not cfg.model.get('neck') and _gives_single_maps(backbone_class):
         raise ValueError(f"backbone {backbone['type']} gives one feature map per level, but head MSPNHead takes those "
@@ -125,9 +126,9 @@ def _check_head(cfg: Config) -> None:
         if output == 'final' and _is(head_class, MSPNHead):
             raise ValueError("backbone.output is 'final', one feature map, but head MSPNHead takes those of all units: "
                              "set model.backbone.output='all'")
-        single = head_class is not None and head_class.__module__.startswith('mmpose.') and \
+        takes_one = head_class is not None and head_class.__module__.startswith('mmpose.') and \
             'num_units' not in signature(head_class).parameters
-        if output == 'all' and single:
+        if output == 'all' and takes_one:
             raise ValueError(f"head {head['type']} takes one feature map, but backbone.output is 'all', those of all "
                              "units: set model.backbone.output='final'")
     decoder = head.get('decoder')

@@ -20,6 +20,10 @@ def test_configs_pass(config):
     check_run(load_config(str(config)), ('train', 'val', 'test'))
 
 
+def test_an_ensemble_has_neither_backbone_nor_head():
+    check_run(load_config(str(TOPDOWN / 'coco/td-hm_mspn-plus_coco-384x288.py')), ('test', ))
+
+
 @pytest.mark.parametrize('config, options, message', [
     (MSPN, {'model.head.decoder.input_size': (288, 384), 'model.head.decoder.heatmap_size': (72, 96)},
      r'pipeline.5: TopdownAffine .*\(192, 256\), but model.head.decoder has input_size \(288, 384\)'),

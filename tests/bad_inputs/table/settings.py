@@ -38,6 +38,20 @@ def _pipeline(step: str) -> str:
     return f'train_dataloader = dict(dataset=dict(pipeline=[dict(type={step!r})]))'
 
 
+def _ensemble(given: str, change: str, *says: str, code: int = 1) -> Case:
+    """A test of the mean of the shared model and of a member that has a codec with a change."""
+    def prepare(place: Place) -> None:
+        place.write_config(f'model = dict(head=dict(decoder=dict({change})))', 'member.py')
+        member = "dict(config={!r}, checkpoint={!r})".format
+        members = ', '.join(member(str(config), str(place.files.checkpoint))
+                            for config in (place.files.config, place.here / 'member.py'))
+        place.write_config("model = dict(_delete_=True, type='mmpose_mspn.EnsemblePoseEstimator', "
+                           f"members=[{members}], decoder=dict(type='mmpose_mspn.CoarseToFineHeatmap', "
+                           'input_size=(96, 128), heatmap_size=(48, 64)))')
+
+    return Case(given, [('test', '{config}', '--data-root', '{data}', '--work-dir', '{out}')], says, code, prepare)
+
+
 SETTING_CASES: Rows = list(chain(
     rows('a flip test of "no", which would count as yes', "model = dict(test_cfg=dict(flip_test='no'))",
          ['flip_test', "'no'"], (test(), train())),
@@ -94,6 +108,11 @@ SETTING_CASES: Rows = list(chain(
     rows('an average of the weights over -1 steps', "custom_hooks = [*_base_.custom_hooks, dict(type='EMAHook', "
          "ema_type='ExponentialMovingAverage', momentum=-1)]", ['momentum', '-1']),
     rows('hooks in an object', 'custom_hooks = dict(type="EMAHook")', ['custom_hooks']),
+    [_ensemble('an ensemble, which works', '', 'coco/AP', code=0),
+     _ensemble('an ensemble of other crops', 'input_size=(192, 192), heatmap_size=(48, 48)', 'member.py',
+               'input_size'),
+     _ensemble('an ensemble of other codecs', "_delete_=True, type='MSRAHeatmap', input_size=(96, 128), "
+               'heatmap_size=(48, 64), sigma=2', 'CoarseToFineHeatmap', 'MSRAHeatmap')],
     [Case('a YAML config of other content', [('train', '{here}/config.yaml')], ['config.yaml'],
           prepare=lambda place: (place.here / 'config.yaml').write_text('a: [1'))],
 ))
