@@ -39,7 +39,8 @@ class AcceleratedPoseEstimator(BasePoseEstimator):
         self.autocast = autocast
         self.batch = batch
         self.pixels_per_piece = CACHED_BYTES // (dtype or torch.float32).itemsize
-        self.is_init = True  # init_weights() must not overwrite the folded weights
+        # init_weights() must not overwrite the folded weights; mmengine 0.7 has no setter of the public name.
+        self._is_init = True
         self.eval()
 
     def forward(self, inputs: Tensor, data_samples: OptSampleList = None, mode: str = 'tensor') -> ForwardResults:
