@@ -118,10 +118,10 @@ def latin1(text: str, encoding: str) -> bytes:
 
 def restricted_pickle() -> SimpleNamespace:
     """Replacement for the :mod:`pickle` module whose unpickler finds only weights and :func:`runner_classes`."""
-    # The list of torch 2.1 lacks these two, of which every Runner checkpoint has the first, and schedules by steps
-    # the second.
+    # The list of torch 2.1 lacks these, of which every Runner checkpoint has the first, schedules by steps the second,
+    # and some metainfo the others.
     allowed = {**torch._weights_only_unpickler._get_allowed_globals(), **runner_classes(), '_codecs.encode': latin1,
-               'collections.Counter': Counter}
+               'collections.Counter': Counter, '__builtin__.set': set, '__builtin__.complex': complex}
 
     class Unpickler(pickle.Unpickler):
 

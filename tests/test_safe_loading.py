@@ -85,13 +85,14 @@ def test_the_unpickler_reads_checkpoints_with_the_list_of_torch_2_1(tmp_path, mo
     """That list lacks functions that numpy's scalars and schedules by steps need."""
     module = torch._weights_only_unpickler
     listed = {name: one for name, one in module._get_allowed_globals().items()
-              if name not in ('_codecs.encode', 'collections.Counter')}
+              if name not in ('_codecs.encode', 'collections.Counter', 'builtins.set', 'builtins.complex')}
     monkeypatch.delattr(torch.serialization, 'add_safe_globals', raising=False)
     monkeypatch.setattr(module, '_get_allowed_globals', lambda: listed)
     runner_checkpoint(tmp_path / 'runner.pth')
     check_runner_checkpoint(safe_loading.load_safely(str(tmp_path / 'runner.pth')))
-    torch.save(dict(milestones=Counter([2, 4])), tmp_path / 'steps.pth')
-    assert safe_loading.load_safely(str(tmp_path / 'steps.pth'))['milestones'] == Counter([2, 4])
+    others = dict(milestones=Counter([2, 4]), joints={1, 2}, number=1j)
+    torch.save(others, tmp_path / 'others.pth')
+    assert safe_loading.load_safely(str(tmp_path / 'others.pth')) == others
 
 
 @pytest.mark.parametrize('owner, name', [(HistoryBuffer, '__init__'), (dict, 'pop')])
