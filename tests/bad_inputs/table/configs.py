@@ -203,14 +203,16 @@ train_dataloader = dict(dataset=dict(pipeline=[
     rows('a transform that does not exist', "train_dataloader = dict(dataset=dict(pipeline=[dict(type='LoadImag')]))",
          ['LoadImag'], (train(), )),
     rows('an unknown argument of a transform',
-         "train_dataloader = dict(dataset=dict(pipeline=[dict(type='mmpose_mspn.WidenBBox', fix=(0.1, 0.1))]))",
+         "train_dataloader = dict(dataset=dict(pipeline=[dict(type='LoadImage'), dict(type='mmpose_mspn.WidenBBox', "
+         "fix=(0.1, 0.1)), dict(type='PackPoseInputs')]))",
          ['fix', 'fixed']),
-    rows('a probability of 2', "train_dataloader = dict(dataset=dict(pipeline=[dict(type='mmpose_mspn.HalfBody', "
-         "upper_body_ids=(0, 1), prob=2)]))", ['prob', '2']),
+    rows('a probability of 2', "train_dataloader = dict(dataset=dict(pipeline=[dict(type='LoadImage'), "
+         "dict(type='mmpose_mspn.HalfBody', upper_body_ids=(0, 1), prob=2), dict(type='PackPoseInputs')]))",
+         ['prob', '2']),
     rows('a pipeline of nothing', 'train_dataloader = dict(dataset=dict(pipeline=[]))', ['pipeline']),
     rows('crops of another size than the codec', "train_dataloader = dict(dataset=dict(pipeline=["
          "dict(type='LoadImage'), dict(type='mmpose_mspn.WidenBBox', fixed=(0.1, 0.1)), "
-         "dict(type='TopdownAffine', input_size=(64, 64))]))",
+         "dict(type='TopdownAffine', input_size=(64, 64)), dict(type='PackPoseInputs')]))",
          ['TopdownAffine', 'input_size']),
     rows('a metainfo file that does not exist',
          'train_dataloader = dict(dataset=dict(metainfo=dict(from_file="nowhere.py")))', ['nowhere.py'],
