@@ -14,7 +14,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Callable, Dict, List
 
@@ -39,9 +38,10 @@ DEMO = 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18-small_1xb16
 PICTURE = 'data/synthetic/val2017/000000000001.jpg'
 SHAPES = [(2, 1), (2, 8), (4, 8)]
 """Stages and people of the rows of speed."""
-GOALS = {'accelerate': 1., 'accelerate bf16': None, 'onnxruntime fp32': 1., 'onnxruntime int8': 3.8,
-         'OpenVINO fp32': 1., 'OpenVINO bf16': 2.7, 'OpenVINO int8': 4.5}
+GOALS = {'onnxruntime int8': 3.8, 'OpenVINO bf16': 2.7, 'OpenVINO int8': 4.5}
 """Lowest ratio to PyTorch as built."""
+AS_ACCELERATE = ('onnxruntime fp32', 'OpenVINO fp32')
+"""Engines whose goal is the ratio of ``accelerate``."""
 
 
 def engines(stages: int) -> Dict[str, torch.nn.Module]:
@@ -82,14 +82,18 @@ def speed(rounds: int) -> List[dict]:
         for _ in range(rounds):
             for name, one in works.items():
                 taken[name].append(1000 * seconds(one, 'cpu'))
-        base = taken['PyTorch as built']
+        ratios = {name: [before / now for before, now in zip(taken['PyTorch as built'], times)]
+                  for name, times in taken.items()}
         for name, times in taken.items():
-            ratios = [before / now for before, now in zip(base, times)]
+            ratio = statistics.median(ratios[name])
             found.append(dict(row=f'{stages} stages, {people} people: {name}', unit='ms',
-                              value=statistics.median(times), ratio=statistics.median(ratios),
-                              spread=[min(ratios), max(ratios)],
-                              goal=GOALS.get(name) and f'≥ {GOALS[name]:g}×',
-                              reached=GOALS.get(name) and statistics.median(ratios) >= GOALS[name]))
+                              value=statistics.median(times), ratio=ratio,
+                              spread=[min(ratios[name]), max(ratios[name])]))
+            if name in GOALS:
+                found[-1].update(goal=f'≥ {GOALS[name]:g}×', reached=ratio >= GOALS[name])
+            if name in AS_ACCELERATE:
+                found[-1].update(goal='not slower than accelerate',
+                                 reached=ratio >= statistics.median(ratios['accelerate']))
             print(found[-1], flush=True)
     return found
 
@@ -141,13 +145,23 @@ def process(packages: Path, folder: Path, rounds: int) -> List[dict]:
 TESTED = 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn50_8xb32-96k_coco-256x192.py'
 
 
+MEASURE = """
+import os, sys, time
+start = time.perf_counter()
+_, status, usage = os.wait4(os.spawnv(os.P_NOWAIT, sys.argv[1], sys.argv[1:]), 0)
+print()
+print(time.perf_counter() - start, usage.ru_maxrss * 1024 / 1e6)
+sys.exit(status != 0)
+"""
+"""Runs a command and prints its seconds and its peak memory in MB. It is a small process of its own, because Linux
+counts the memory of the process that starts a command as the command's."""
+
+
 def run(command: List[str], environment: Dict[str, str]) -> tuple:
     """Return the seconds and the peak memory in MB of a process."""
-    start = time.perf_counter()
-    started = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(started.pid, 0)
-    assert status == 0, command
-    return time.perf_counter() - start, usage.ru_maxrss * 1024 / 1e6
+    done = subprocess.run([sys.executable, '-S', '-c', MEASURE, *command], cwd=ROOT, env=environment, check=True,
+                          stdout=subprocess.PIPE, text=True)
+    return tuple(map(float, done.stdout.split('\n')[-2].split()))
 
 
 def export(config: str, checkpoint: Path, path: Path, precision: str, check: bool = True) -> None:
@@ -176,7 +190,7 @@ def accuracy(demo: Path, folder: Path) -> List[dict]:
     _, sizes = mspn_runtime.box_regions(np.concatenate([boxes for _, boxes in people]), pose.metadata['box_padding'],
                                         pose.input_size)
     distance = np.linalg.norm(exact[..., :2] - moved[..., :2], axis=-1) * pose.input_size[0] / sizes[:, :1]
-    close = (distance[exact[..., 2] > 0.7] < 1).mean()
+    close = float((distance[exact[..., 2] > 0.7] < 1).mean())
     return [dict(row=f"AP of the demo's model in int8, against fp32 ({before:.4f})", unit='', value=after,
                  goal='within 0.005', reached=abs(after - before) <= 0.005),
             dict(row='its confident keypoints that int8 moves by less than 1 px of the crop', unit='%',
