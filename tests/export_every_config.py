@@ -63,7 +63,8 @@ def main() -> None:
             try:
                 found = export(build(Config.fromfile(str(path))), Path(folder) / 'model.onnx',
                                pictures=drawn_pictures(PEOPLE))
-                said = f'{found["keypoints"]} keypoints, {found["largest_px"]:.1g} px at most'
+                said = (f'{found["keypoints"]} keypoints, {found["largest_px"]:.1g} px at most, {found["undecided"]} '
+                        'decided by rounding')
             except ValueError as error:
                 refused = 'cannot be exported' in str(error)
                 failures += not refused

@@ -29,6 +29,7 @@ def main() -> None:
     size = Path(args.out).stat().st_size / 1e6
     print(f'{args.out}: {size:.1f} MB, {args.precision}; {found["people"]} people, {found["keypoints"]} keypoints: '
           f'{found["largest_px"]:.2g} px at most from PyTorch, median {found["median_px"]:.2g} px; '
+          + (f'{found["undecided"]} more, of which rounding decides; ' if found['undecided'] else '') +
           f'{found["close"]:.1%} of {found["confident"]} confident ones within 1 px of the '
           'crop. mspn_runtime.py lies beside it')
 

@@ -5,17 +5,15 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence
 
 import cv2
 import numpy as np
-import torch
-from mmengine.dataset import Compose, pseudo_collate
 from mmengine.logging import print_log
-from mmengine.registry import init_default_scope
 from torch import nn
 
 import mspn_runtime
+from mmpose_mspn.deploy.check import CLOSE, TOLERANCE, compare
 from mmpose_mspn.deploy.crop_rule import box_padding
 from mmpose_mspn.deploy.onnx_file import description, require_exporter, trace, write
 from mmpose_mspn.deploy.pictures import Picture, crops_of, drawn_pictures, pictures_of_config
@@ -26,15 +24,9 @@ from mmpose_mspn.utils.files import FilePath
 
 INPUTS = ('crops', 'image')
 PRECISIONS = ('fp32', 'fp16', 'int8')
-TOLERANCE = 1e-3
-"""Largest distance in image px of a float32 file's keypoints from PyTorch's."""
 CHECKED_PEOPLE = 16
 CALIBRATION_PEOPLE = 64
 BATCH = 8
-CONFIDENT = 0.7
-"""Score of a keypoint whose movement counts in lower precisions."""
-CLOSE = 1.
-"""px of the crop within which a confident keypoint counts as unmoved."""
 LEAST_CLOSE = 0.5
 """Lowest share of confident keypoints that are unmoved, in a file of a lower precision that is kept."""
 
@@ -76,9 +68,7 @@ def export(model: nn.Module,
         checkpoint: File of the weights, whose hash the metadata then names.
 
     Returns:
-        ``people`` and ``keypoints`` that were compared; ``largest_px`` and ``median_px``, the distances from PyTorch in
-        image px; ``close``, the share of confident keypoints within :data:`CLOSE` px of the crop; ``other_crops``, the
-        number of people whom the test pipeline crops in another way, which is 0 with OpenCV 4.
+        See :func:`mmpose_mspn.deploy.check.compare`.
 
     Raises:
         ImportError: onnx, onnxscript or onnxruntime is not installed, or torch is older than 2.6.
@@ -98,74 +88,18 @@ def export(model: nn.Module,
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         made = Path(folder) / path.name
-        exported = trace(graph, heatmaps)
+        exported = trace(graph, heatmaps=True)
         if precision == 'int8':
             exported = quantize(exported, _batches(calibration, input, model))
         write(exported, made, about)
         found = compare(made, _as_exported(model, flip, stages), pictures)
         _refuse_differing(found, precision)
+        if not heatmaps:  # which only the comparison has needed
+            del exported.graph.output[2]
+            write(exported, made, about)
         os.replace(made, path)
     shutil.copy(mspn_runtime.__file__, path.parent / 'mspn_runtime.py')
     return found
-
-
-def compare(path: FilePath, model: nn.Module, pictures: Sequence[Picture]) -> Dict[str, float]:
-    """The distances between the keypoints of a file, which the runtime computes, and those of PyTorch.
-
-    Returns:
-        See :func:`export`.
-    """
-    pose = mspn_runtime.Pose(path)
-    image_px, crop_px, scores, moved_scores, other_crops = [], [], [], [], 0
-    for image, boxes in pictures:
-        found = pose(image, boxes)
-        _, sizes = regions = mspn_runtime.box_regions(boxes, pose.metadata['box_padding'], pose.input_size)
-        expected, others = _predicted(model, image, boxes, regions)
-        other_crops += others
-        scores.append(expected[..., 2])
-        moved_scores.append(np.abs(found[..., 2] - scores[-1]))
-        image_px.append(np.linalg.norm(found[..., :2] - expected[..., :2], axis=-1))
-        crop_px.append(image_px[-1] * pose.input_size[0] / sizes[:, :1])
-    image_px, crop_px, scores, moved_scores = map(np.concatenate, (image_px, crop_px, scores, moved_scores))
-    confident = scores > CONFIDENT
-    return dict(
-        people=len(scores),
-        keypoints=scores.size,
-        largest_px=float(image_px.max()),
-        median_px=float(np.median(image_px)),
-        largest_score=float(moved_scores.max()),
-        confident=int(confident.sum()),
-        close=float((crop_px[confident] < CLOSE).mean()) if confident.any() else 1.,
-        other_crops=other_crops)
-
-
-def _predicted(model: nn.Module, image: np.ndarray, boxes: np.ndarray,
-               regions: Tuple[np.ndarray, np.ndarray]) -> Tuple[np.ndarray, int]:
-    """Keypoints and scores (N, K, 3) by PyTorch, of the crops that the runtime cuts.
-
-    OpenCV 5 cuts other crops than OpenCV 4, so the test pipeline's crops are compared, and not used.
-
-    Args:
-        model: The estimator.
-        image: (H, W, 3), BGR, uint8.
-        boxes: (N, 4), x, y, width, height in image px.
-        regions: Centers and sizes (N, 2) of the crops in the image.
-
-    Returns:
-        The keypoints, and the number of people whose crop by the test pipeline is another one.
-    """
-    init_default_scope(model.cfg.get('default_scope') or 'mmpose')
-    pipeline = Compose(model.cfg.test_dataloader.dataset.pipeline)
-    packed, others = [], 0
-    for (x, y, width, height), center, (region, _) in zip(boxes, *regions):
-        sample = pipeline(dict(img=image, bbox=np.array([[x, y, x + width, y + height]], np.float32),
-                               bbox_score=np.ones(1, np.float32), **model.dataset_meta))
-        crop = mspn_runtime.cut(image, center, region, model.head.decoder.input_size)
-        others += not np.array_equal(crop, sample['inputs'])
-        packed.append({**sample, 'inputs': torch.from_numpy(crop)})
-    with torch.no_grad():
-        found = [sample.pred_instances for sample in model.test_step(pseudo_collate(packed))]
-    return np.concatenate([np.dstack([one.keypoints, one.keypoint_scores]) for one in found]), others
 
 
 def _refuse_differing(found: Dict[str, float], precision: str) -> None:

@@ -29,8 +29,7 @@ class GraphDecode(nn.Module):
     def forward(self, heatmaps: Tensor) -> Tuple[Tensor, Tensor]:
         """Keypoints (B, K, 2) in px and scores (B, K), float32, of heatmaps (B, K, H, W), float32."""
         columns, rows = self.heatmap_size
-        blurred = self._blurred(heatmaps.double())
-        values, places = _two_highest(blurred.flatten(2))
+        values, places = _two_highest(self.blurred(heatmaps.double()).flatten(2))
         width = columns + 2 * self.reach
         cells = torch.stack([places % width, torch.div(places, width, rounding_mode='floor')], -1) - self.reach
         cells = torch.where((values > 0)[..., None], cells, -BORDER).double()
@@ -44,7 +43,7 @@ class GraphDecode(nn.Module):
         keypoints = torch.stack([x * stride_x + stride_x / 2, y * stride_y + stride_y / 2], -1)
         return keypoints.float(), scores
 
-    def _blurred(self, maps: Tensor) -> Tensor:
+    def blurred(self, maps: Tensor) -> Tensor:
         """The maps, float64, with the cells around them that the blur reaches: (B, K, H + 2 reach, W + 2 reach)."""
         reach = self.reach
         for dim in (-1, -2):

@@ -1,0 +1,127 @@
+"""The check at the end of an export: the file's keypoints beside those of PyTorch."""
+import copy
+from typing import Dict, Sequence, Tuple
+
+import numpy as np
+import torch
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.registry import init_default_scope
+from torch import Tensor, nn
+
+import mspn_runtime
+from mmpose_mspn.deploy.graph_decode import GraphDecode
+from mmpose_mspn.deploy.pictures import Picture
+from mmpose_mspn.utils.files import FilePath
+
+TOLERANCE = 1e-3
+"""Largest distance in image px of a float32 file's keypoints from PyTorch's."""
+CONFIDENT = 0.7
+"""Score of a keypoint whose movement counts in lower precisions."""
+CLOSE = 1.
+"""px of the crop within which a confident keypoint counts as unmoved."""
+ROUNDING = 1e-3
+"""Largest difference of heatmaps that counts as one of rounding, in standard deviations of the heatmaps."""
+
+
+def compare(path: FilePath, model: nn.Module, pictures: Sequence[Picture]) -> Dict[str, float]:
+    """Compare the keypoints of a file, which the runtime computes, with those of PyTorch.
+
+    Args:
+        path: The file. With the output ``heatmaps`` it can be told which keypoints the rounding of the network decides.
+        model: The estimator, with the flip test and the stages of the file.
+        pictures: People.
+
+    Returns:
+        ``people`` and ``keypoints`` that were compared; ``largest_px`` and ``median_px``, the distances from PyTorch in
+        image px; ``undecided``, the number of keypoints that are left out of ``largest_px``, because rounding in the
+        network decides which of two cells is higher, see :func:`_decided_by_rounding`; ``confident`` keypoints, and
+        ``close``, the share of them within :data:`CLOSE` px of the crop; ``largest_score``, the largest difference of
+        scores; ``other_crops``, the number of people whom the test pipeline crops in another way, which is 0 with
+        OpenCV 4.
+    """
+    pose = mspn_runtime.Pose(path)
+    image_px, crop_px, scores, moved_scores, undecided, other_crops = [], [], [], [], [], 0
+    for image, boxes in pictures:
+        found = pose(image, boxes)
+        _, sizes = regions = mspn_runtime.box_regions(boxes, pose.metadata['box_padding'], pose.input_size)
+        crops = np.stack([mspn_runtime.cut(image, center, region, pose.input_size)
+                          for center, (region, _) in zip(*regions)])
+        expected, maps, others = _predicted(model, image, boxes, crops)
+        other_crops += others
+        scores.append(expected[..., 2])
+        moved_scores.append(np.abs(found[..., 2] - scores[-1]))
+        image_px.append(np.linalg.norm(found[..., :2] - expected[..., :2], axis=-1))
+        crop_px.append(image_px[-1] * pose.input_size[0] / sizes[:, :1])
+        undecided.append(image_px[-1] > TOLERANCE)
+        if undecided[-1].any():
+            inputs = dict(image=image, boxes=boxes) if pose.metadata['input'] == 'image' else dict(crops=crops)
+            undecided[-1] &= _decided_by_rounding(path, inputs, maps, GraphDecode(model.head.decoder))
+    image_px, crop_px, scores, moved_scores, undecided = map(
+        np.concatenate, (image_px, crop_px, scores, moved_scores, undecided))
+    confident = scores > CONFIDENT
+    return dict(
+        people=len(scores),
+        keypoints=scores.size,
+        undecided=int(undecided.sum()),
+        largest_px=float(image_px[~undecided].max(initial=0)),
+        median_px=float(np.median(image_px)),
+        largest_score=float(moved_scores.max()),
+        confident=int(confident.sum()),
+        close=float((crop_px[confident] < CLOSE).mean()) if confident.any() else 1.,
+        other_crops=other_crops)
+
+
+def _predicted(model: nn.Module, image: np.ndarray, boxes: np.ndarray,
+               crops: np.ndarray) -> Tuple[np.ndarray, Tensor, int]:
+    """Keypoints and scores by PyTorch of the crops that the runtime cuts.
+
+    OpenCV 5 cuts other crops than OpenCV 4, so the test pipeline's crops are compared, and not used.
+
+    Args:
+        model: The estimator.
+        image: (H, W, 3), BGR, uint8.
+        boxes: (N, 4), x, y, width, height in image px.
+        crops: (N, 3, h, w), uint8.
+
+    Returns:
+        Keypoints and scores (N, K, 3), heatmaps (N, K, H, W), and the number of people whose crop by the test pipeline
+        is another one.
+    """
+    init_default_scope(model.cfg.get('default_scope') or 'mmpose')
+    pipeline = Compose(model.cfg.test_dataloader.dataset.pipeline)
+    packed, others = [], 0
+    for (x, y, width, height), crop in zip(boxes, crops):
+        sample = pipeline(dict(img=image, bbox=np.array([[x, y, x + width, y + height]], np.float32),
+                               bbox_score=np.ones(1, np.float32), **model.dataset_meta))
+        others += not np.array_equal(crop, sample['inputs'])
+        packed.append({**sample, 'inputs': torch.from_numpy(crop)})
+    model = copy.copy(model)  # with the same weights
+    model.test_cfg = {**(model.test_cfg or {}), 'output_heatmaps': True}
+    with torch.no_grad():
+        samples = model.test_step(pseudo_collate(packed))
+    found = [np.dstack([one.keypoints, one.keypoint_scores]) for one in (sample.pred_instances for sample in samples)]
+    return np.concatenate(found), torch.stack([sample.pred_fields.heatmaps for sample in samples]), others
+
+
+def _decided_by_rounding(path: FilePath, inputs: Dict[str, np.ndarray], maps: Tensor,
+                         decode: GraphDecode) -> np.ndarray:
+    """Keypoints (N, K) for which no float32 computation of the network can tell which cell is higher.
+
+    The decode depends on which cells are the highest and the second highest. If two of the highest three of a blurred
+    map lie no further apart than twice the largest difference between the file's map and PyTorch's, that difference
+    may exchange them. It must itself be one of rounding.
+
+    Args:
+        path: The file. One without the output ``heatmaps`` has no such keypoints.
+        inputs: Its inputs.
+        maps: Heatmaps (N, K, H, W) of PyTorch.
+        decode: The decode.
+    """
+    import onnxruntime
+    session = onnxruntime.InferenceSession(str(path))
+    if 'heatmaps' not in [output.name for output in session.get_outputs()]:
+        return np.zeros(maps.shape[:2], bool)
+    apart = (torch.from_numpy(session.run(['heatmaps'], inputs)[0]) - maps).abs().amax((2, 3))
+    highest = decode.blurred(maps.double()).flatten(2).topk(3).values
+    gaps = -highest.diff(dim=2)
+    return ((gaps.amin(2) <= 2 * apart) & (apart <= ROUNDING * maps.std())).numpy()
