@@ -55,7 +55,7 @@ def compare(path: FilePath, model: nn.Module, pictures: Sequence[Picture]) -> Di
         undecided.append(image_px[-1] > TOLERANCE)
         if undecided[-1].any():
             inputs = dict(image=image, boxes=boxes) if pose.metadata['input'] == 'image' else dict(crops=crops)
-            undecided[-1] &= _decided_by_rounding(path, inputs, maps, GraphDecode(model.head.decoder))
+            undecided[-1] &= _decided_by_rounding(path, inputs, maps, GraphDecode(model.head.decoder), crop_px[-1])
     image_px, crop_px, scores, moved_scores, undecided = map(
         np.concatenate, (image_px, crop_px, scores, moved_scores, undecided))
     confident = scores > CONFIDENT
@@ -104,24 +104,29 @@ def _predicted(model: nn.Module, image: np.ndarray, boxes: np.ndarray,
 
 
 def _decided_by_rounding(path: FilePath, inputs: Dict[str, np.ndarray], maps: Tensor,
-                         decode: GraphDecode) -> np.ndarray:
+                         decode: GraphDecode, moved: np.ndarray) -> np.ndarray:
     """Keypoints (N, K) for which no float32 computation of the network can tell which cell is higher.
 
     The decode depends on which cells are the highest and the second highest. If two of the highest three of a blurred
     map lie no further apart than twice the largest difference between the file's map and PyTorch's, that difference
-    may exchange them. It must itself be one of rounding.
+    may exchange them. It must itself be one of rounding. That a file decodes its own map otherwise than PyTorch would,
+    such as one with cells that tie, is not.
 
     Args:
         path: The file. One without the output ``heatmaps`` has no such keypoints.
         inputs: Its inputs.
         maps: Heatmaps (N, K, H, W) of PyTorch.
         decode: The decode.
+        moved: Distance (N, K) of the file's keypoints from PyTorch's, in px of the crop.
     """
     import onnxruntime
     session = onnxruntime.InferenceSession(str(path))
     if 'heatmaps' not in [output.name for output in session.get_outputs()]:
         return np.zeros(maps.shape[:2], bool)
-    apart = (torch.from_numpy(session.run(['heatmaps'], inputs)[0]) - maps).abs().amax((2, 3))
+    own_maps = torch.from_numpy(session.run(['heatmaps'], inputs)[0])
+    by_maps = (decode(own_maps)[0] - decode(maps)[0]).norm(dim=-1).numpy()
+    apart = (own_maps - maps).abs().amax((2, 3))
     highest = decode.blurred(maps.double()).flatten(2).topk(3).values
     gaps = -highest.diff(dim=2)
-    return ((gaps.amin(2) <= 2 * apart) & (apart <= ROUNDING * maps.std())).numpy()
+    by_rounding = ((gaps.amin(2) <= 2 * apart) & (apart <= ROUNDING * maps.std())).numpy()
+    return by_rounding & (np.abs(moved - by_maps) <= TOLERANCE)
