@@ -35,7 +35,7 @@ def training(seed: int, rate: float, first: float, last: float) -> Training:
                 ('param_scheduler.1.end', ITERATIONS + 1), ('train_dataloader.num_workers', 0),
                 ('train_dataloader.persistent_workers', False), ('val_dataloader.num_workers', 0),
                 ('val_dataloader.persistent_workers', False))
-    return Training(seed, 8, 200, 'tiny', first=first, last=last, options=schedule)
+    return Training(seed, 8, 200, 'tiny', colors=False, first=first, last=last, options=schedule)
 
 
 STARTS: Tuple[Tuple[float, float], ...] = (*((last, last) for last in LAST), (1., 20.))

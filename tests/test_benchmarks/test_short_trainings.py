@@ -35,7 +35,7 @@ def test_a_training_that_the_file_holds_is_not_run_again(results, monkeypatch):
 
 def test_a_row_shows_the_last_figures_and_when_they_were_enough():
     line = own_keypoints.line('x', [result((10, 0.5), (20, 0.8), (30, 0.75)), result((10, 0.7), (25, 0.79))])
-    assert line == '| x | 500 | 0.750, 0.790 | 0.375, 0.395 | 20, never | 3.0 |'
+    assert line == '| x | 500 | 0.750, 0.790 | 0.375, 0.395 | 20, never | 2.5 |'
 
 
 def test_a_cell_shows_the_seeds_that_are_measured(results):
