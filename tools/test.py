@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Test a model. The arguments are those of mmpose's tools/test.py, --fast, --compile, --stages and --cache-images."""
+from mmengine.dist import is_main_process
 from mmengine.fileio import dump
 
 from mmpose_mspn.apis.command_line import run_tool
@@ -74,8 +75,9 @@ def main() -> None:
     ensure_synthetic(cfg)
     from mmengine.runner import Runner  # not before this package, which postpones slow imports
     metrics = Runner.from_cfg(cfg).test()
+    writes = args.out and is_main_process()  # all processes have the metrics
     end_launch()
-    if args.out:
+    if writes:
         content = dump(metrics, file_format=args.out.split('.')[-1])
         write_atomically(args.out, content if isinstance(content, bytes) else content.encode())
 

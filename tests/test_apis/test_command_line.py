@@ -42,6 +42,8 @@ def test_debug_shows_the_traceback(arguments, variables):
 
 
 SCRIPT = 'from mmpose_mspn.apis.command_line import run_tool\ndef main():\n    {}\nrun_tool(main)'
+HANGUP = 'import os, signal; signal.signal(signal.SIGHUP, signal.{})\n{}'
+"""A script that starts with SIGHUP as it usually is, or ignored, as under ``nohup``."""
 
 
 @pytest.mark.parametrize('body, code, shown', [
@@ -49,7 +51,6 @@ SCRIPT = 'from mmpose_mspn.apis.command_line import run_tool\ndef main():\n    {
     ("open('nowhere')", 1, 'error: nowhere: No such file or directory\n'),
     ("raise KeyboardInterrupt", 130, 'interrupted\n'),
     ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", 143, 'terminated\n'),
-    ("import os, signal; os.kill(os.getpid(), signal.SIGHUP)", 129, 'terminated\n'),
     ("return 3", 3, ''),
     ("from mmpose.registry import MODELS; MODELS.build(dict(type='mmpose_mspn.MSPNN'))", 1, "mmpose_mspn.MSPN'"),
 ])
@@ -57,6 +58,12 @@ def test_what_is_shown(body, code, shown):
     done = run('-c', SCRIPT.format(body))
     assert done.returncode == code and done.stderr.endswith(shown if shown.endswith('\n') or not shown else '?\n')
     assert shown in done.stderr and 'Traceback' not in done.stderr
+
+
+@pytest.mark.parametrize('handler, code, shown', [('SIG_DFL', 129, 'terminated\n'), ('SIG_IGN', 0, '')])
+def test_a_closed_terminal_ends_a_tool_unless_nohup_started_it(handler, code, shown):
+    done = run('-c', HANGUP.format(handler, SCRIPT.format('os.kill(os.getpid(), signal.SIGHUP)')))
+    assert (done.returncode, done.stderr) == (code, shown)
 
 
 @pytest.mark.parametrize('body', ["{}['key']", '1 / 0', 'None.x', "assert False, 'ours'"])

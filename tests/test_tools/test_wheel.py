@@ -1,11 +1,14 @@
 """The wheel, installed without the repository: its configs and tools work from any folder."""
 import os
+import re
 import shutil
 import subprocess
 import sys
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from tests.launching import ROOT, environment, python
 
@@ -77,6 +80,17 @@ def test_the_wheel_holds_what_mim_and_the_page_need(installed):
     assert {path.name for path in (package / '.mim/tools').iterdir() if path.is_file()} == kept - {
         'make_model_table.py', 'model_costs.py', 'setup_env.sh'}
     assert os.listdir(package / 'diagnosis/page') and not (installed / 'tests').exists()
+
+
+def test_the_extras_name_what_exports_and_their_runtime_need(installed):
+    wheel, = distributions(path=[str(installed)], name='mmpose_mspn')
+    needed = {}
+    for requirement in map(Requirement, wheel.requires):
+        extra = re.search(r'extra == "(\w+)"', str(requirement.marker))
+        needed.setdefault(extra[1] if extra else None, set()).add(requirement.name)
+    assert needed['runtime'] == {'numpy', 'pillow', 'onnxruntime'}
+    assert needed['export'] == {'onnx', 'onnxscript', 'onnxruntime'} and needed['openvino'] == {'openvino'}
+    assert needed[None] >= {'torch', 'mmcv', 'mmengine', 'mmpose'}  # which the runtime does not need
 
 
 @pytest.mark.parametrize('arguments, code, said', [
