@@ -9,13 +9,12 @@ from torch import Tensor, nn
 import mspn_runtime
 from mmpose_mspn.deploy.onnx_file import require_exporter, require_packages, trace, write
 from mmpose_mspn.deploy.pose_graph import PoseGraph, refuse_unexportable
-from mmpose_mspn.deploy.quantize import check_calibration, quantize
+from mmpose_mspn.deploy.quantize import check_calibration, one_by_one, quantize
 from mmpose_mspn.deploy.session_pose_estimator import SessionPoseEstimator
 from mmpose_mspn.utils.files import FilePath
 
 BACKENDS = dict(onnxruntime=('fp32', 'int8'), openvino=('fp32', 'bf16', 'int8'))
 """Backends and the precisions in which they compute."""
-BATCH = 8
 
 
 def fastest_backend() -> str:
@@ -58,8 +57,7 @@ def accelerate_by(model: nn.Module, backend: str, precision: str = 'fp32', calib
     exported = trace(graph)
     if precision == 'int8':
         check_calibration(len(calibration))
-        exported = quantize(exported, [dict(crops=graph.normalized(calibration[start:start + BATCH]).numpy())
-                                       for start in range(0, len(calibration), BATCH)])
+        exported = quantize(exported, one_by_one(graph.normalized(calibration).numpy()))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / 'model.onnx'
         write(exported, path, {})

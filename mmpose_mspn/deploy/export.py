@@ -18,7 +18,7 @@ from mmpose_mspn.deploy.crop_rule import box_padding
 from mmpose_mspn.deploy.onnx_file import description, require_exporter, trace, write
 from mmpose_mspn.deploy.pictures import Picture, crops_of, drawn_pictures, pictures_of_config
 from mmpose_mspn.deploy.pose_graph import PoseGraph, refuse_unexportable
-from mmpose_mspn.deploy.quantize import check_calibration, quantize
+from mmpose_mspn.deploy.quantize import check_calibration, one_by_one, quantize
 from mmpose_mspn.models.pose_estimators.first_stages import first_stages
 from mmpose_mspn.utils.files import FilePath
 
@@ -26,7 +26,6 @@ INPUTS = ('crops', 'image')
 PRECISIONS = ('fp32', 'fp16', 'int8')
 CHECKED_PEOPLE = 16
 CALIBRATION_PEOPLE = 64
-BATCH = 8
 LEAST_CLOSE = 0.5
 """Lowest share of confident keypoints that are unmoved, in a file of a lower precision that is kept."""
 
@@ -151,8 +150,7 @@ def _batches(pictures: Sequence[Picture], source: str, model: nn.Module) -> List
     """Pictures as inputs of a graph."""
     if source == 'image':
         return [dict(image=image, boxes=boxes) for image, boxes in pictures]
-    crops = crops_of(pictures, model.cfg, model.dataset_meta).numpy()
-    return [dict(crops=crops[start:start + BATCH]) for start in range(0, len(crops), BATCH)]
+    return one_by_one(crops_of(pictures, model.cfg, model.dataset_meta).numpy())
 
 
 def _as_exported(model: nn.Module, flip: bool, stages: Optional[int]) -> nn.Module:

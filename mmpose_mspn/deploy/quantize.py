@@ -2,7 +2,7 @@
 import logging
 import tempfile
 from pathlib import Path
-from typing import Dict, Optional, Sequence, Set
+from typing import Dict, List, Optional, Sequence, Set
 
 import numpy as np
 
@@ -23,6 +23,15 @@ def check_calibration(crops: int) -> None:
     if crops < MIN_CROPS:
         raise ValueError(f'calibration must have at least {MIN_CROPS} crops, whose activations give the ranges of the '
                          f'int8 values, got {crops}: give more')
+
+
+def one_by_one(crops: np.ndarray) -> List[Dict[str, np.ndarray]]:
+    """Inputs of a graph, each with one of the crops (N, 3, h, w).
+
+    onnxruntime keeps all activations of a batch until it has taken their ranges: those of eight crops in four stages
+    took more than 17 GB.
+    """
+    return [dict(crops=crops[index:index + 1]) for index in range(len(crops))]
 
 
 def quantize(model, batches: Sequence[Dict[str, np.ndarray]]):
