@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from compare import machine
 from mmengine.registry import init_default_scope
+from pages import fill
 from peers import FLIP, INPUT, our_model
 from rows import samples
 from timing import seconds
@@ -34,7 +35,6 @@ from mmpose_mspn.deploy.pictures import pictures_of_config
 
 ROOT = Path(__file__).parents[1]
 PAGE, JSON = ROOT / 'docs/deploy.md', ROOT / 'docs/deployment.json'
-MARKS = '<!-- table -->', '<!-- /table -->'
 DEMO = 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py'
 PICTURE = 'data/synthetic/val2017/000000000001.jpg'
 SHAPES = [(2, 1), (2, 8), (4, 8)]
@@ -224,8 +224,7 @@ def write(about: dict, results: List[dict]) -> None:
     table = '\n'.join([', '.join(f'{name} {value}' for name, value in about.items()), '',
                        '| what | value | ratio (min-max of turns) | goal |', '| --- | --- | --- | --- |',
                        *map(line, results)])
-    before, rest = PAGE.read_text().split(MARKS[0])
-    PAGE.write_text(f'{before}{MARKS[0]}\n\n{table}\n\n{MARKS[1]}{rest.split(MARKS[1])[1]}')
+    fill(PAGE, 'table', f'\n{table}\n')
 
 
 def main() -> None:

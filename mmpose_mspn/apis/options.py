@@ -15,6 +15,7 @@ from mmpose_mspn.apis.run_check import check_output_folder
 from mmpose_mspn.datasets.transforms.load_image import check_cache_gb
 from mmpose_mspn.engine import prepare_launch
 from mmpose_mspn.engine.distributed import set_static_graph
+from mmpose_mspn.utils.config_types import type_name
 
 FUSED_OPTIMIZERS = ('Adam', 'AdamW', 'SGD')
 """Optimizers of torch with a ``fused`` form on CPUs and on GPUs."""
@@ -87,7 +88,7 @@ def check_head_boxes(cfg: Config, split: str) -> None:
     Raises:
         ValueError: The metric divides by head sizes, and the dataset has none.
     """
-    by_head = any(metric['type'].split('.')[-1] == 'MpiiPCKAccuracy' for metric in evaluators(cfg, split))
+    by_head = any(type_name(metric) == 'MpiiPCKAccuracy' for metric in evaluators(cfg, split))
     if by_head and not cfg[f'{split}_dataloader'].dataset.get('headbox_file'):
         raise ValueError(f'{split}_evaluator divides by head sizes (PCKh), and {split}_dataloader.dataset.headbox_file '
                          'is not set: set it to the .mat file of these people\'s head boxes, or measure with '
@@ -167,9 +168,7 @@ def use_image_cache(cfg: Config, gigabytes: float, splits: Tuple[str, ...] = ('t
 def _keep_images(node: object, gigabytes: float) -> int:
     """Give ``cache_gb`` to each step LoadImage in nested dicts and lists; the number of these steps."""
     if isinstance(node, dict):
-        named = node.get('type')
-        name = named if isinstance(named, str) else getattr(named, '__name__', '')
-        if name.split('.')[-1] == 'LoadImage':
+        if type_name(node) == 'LoadImage':
             node.update(type='mmpose_mspn.LoadImage', cache_gb=gigabytes)
             return 1
         return sum(_keep_images(value, gigabytes) for value in node.values())

@@ -10,6 +10,7 @@ from mmengine.registry import init_default_scope
 from torch import nn
 
 from mmpose_mspn.deploy.accelerate import accelerate
+from mmpose_mspn.utils.config_types import type_name
 
 from .pose_inputs import Pair, open_images
 from .pose_result import Draw, PoseResult, Source
@@ -127,7 +128,7 @@ class TorchPoseModel(PoseModel):
         self._reload = reload if fast else None
         self.drawer, self.config, meta = drawer, model.cfg, model.dataset_meta
         steps = model.cfg.test_dataloader.dataset.pipeline
-        affine = next((step for step in steps if step['type'].split('.')[-1] == 'TopdownAffine'), None)
+        affine = next((step for step in steps if type_name(step) == 'TopdownAffine'), None)
         if affine is None:
             raise ValueError("the config's test pipeline has no step TopdownAffine, which makes the crops of people: "
                              'take the config of a top-down model')

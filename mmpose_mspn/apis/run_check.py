@@ -17,6 +17,7 @@ from mmpose_mspn.datasets.coco_dataset import CocoStyleMixin
 from mmpose_mspn.datasets.metainfo_rules import wrong_metainfo
 from mmpose_mspn.models import MSPN, MSPNHead
 from mmpose_mspn.models.heads.base_heatmap_head import BaseHeatmapHead
+from mmpose_mspn.utils.config_types import type_name
 
 METRICS_SUFFIXES = ('.json', '.yaml', '.yml', '.pkl', '.pickle')
 """Files to which mmengine writes metrics."""
@@ -143,13 +144,13 @@ def _check_dataset(name: str, dataset: dict, head: dict) -> None:
     decoder = head.get('decoder')
     ours = _is(_class(DATASETS, dataset), CocoStyleMixin)
     steps = [(where, step) for where, step in _dicts(dataset, name) if isinstance(step.get('type'), (str, type))]
-    converted = any(_type(step) == 'KeypointConverter' for _, step in steps)
+    converted = any(type_name(step) == 'KeypointConverter' for _, step in steps)
     for where, step in steps:
-        if _type(step) == 'GenerateTarget' and step.get('encoder'):
+        if type_name(step) == 'GenerateTarget' and step.get('encoder'):
             encoders = step['encoder'] if isinstance(step['encoder'], (list, tuple)) else [step['encoder']]
-            visibility = ours or any(_type(other) == 'LoadVisibility' for _, other in steps)
+            visibility = ours or any(type_name(other) == 'LoadVisibility' for _, other in steps)
             _check_encoders(f'{where}.encoder', encoders, decoder, visibility)
-        elif _type(step) == 'TopdownAffine' and decoder and 'input_size' in decoder:
+        elif type_name(step) == 'TopdownAffine' and decoder and 'input_size' in decoder:
             size, wanted = tuple(step.get('input_size', ())), tuple(decoder['input_size'])
             if size != wanted:
                 raise ValueError(f'{where}: TopdownAffine cuts crops of input_size {size}, but model.head.decoder has '
@@ -208,11 +209,6 @@ def _check_number_of_keypoints(name: str, dataset: dict, head: dict) -> None:
     if keypoints != channels:
         raise ValueError(f'{name} has {keypoints} keypoints (its metainfo), but model.head.out_channels is {channels}: '
                          f'set model.head.out_channels={keypoints}, or the metainfo of the keypoints')
-
-
-def _type(step: dict) -> str:
-    named = step.get('type')
-    return named.split('.')[-1] if isinstance(named, str) else getattr(named, '__name__', '')
 
 
 def _dicts(node: object, name: str) -> Iterator[Tuple[str, dict]]:

@@ -9,6 +9,8 @@ from typing import Iterator, Optional, Tuple
 from mmengine.config import Config
 from mmengine.logging import print_log
 
+from mmpose_mspn.utils.config_types import type_name
+
 RANDOM_STEPS = ('HalfBody', 'Albumentation', 'PhotometricDistortion', 'Mosaic')
 """Steps that change a sample by chance and whose names do not begin with ``Random``."""
 
@@ -51,5 +53,4 @@ def _ann_file(cfg: Config, split: str) -> Optional[str]:
 def _steps(dataset: dict) -> Iterator[str]:
     """Names of the classes of a pipeline's steps, without scopes."""
     for step in dataset.get('pipeline') or ():
-        named = step.get('type') if isinstance(step, dict) else None
-        yield named.split('.')[-1] if isinstance(named, str) else getattr(named, '__name__', '')
+        yield type_name(step) if isinstance(step, dict) else ''

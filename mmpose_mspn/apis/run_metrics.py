@@ -4,6 +4,7 @@ from typing import Iterator, List
 from mmengine.config import Config
 
 from mmpose_mspn.utils.arguments import near_matches
+from mmpose_mspn.utils.config_types import type_name
 
 PREFIXES = dict(CocoMetric='coco', CocoWholeBodyMetric='coco-wholebody')
 """Default prefixes of COCO's metrics, by the class without scope."""
@@ -25,7 +26,7 @@ def check_best(cfg: Config, evaluators: List[dict]) -> None:
         ValueError: It is not.
     """
     given = ((cfg.get('default_hooks') or {}).get('checkpoint') or {}).get('save_best')
-    kinds = [str(metric.get('type')).split('.')[-1] for metric in evaluators]
+    kinds = [type_name(metric) for metric in evaluators]
     if not given or not kinds or not set(kinds) <= set(PREFIXES):
         return
     known = [name for kind, metric in zip(kinds, evaluators) for name in _names(kind, metric)]

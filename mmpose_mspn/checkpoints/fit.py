@@ -141,6 +141,11 @@ def describe_carried(checkpoint: Mapping, model: nn.Module, name: object) -> str
     return text + ('; the missing and misshapen ones keep their initial values' if fresh else '')
 
 
+def is_non_finite(value: object) -> bool:
+    """Whether a value of a checkpoint is a tensor that holds NaN or an infinite number."""
+    return isinstance(value, Tensor) and value.is_floating_point() and not bool(torch.isfinite(value).all())
+
+
 def refuse_non_finite(checkpoint: Mapping, name: object) -> None:
     """Check that the weights of a checkpoint are finite.
 
@@ -150,8 +155,7 @@ def refuse_non_finite(checkpoint: Mapping, name: object) -> None:
     if not isinstance(checkpoint, Mapping) or not all(isinstance(key, str) for key in find_state_dict(checkpoint)):
         raise CheckpointError(f'checkpoint {name} holds a {type(checkpoint).__name__} without names of weights: take a '
                               'checkpoint')
-    bad = [key for key, value in unpack(checkpoint).items()
-           if isinstance(value, Tensor) and value.is_floating_point() and not bool(torch.isfinite(value).all())]
+    bad = [key for key, value in unpack(checkpoint).items() if is_non_finite(value)]
     if bad:
         raise CheckpointError(f'checkpoint {name} holds weights that are NaN or infinite ({len(bad)}: {shorten(bad)}): '
                               'take an earlier one')

@@ -10,6 +10,7 @@ from mmpose_mspn.data_check.report import Report
 from mmpose_mspn.datasets.evaluation_rules import Evaluation
 from mmpose_mspn.datasets.file_checks import below_root
 from mmpose_mspn.datasets.metainfo_rules import wrong_metainfo
+from mmpose_mspn.utils.config_types import type_name
 
 COCO_METRICS = ('CocoMetric', 'CocoWholeBodyMetric')
 
@@ -36,7 +37,7 @@ def check_config(cfg: Config, report: Report, **options) -> None:
         raise ValueError(f'the config names no dataset to check: it needs a dataset in one of {loaders}')
     known, unknown = [], []
     for dataset, split in datasets:
-        if _dataset_type(dataset) not in BOX_OPTIONS:
+        if type_name(dataset) not in BOX_OPTIONS:
             unknown.append(f'{dataset.get("type")}: {_ann_file(dataset)}')
             continue
         try:
@@ -53,7 +54,7 @@ def _evaluation(cfg: Config, split: str) -> Optional[Evaluation]:
     """What the COCO metric of a split reads, if it has one that compares with the annotations."""
     metrics = (cfg.get(f'{split}_evaluator') or []) if split != 'train' else []
     for metric in metrics if isinstance(metrics, list) else [metrics]:
-        if _dataset_type(metric) in COCO_METRICS and not metric.get('format_only') and not metric.get('ann_file'):
+        if type_name(metric) in COCO_METRICS and not metric.get('format_only') and not metric.get('ann_file'):
             return Evaluation(metric.get('use_area', True), metric.get('iou_type') == 'keypoints_crowd')
     return None
 
@@ -69,12 +70,6 @@ def _single_datasets(dataset: Optional[dict]) -> Iterator[dict]:
         yield from _single_datasets(part)
 
 
-def _dataset_type(entry: dict) -> str:
-    """The type without its scope; a config may give it as a class too."""
-    kind = entry.get('type') or ''
-    return (kind if isinstance(kind, str) else kind.__name__).split('.')[-1]
-
-
 def _ann_file(dataset: dict) -> str:
     return osp.join(dataset.get('data_root') or '', dataset.get('ann_file') or '')
 
@@ -83,11 +78,11 @@ def _files(dataset: dict) -> DatasetFiles:
     """The files that a dataset of a config reads."""
     root = dataset.get('data_root') or ''
     image_dir = osp.join(root, (dataset.get('data_prefix') or {}).get('img') or '')
-    boxes = dataset.get(BOX_OPTIONS[_dataset_type(dataset)])
+    boxes = dataset.get(BOX_OPTIONS[type_name(dataset)])
     if boxes and 'mmpose_mspn' in str(dataset['type']):  # the stock datasets take the path without data_root
         boxes = below_root(boxes, root)
     return DatasetFiles(
-        _dataset_type(dataset), _ann_file(dataset), image_dir, (boxes, ) if boxes else (), _num_keypoints(dataset))
+        type_name(dataset), _ann_file(dataset), image_dir, (boxes, ) if boxes else (), _num_keypoints(dataset))
 
 
 def _num_keypoints(dataset: dict) -> Optional[int]:

@@ -4,6 +4,8 @@ from typing import List, Sequence
 import numpy as np
 from mmengine.config import Config
 
+from mmpose_mspn.utils.config_types import type_name
+
 KEEP_CROPS = ('LoadImage', 'LoadVisibility', 'KeypointConverter', 'GenerateTarget', 'PackPoseInputs')
 """Steps that change neither the box nor the crop."""
 
@@ -22,8 +24,7 @@ def box_padding(cfg: Config, input_size: Sequence[int]) -> List[float]:
         raise ValueError('the config has no test_dataloader, whose pipeline says how crops are cut: add one')
     factors, cut = None, False
     for step in cfg.test_dataloader.dataset.pipeline:
-        kind = step['type'] if isinstance(step['type'], str) else step['type'].__name__
-        name = kind.split('.')[-1]
+        name = type_name(step)
         if name == 'WidenBBox' and not any(step.get('random', (0, 0))):
             factors = 1 + np.array(step['fixed'], np.float32)
         elif name == 'GetBBoxCenterScale':

@@ -7,6 +7,7 @@ from mmengine.optim import OptimWrapper
 from torch import Tensor
 from torch.optim import Optimizer
 
+from mmpose_mspn.checkpoints.fit import is_non_finite
 from mmpose_mspn.utils.checkpoint_errors import CheckpointError
 
 IMPLEMENTATION = ('fused', 'foreach', 'capturable', 'differentiable')
@@ -39,7 +40,7 @@ def refuse_other_optimizers(state: dict, optimizer: Optimizer, name: object) -> 
             'with the config it was trained with, or start a new training from its weights with load_from')
     for index, moments in state['state'].items():
         for key, value in moments.items():
-            if isinstance(value, Tensor) and value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            if is_non_finite(value):
                 raise CheckpointError(f'checkpoint {name} cannot be resumed: {key} of parameter {index} in its '
                                       'optimizer state is NaN or infinite: take an earlier one')
 
