@@ -9,7 +9,8 @@
 All networks train on drawn people and are measured on others. benchmarks/accuracy_plan.py holds the tables of what is
 trained, the most important comparison first. Each run is a process of one thread whose result is a file below
 ``--work``; finished runs are not repeated, and an interrupted one goes on from its last checkpoint, so the command can
-be stopped and repeated at any time.
+be stopped and repeated at any time. Results that docs/accuracy.json holds of a machine like this one, with the same
+versions, are not repeated either.
 """
 import argparse
 import json
@@ -45,6 +46,27 @@ def planned(args: argparse.Namespace) -> List[Run]:
         parts = tuple(part for part in parts if not QUESTIONS[part].equal_time)
     runs = plan(args.scale, parts, tuple(range(1, args.seeds + 1)), speed)
     return [run for run in runs if re.search(args.only, run.name)]
+
+
+def take_recorded(record: Path, work: Path) -> None:
+    """Put the results of a report below the folder of the runs, unless its machine or its versions are others.
+
+    Args:
+        record: The report's JSON file; it may be missing.
+        work: Folder of all runs.
+    """
+    from accuracy_report import environment
+    from accuracy_run import RESULT
+
+    from mmpose_mspn.utils.files import write_json
+    recorded = json.loads(record.read_text()) if record.exists() else dict(about=None)
+    if recorded['about'] != environment():
+        return
+    for name, result in recorded['runs'].items():
+        file = work / name / RESULT
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_json(file, dict(run=name, **result))
 
 
 def results_of(runs: List[Run], data: Path, work: Path) -> Dict[Run, dict]:
@@ -166,6 +188,7 @@ def main() -> None:
         from accuracy_run import measure_speed
         print(measure_speed(args.scale, args.data, args.work / args.scale / SPEED))
     else:
+        take_recorded(args.out.with_suffix('.json'), args.work)
         dict(run=run_all, report=write_report, list=list_runs)[args.do](args)
 
 

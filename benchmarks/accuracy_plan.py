@@ -158,6 +158,10 @@ class Question:
 REFERENCE = Row('official')
 BETTER = Row('official', claim="The official rule is better than mmpose's")
 
+IDEAS = (Row('no-mining', claim='Hard keypoint mining helps', sign=-1),
+         Row('no-coarse-to-fine', claim='Coarse-to-fine supervision helps', sign=-1),
+         Row('no-aggregation', claim='Cross-stage aggregation helps', sign=-1))
+
 QUESTIONS: Dict[str, Question] = {
     'rules': Question(
         "Is the official rule better than mmpose's, and which part of it?", Row('mmpose'),
@@ -167,11 +171,7 @@ QUESTIONS: Dict[str, Question] = {
     'decode': Question(
         'Which decode is better on maps that the official rule has trained?', Row('official', MMPOSE),
         (Row('official', claim='The official decode is better, on maps that the official rule has trained'), )),
-    'paper': Question(
-        "Do the paper's three ideas help?", REFERENCE,
-        (Row('no-mining', claim='Hard keypoint mining helps', sign=-1),
-         Row('no-coarse-to-fine', claim='Coarse-to-fine supervision helps', sign=-1),
-         Row('no-aggregation', claim='Cross-stage aggregation helps', sign=-1))),
+    'paper': Question("Do the paper's three ideas help?", REFERENCE, IDEAS),
     'stages': Question('What does the second stage bring, at equal iterations?', REFERENCE,
                        (Row('1-stage', claim='Two stages are better than one', sign=-1), )),
     'kernels': Question('Do larger kernels for coarser units help?', REFERENCE,
@@ -196,6 +196,7 @@ QUESTIONS: Dict[str, Question] = {
                     (BETTER, ), ((0, 0), )),
     'long': Question("Is the official rule better than mmpose's after longer trainings?", Row('mmpose'),
                      (BETTER, ), ((1, 1), (0, 1))),
+    'paper-long': Question("Do the paper's three ideas help longer trainings?", REFERENCE, IDEAS, ((1, 1), )),
     'more-stages': Question(
         'What do further stages bring, at equal iterations?', REFERENCE,
         (Row('3-stage', claim='Three stages are better than two'),

@@ -16,6 +16,8 @@ from scipy.stats import t as student
 from mmpose_mspn.utils.files import write_json
 
 CONFIDENCE = 0.95
+RECORDED = ('config', 'seconds', 'threads', 'measured')
+"""What the JSON file keeps of a result."""
 METRICS = {'AP': 3, 'AP50': 3, 'AP75': 3, 'px': 2}
 """Columns, and their decimals."""
 
@@ -207,6 +209,18 @@ def conclusions(page: Path) -> str:
     return f'\n{heading}{written}' if heading else ''
 
 
+def environment() -> Dict[str, str]:
+    """The machine and the versions that results belong to."""
+    from compare import machine
+    return {name: value for name, value in machine('cpu').items() if name != 'threads'}
+
+
+def write_record(path: Path, scale: str, results: Dict[Run, dict]) -> None:
+    """Write the results as JSON, with the machine and the versions."""
+    runs = {run.name: {name: result[name] for name in RECORDED} for run, result in results.items()}
+    write_json(path, dict(about=environment(), scale=scale, runs=runs), indent=1)
+
+
 def report(args: argparse.Namespace, results: Dict[Run, dict], speed: Optional[float]) -> None:
     """Write the page, its plot, and the values of all runs as JSON.
 
@@ -218,7 +232,6 @@ def report(args: argparse.Namespace, results: Dict[Run, dict], speed: Optional[f
     Raises:
         SystemExit: No pair of runs is finished.
     """
-    from compare import machine
     found = {part: compare(args.scale, part, results, speed) for part in QUESTIONS}
     found = {part: comparisons for part, comparisons in found.items()
              if any(not one.is_reference for one in comparisons)}
@@ -227,7 +240,7 @@ def report(args: argparse.Namespace, results: Dict[Run, dict], speed: Optional[f
     files = {suffix: args.out.with_suffix(f'.{suffix}') for suffix in ('md', 'png', 'json')}
     args.out.parent.mkdir(parents=True, exist_ok=True)
     plot(found, files['png'])
-    about = {name: value for name, value in machine('cpu').items() if name != 'threads'}
+    about = environment()
     page = INTRODUCTION.format(
         scale=args.scale, finished=len(results), size=SCALES[args.scale], claims=claims(args.scale, found),
         plot=files['png'].name, json=files['json'].name, date=datetime.date.today(),
@@ -243,7 +256,5 @@ def report(args: argparse.Namespace, results: Dict[Run, dict], speed: Optional[f
         page += table(found[part], lambda run: cost(run.scale, run.variant)) + '\n'
     page += conclusions(files['md'])
     files['md'].write_text(page)
-    write_json(files['json'], dict(about=about, scale=args.scale, runs={
-        run.name: {name: result[name] for name in ('seconds', 'measured')} for run, result in results.items()}),
-        indent=1)
+    write_record(files['json'], args.scale, results)
     print(page)

@@ -182,6 +182,20 @@ def test_finished_runs_are_found_again_unless_their_config_has_changed(pair, dat
     file.write_text(before)
 
 
+def test_results_of_a_report_are_taken_on_a_machine_like_its_own(pair, data, tmp_path):
+    results = accuracy.results_of([OFFICIAL, MMPOSE], data, pair[2])
+    record = tmp_path / 'report.json'
+    accuracy_report.write_record(record, 'tiny', results)
+    accuracy.take_recorded(record, tmp_path / 'work')
+    assert accuracy.results_of([OFFICIAL, MMPOSE], data, tmp_path / 'work') == results
+    other = json.loads(record.read_text())
+    other['about']['torch'] = '0.1'
+    record.write_text(json.dumps(other))
+    accuracy.take_recorded(record, tmp_path / 'elsewhere')
+    assert not (tmp_path / 'elsewhere').exists()
+    accuracy.take_recorded(tmp_path / 'missing.json', tmp_path / 'elsewhere')
+
+
 def test_crops_from_the_file_are_those_of_the_pipeline(data, tmp_path):
     cfg = accuracy_config.build_config(MMPOSE, data, tmp_path)
     config = cfg.train_dataloader.dataset

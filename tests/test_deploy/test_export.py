@@ -2,6 +2,7 @@
 import json
 import subprocess
 import sys
+import venv
 from pathlib import Path
 
 import cv2
@@ -226,20 +227,22 @@ ALONE = ('numpy', 'numpy.libs', 'PIL', 'pillow.libs', 'onnxruntime', 'flatbuffer
 
 
 def test_the_runtime_needs_nothing_else(path, tmp_path):
-    """A process that finds Python's own library and these packages alone predicts by its command line."""
-    packages, out = tmp_path / 'packages', tmp_path / 'out.json'
-    packages.mkdir()
+    """In a virtual environment that holds these packages alone, the written module predicts by its command line."""
+    venv.create(tmp_path / 'venv')
+    python, out = tmp_path / 'venv' / 'bin' / 'python', tmp_path / 'out.json'
+    packages, = (tmp_path / 'venv').glob('lib/python*/site-packages')
     for name in ALONE:
         installed = Path(np.__file__).parents[1] / name
         if installed.exists():
             (packages / name).symlink_to(installed)
+    missing = 'import importlib.util as u; print(*map(u.find_spec, ("torch", "cv2", "mmcv", "mmpose", "mmengine")))'
+    found = subprocess.run([python, '-I', '-c', missing], check=True, capture_output=True, text=True)
+    assert found.stdout.split() == ['None'] * 5
     picture = tmp_path / 'picture.png'
     Image.fromarray(PICTURES[0].image[..., ::-1]).save(picture)
     boxes = [','.join(map(str, box)) for box in BOXES.tolist()]
-    code = (f'import runpy, sys; sys.path[:0] = [{str(path.parent)!r}, {str(packages)!r}]; '
-            'runpy.run_module("mspn_runtime", run_name="__main__"); '
-            'assert not {"torch", "cv2", "mmcv", "mmpose", "mmengine"} & set(sys.modules)')
-    subprocess.run([sys.executable, '-I', '-S', '-c', code, path, picture, '--boxes', *boxes, '--out', out], check=True)
+    subprocess.run([python, '-I', path.with_name('mspn_runtime.py'), path, picture, '--boxes', *boxes, '--out', out],
+                   check=True)
     found = json.loads(out.read_text())
     np.testing.assert_allclose(found['people'], mspn_runtime.Pose(path)(PICTURES[0].image, BOXES), rtol=0, atol=1e-6)
     assert found['names'][0] == 'nose' and [15, 13] in found['skeleton']

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mmpose_mspn.models.heads.base_heatmap_head import BaseHeatmapHead, check_sizes, heatmap_predictor
 from mmpose_mspn.models.heads.loss_config import FROM_LOSS, TopK, loss_config
 from mmpose_mspn.models.losses.cpn_loss import CPNHeatmapLoss
-from mmpose_mspn.models.utils.resize import resize_to
+from mmpose_mspn.models.utils.resize import resize_heatmaps, resize_to
 from mmpose_mspn.registry import MODELS
 
 EXPANSION = 2
@@ -141,7 +141,7 @@ class CPNHead(BaseHeatmapHead):
         """Heatmaps (B, K, H, W): a list of GlobalNet's, coarse level first, and a list of RefineNet's one."""
         levels = self._levels(feats)
         coarse_first = [
-            resize_to(predictor(level), self.heatmap_shape)
+            resize_heatmaps(predictor(level), self.heatmap_shape)
             for predictor, level in zip(reversed(self.global_predictors), reversed(levels))
         ]
         return [coarse_first, [self._refined(levels)]]

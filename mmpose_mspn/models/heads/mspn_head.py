@@ -7,7 +7,7 @@ from mmpose_mspn.models.heads.base_heatmap_head import BaseHeatmapHead, check_si
 from mmpose_mspn.models.heads.loss_config import FROM_LOSS, TopK, loss_config
 from mmpose_mspn.models.losses.multi_stage_heatmap_loss import MultiStageHeatmapLoss
 from mmpose_mspn.models.utils.recompute import recompute
-from mmpose_mspn.models.utils.resize import resize_to
+from mmpose_mspn.models.utils.resize import resize_heatmaps, resize_to
 from mmpose_mspn.registry import MODELS
 from mmpose_mspn.utils.arguments import refuse_unknown_arguments
 
@@ -87,7 +87,7 @@ class MSPNHead(BaseHeatmapHead):
     def forward(self, feats: MultiStageFeatures) -> List[List[Tensor]]:
         """Heatmaps [stage][unit] (B, K, H, W) of all predictors."""
         self._check_features(feats)
-        return [[resize_to(self._run(predictor, feature), self.heatmap_shape)
+        return [[resize_heatmaps(self._run(predictor, feature), self.heatmap_shape)
                  for predictor, feature in zip(predictors, features)]
                 for predictors, features in zip(self.predictors, feats)]
 
