@@ -3,7 +3,7 @@ import os.path as osp
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Union
+from typing import Dict, Union
 
 import numpy as np
 from mmengine.config import Config
@@ -17,8 +17,6 @@ from mmpose_mspn.utils.files import read_json, write_json
 from .figures import AveragePrecision, Figure, Pckh
 from .people import Image, KeypointSet, Predictions, Truth, read_coco_truth, read_results
 
-MPII_HEIGHT = 200.
-"""px of a person's height at MPII's scale 1."""
 MPII_AREA_SHARE = 0.2
 """Share of the square over their height that a person covers, where MPII gives no area."""
 FIRST_PIXEL = 1.
@@ -113,17 +111,6 @@ def read_mpii_results(path: str, truth: Truth, num_keypoints: int) -> Prediction
     scores = np.array([result.get('score', points[index, :, 2].mean()) for index, result in enumerate(results)])
     return Predictions(points[..., :2], points[..., 2], scores.astype(np.float64), truth.boxes[person],
                        truth.image[person], ids).ordered()
-
-
-def result_entries(source: Source, results: List[dict]) -> List[dict]:
-    """The entries of a results file in the format that ``read_predictions`` reads, from predicted people.
-
-    Args:
-        source: The data.
-        results: ``id``, ``image_id``, ``keypoints`` (K, 3) and ``score``.
-    """
-    return [dict(result, category_id=1, keypoints=np.asarray(result['keypoints']).ravel().tolist())
-            for result in results]
 
 
 def _dataset(cfg: Config) -> dict:

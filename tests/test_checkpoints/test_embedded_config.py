@@ -44,11 +44,9 @@ def test_plain_data():
 
 @pytest.mark.parametrize('value', [
     "__import__('os').mkdir('{}')", "eval(\"__import__('os').mkdir('{}')\")", "(lambda: 0)()", '[x for x in (1, )]',
-    "f'{{1}}'", "dict(**{{'a': 1}})", "dict([('a', 1)])", '1 + 1', 'name', 'dict.fromkeys([1])', "{{**{{}}}}", '...'])
+    "f'{{1}}'", "dict(**{{'a': 1}})", "dict([('a', 1)])", '1 + 1', 'name', 'dict.fromkeys([1])', "{{**{{}}}}", '-"1"'])
 def test_what_is_not_plain_is_refused(tmp_path, value):
     text = MODEL.format(f'a={value.format(tmp_path / "ran")}') + PIPELINE.format('')
-    if value == '...':
-        text = text.replace('...', '-"1"')
     with pytest.raises(CheckpointError, match='config in model.pth is not used, because building it could run code'):
         carried(text)
     assert not (tmp_path / 'ran').exists()
@@ -92,17 +90,15 @@ def test_texts_that_would_break_the_parser(text):
         carried(text)
 
 
-@pytest.mark.parametrize('change', [
-    ("'TopdownPoseEstimator'", "'PoseLifter'", "its model is a 'mmpose_mspn.PoseLifter'"),
-    ("model = dict(type='mmpose_mspn.TopdownPoseEstimator'", "model = dict(type='DWPoseDistiller'", 'its model is a'),
+@pytest.mark.parametrize('old, new, message', [
+    ('mmpose_mspn.TopdownPoseEstimator', 'mmpose_mspn.PoseLifter', "its model is a 'mmpose_mspn.PoseLifter'"),
+    ('mmpose_mspn.TopdownPoseEstimator', 'DWPoseDistiller', "its model is a 'DWPoseDistiller'"),
     ('model = ', "default_scope = 'antigravity'\nmodel = ", "default_scope is 'antigravity'")])
-def test_other_models_are_refused(change):
+def test_other_models_are_refused(old, new, message):
     text = MODEL.format('') + PIPELINE.format('')
-    assert 'model' in carried(text)
-    old, new, message = change
+    assert 'model' in carried(text) and old in text
     with pytest.raises(CheckpointError, match=message):
-        carried(text.replace(old, new).replace("mmpose_mspn.TopdownPoseEstimator", 'mmpose_mspn.PoseLifter')
-                if 'PoseLifter' in new else text.replace(old, new))
+        carried(text.replace(old, new))
 
 
 @pytest.mark.parametrize('content', [{}, dict(meta=None), dict(meta=[])])

@@ -10,18 +10,19 @@ from tests.launching import two_processes
 
 SCRIPT = '''
 import sys
+from pathlib import Path
 import torch
 from mmengine.config import Config
 from torch import distributed
 from mmpose_mspn.engine.distributed import end_launch, prepare_launch, set_static_graph
-from tests.test_engine.toy import Points, runner
+from tests.test_engine.toy import runner
 
 folder, static, counts, hook = sys.argv[1], sys.argv[2] == 'static', int(sys.argv[3]), sys.argv[4:]
 cfg = Config(dict(launcher='pytorch', optim_wrapper=dict(accumulative_counts=counts)))
 prepare_launch(cfg)
 if static:
     set_static_graph(cfg)
-run = runner(__import__('pathlib').Path(folder), 4, optim=dict(accumulative_counts=counts), launcher='pytorch',
+run = runner(Path(folder), 4, optim=dict(accumulative_counts=counts), launcher='pytorch',
              hooks=[dict(type=f'mmpose_mspn.{name}') for name in hook], cfg=cfg,
              env_cfg=dict(dist_cfg=dict(backend='gloo')), checkpoint=dict(interval=9))
 run.train()

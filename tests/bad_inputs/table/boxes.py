@@ -60,12 +60,6 @@ def _people(count: int) -> Callable[[Place, Outcome], str]:
     return right
 
 
-def _robots(place: Place) -> dict:
-    return dict(
-        images=[dict(id=1, file_name='000000000001.jpg')], categories=[dict(id=7, name='robot')],
-        annotations=[dict(id=1, image_id=1, category_id=7, bbox=[10., 10., 80., 120.])])
-
-
 CATALOG = dict(images=[dict(id=1, file_name='000000000001.jpg')], annotations=[])
 NAMED_TWICE = dict(CATALOG, images=[dict(id=1, file_name='000000000001.jpg'), dict(id=1, file_name='000000000002.jpg')],
                    annotations=[dict(id=1, image_id=1, category_id=1, bbox=[1., 1., 9., 9.])])

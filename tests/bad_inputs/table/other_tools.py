@@ -30,7 +30,7 @@ def _corners(content: dict) -> None:
 
 def _predictions(**changes: object) -> Callable[[Place], object]:
     """A results file with one person in the first image, after changes; None removes a field."""
-    person = dict(image_id=1000001, category_id=1, keypoints=[1.] * 51, score=0.9, **{})
+    person = dict(image_id=1000001, category_id=1, keypoints=[1.] * 51, score=0.9)
     entry = {name: value for name, value in {**person, **changes}.items() if value is not None}
     return lambda place: write_json(place.here / 'p.json', [entry])
 
