@@ -18,9 +18,9 @@ from torch import nn
 
 from mmpose_mspn import export
 from mmpose_mspn.deploy.pictures import crops_of, drawn_pictures
+from tests.places import ROOT
 from tests.tools import load_tool
 
-ROOT = Path(__file__).parents[1]
 config_paths = load_tool('make_model_table').config_paths
 PEOPLE = 3
 

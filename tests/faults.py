@@ -24,10 +24,10 @@ from tqdm import tqdm
 
 from mmpose_mspn.checkpoints import CheckpointError, read_checkpoint
 from mmpose_mspn.synthetic_people import generate
-from tests.launching import ROOT, environment
+from tests.launching import environment
+from tests.places import DEMO, ROOT
 from tests.planted import plant
 
-DEMO = ROOT / 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py'
 ITERATIONS = 16
 LANES = 2
 """Number of runs at the same time."""

@@ -22,7 +22,8 @@ from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.visualization import Visualizer
 
-ROOT = Path(__file__).parents[1]
+from tests.places import ROOT
+
 SECONDS = 300
 
 

@@ -21,9 +21,9 @@ from tqdm import tqdm
 from mmpose_mspn.apis.command_line import ToolParser, run_tool
 from mmpose_mspn.utils.arguments import near_matches
 from tests.generated import make_datasets
+from tests.places import ROOT
 from tests.tools import load_tool
 
-ROOT = Path(__file__).parents[1]
 config_paths = load_tool('make_model_table').config_paths
 # Trained by another config, whose checkpoint they test.
 TESTED_WITH = {

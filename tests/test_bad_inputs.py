@@ -11,7 +11,8 @@ from tests.bad_inputs.judge import Verdict, judge
 from tests.bad_inputs.page import page
 from tests.bad_inputs.results import Ran, key_of, read_results, write_results
 from tests.bad_inputs.table import CLASSES
-from tests.launching import ROOT, environment
+from tests.launching import environment
+from tests.places import ROOT
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess:

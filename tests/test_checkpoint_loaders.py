@@ -27,9 +27,8 @@ from mmpose_mspn import checkpoint_loaders
 from mmpose_mspn.checkpoints import CheckpointError
 from tests.building import backbone
 from tests.launching import two_processes
+from tests.places import DEMO
 from tests.planted import plant
-
-CONFIG = 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py'
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -261,7 +260,7 @@ def test_models_refuse_code(tmp_path, server, place):
     path = f'{server.url if place == "url" else tmp_path}/planted.pth'
     init_cfg = dict(type='Pretrained', checkpoint=path)
     ways = [
-        lambda: init_model(Config.fromfile(CONFIG), path, device='cpu'),
+        lambda: init_model(Config.fromfile(DEMO), path, device='cpu'),
         lambda: load_checkpoint(nn.Linear(1, 1), path),
         lambda: backbone(1, init_cfg=init_cfg).init_weights(),
         lambda: MODELS.build(dict(type='mmpose.ResNet', depth=18, init_cfg=init_cfg)).init_weights(),

@@ -3,7 +3,6 @@ import subprocess
 import sys
 import warnings
 from importlib import import_module
-from pathlib import Path
 
 import cv2
 import pytest
@@ -12,6 +11,7 @@ from mmpose.registry import MODELS
 
 from mmpose_mspn import compat
 from mmpose_mspn.checkpoints.fit import Mismatches, compare_state_dicts
+from tests.places import DEMO, ROOT
 
 
 def run(code: str) -> str:
@@ -92,10 +92,10 @@ def test_torchs_compiler_is_imported_on_demand():
 
 
 def test_a_config_outside_of_the_repository_has_a_base_of_the_package(tmp_path):
-    name = 'body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py'
+    name = DEMO.relative_to(ROOT / 'configs').as_posix()
     (tmp_path / 'own.py').write_text(f"_base_ = 'mmpose_mspn::{name}'\nmax_iters = 3\n")
     own = Config.fromfile(tmp_path / 'own.py')
-    base = Config.fromfile(Path(__file__).parents[1] / 'configs' / name)
+    base = Config.fromfile(DEMO)
     assert own.max_iters == 3 and base.max_iters == 1000
     weights = [MODELS.build(config.model).state_dict() for config in (own, base)]
     assert compare_state_dicts(*weights) == Mismatches([], [], [])

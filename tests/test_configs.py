@@ -14,9 +14,9 @@ from torch import nn
 from mmpose_mspn.apis.config import load_config
 from tests import reference
 from tests.generated import make_datasets
+from tests.places import ROOT
 from tests.tools import load_tool
 
-ROOT = Path(__file__).parents[1]
 config_paths = load_tool('make_model_table').config_paths
 CONFIGS = [str(path.relative_to(ROOT)) for path in config_paths(ROOT)]
 

@@ -2,11 +2,11 @@
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.places import ROOT
+
 PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', ROOT / 'CHANGELOG.md', *sorted((ROOT / 'docs').glob('*.md'))]
 BLOCKS = re.findall(r'```(bash|python)\n(.*?)```', (ROOT / 'README.md').read_text(encoding='utf-8'), re.S)
 MADE = ('data/', 'work_dirs/')

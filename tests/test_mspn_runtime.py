@@ -11,7 +11,6 @@ from mmengine.dataset import Compose
 
 import mspn_runtime
 
-ROOT = Path(__file__).parents[1]
 SIZES = [(192, 256), (96, 128), (288, 384), (256, 256)]
 
 

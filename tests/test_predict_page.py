@@ -4,23 +4,18 @@ import re
 from pathlib import Path
 
 import pytest
-from mmengine.config import Config
 
-from mmpose_mspn.synthetic_people import generate
 from tests.launching import python
-from tests.test_apis.test_inference import save_random
+from tests.model_files import write_demo
+from tests.places import ROOT
 
-ROOT = Path(__file__).parents[1]
 BLOCKS = re.findall(r'```(bash|python)\n(.*?)```', (ROOT / 'docs/predict.md').read_text(encoding='utf-8'), re.S)
-CONFIG = ROOT / 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py'
 
 
 @pytest.fixture
 def demo(tmp_path, monkeypatch) -> Path:
-    """A folder with the repository's tools, drawn people, and a checkpoint in the place of the demo's."""
-    generate(tmp_path / 'data/synthetic', train=0, val=6, workers=1, progress=False)
-    (tmp_path / 'work_dirs/demo').mkdir(parents=True)
-    save_random(CONFIG, tmp_path / 'work_dirs/demo/iter_1000.pth', cfg=Config.fromfile(CONFIG).pretty_text)
+    """A working directory with the repository's tools, in which ``make demo`` has run."""
+    write_demo(tmp_path, images=6)
     (tmp_path / 'tools').symlink_to(ROOT / 'tools')
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -5,7 +5,6 @@ Those facts are the values in the default configs, the score of a person, and th
 import ast
 import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,8 +16,8 @@ from mmpose.registry import METRICS, MODELS
 
 from mmpose_mspn import CoarseToFineHeatmap, MultiStageHeatmapLoss
 from tests import reference
+from tests.places import ROOT
 
-ROOT = Path(__file__).parents[1]
 DOCUMENT = (ROOT / 'docs/protocol.md').read_text(encoding='utf-8')
 HEADINGS = re.findall(r'^## (.+)$', DOCUMENT, re.M)
 CONFIGS = ROOT / 'configs/body_2d_keypoint/topdown_heatmap'

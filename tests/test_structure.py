@@ -7,7 +7,8 @@ from typing import Dict, Iterator, List, Set, Tuple
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.places import ROOT
+
 PACKAGE = ROOT / 'mmpose_mspn'
 DOCUMENT = (ROOT / 'docs/structure.md').read_text(encoding='utf-8')
 

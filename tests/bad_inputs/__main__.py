@@ -19,7 +19,8 @@ from tests.bad_inputs.page import page
 from tests.bad_inputs.processes import at_work, fork, run, warm_up
 from tests.bad_inputs.results import Ran, key_of, now, read_results, write_results
 from tests.bad_inputs.table import CLASSES
-from tests.launching import ROOT, environment
+from tests.launching import environment
+from tests.places import ROOT
 
 Named = Tuple[str, Case]
 """The class of a case, and the case."""

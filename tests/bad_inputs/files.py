@@ -7,9 +7,8 @@ import numpy as np
 from mmpose_mspn.synthetic_people import generate
 from tests.bad_inputs.case import Case, Files, Place, train
 from tests.bad_inputs.processes import run
-from tests.launching import ROOT
+from tests.places import DEMO
 
-DEMO = ROOT / 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py'
 SMALL = f'''_base_ = {str(DEMO)!r}
 model = dict(
     backbone=dict(encoder=dict(stem_channels=8, base_channels=8), unit_channels=16), head=dict(unit_channels=16))

@@ -8,7 +8,7 @@ from typing import List, NamedTuple, Tuple
 from mmpose_mspn.checkpoints import CheckpointError, read_checkpoint
 from tests.bad_inputs.case import Case, Outcome, Place
 from tests.bad_inputs.processes import HUNG
-from tests.launching import ROOT
+from tests.places import ROOT
 
 LONGEST = 520
 """Characters of a message that is still one line to a reader."""

@@ -18,7 +18,7 @@ from typing import Callable, Iterator, Optional, Sequence, Tuple
 from mmengine.config import Config
 
 from tests.bad_inputs.case import Case, Command, Outcome, Place
-from tests.launching import ROOT
+from tests.places import ROOT
 
 TIMEOUT = 240
 """Seconds after which a command counts as hung."""

@@ -7,7 +7,7 @@ from typing import Dict, NamedTuple, Sequence, Tuple
 
 from tests.bad_inputs.case import Case
 from tests.bad_inputs.judge import Result, Verdict
-from tests.launching import ROOT
+from tests.places import ROOT
 
 Key = Tuple[str, str, str]
 """Class, name and commands of a case."""

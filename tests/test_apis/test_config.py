@@ -3,7 +3,7 @@ import pytest
 from mmengine.config import Config
 
 from mmpose_mspn.apis.config import _local_rank, check_data_root, load_config
-from tests.test_configs import ROOT
+from tests.places import DEMO, ROOT
 
 CONFIG = str(ROOT / 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn50_8xb32-96k_coco-256x192.py')
 
@@ -120,13 +120,12 @@ def test_a_config_that_cannot_be_read_is_named(tmp_path):
         load_config(str(tmp_path / 'brokn.py'))
 
 
-NAME = 'td-hm_2xmspn18-small_1xb16-demo_coco-128x96'
-BELOW = 'body_2d_keypoint/topdown_heatmap/coco'
+NAME, BELOW = DEMO.stem, DEMO.parent.relative_to(ROOT / 'configs').as_posix()
 
 
 @pytest.mark.parametrize('given', [NAME, f'{NAME}.py', f'mmpose_mspn::{BELOW}/{NAME}.py', f'mmpose_mspn::{NAME}'])
 def test_a_config_of_the_package_is_found_from_any_folder(given, tmp_path, monkeypatch):
-    expected = load_config(str(ROOT / 'configs' / BELOW / f'{NAME}.py'))
+    expected = load_config(str(DEMO))
     monkeypatch.chdir(tmp_path)
     assert load_config(given)._cfg_dict == expected._cfg_dict
 

@@ -7,9 +7,7 @@ import pytest
 
 from mmpose_mspn.apis.demo import run_demo
 from mmpose_mspn.synthetic_people import generate
-
-ROOT = Path(__file__).parents[2]
-CONFIG = ROOT / 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py'
+from tests.places import DEMO
 
 
 def test_results_and_picture(tmp_path, monkeypatch):
@@ -17,7 +15,7 @@ def test_results_and_picture(tmp_path, monkeypatch):
     generate('data/synthetic', train=4, val=4, workers=1, progress=False)
     short = tmp_path / 'short.py'
     short.write_text(f'''
-_base_ = {str(CONFIG)!r}
+_base_ = {str(DEMO)!r}
 train_cfg = dict(max_iters=2)
 train_dataloader = dict(batch_size=4, num_workers=0, persistent_workers=False)
 test_dataloader = dict(num_workers=0, persistent_workers=False)

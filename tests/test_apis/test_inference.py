@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.logging import MMLogger
+from mmpose.apis import inference_topdown, init_model
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from mmpose_mspn.apis.inference import infer
 from mmpose_mspn.apis.inputs import Frame
@@ -18,34 +19,11 @@ from mmpose_mspn.apis.outputs import VideoWriter
 from mmpose_mspn.checkpoints import read_checkpoint
 from mmpose_mspn.synthetic_people import generate
 from tests.launching import python
+from tests.model_files import save_random, write_config
+from tests.places import ROOT
 
-# isort: split
-# After our package, whose compatibility fixes mmpose.apis needs.
-from mmpose.apis import inference_topdown, init_model
-from mmpose.datasets.datasets.utils import parse_pose_metainfo
-
-TOOL = Path(__file__).parents[2] / 'tools' / 'infer.py'
+TOOL = ROOT / 'tools' / 'infer.py'
 SIZE = (96, 80)  # width and height of the images
-
-CONFIG = """
-default_scope = 'mmpose'
-codec = dict(type='mmpose_mspn.CoarseToFineHeatmap', input_size=(48, 64), heatmap_size=(12, 16))
-model = dict(
-    type='TopdownPoseEstimator',
-    data_preprocessor=dict(type='PoseDataPreprocessor', mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375]),
-    backbone=dict(
-        type='mmpose_mspn.MSPN', num_stages=2, encoder=dict(type='ResNet', depth=18), unit_channels=16),
-    head=dict(type='mmpose_mspn.MSPNHead', num_stages=2, unit_channels=16, out_channels={joints}, decoder=codec),
-    test_cfg=dict(flip_test=True))
-pipeline = [
-    dict(type='LoadImage'),
-    dict(type='mmpose_mspn.WidenBBox', fixed=(.09, .135)),
-    dict(type='TopdownAffine', input_size=(48, 64)),
-    dict(type='PackPoseInputs'),
-]
-visualizer = dict(type='PoseLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer', radius=2)
-{loader} = dict(dataset=dict(type='{dataset}', pipeline=pipeline))
-"""
 
 
 class Setup:
@@ -76,18 +54,6 @@ class Setup:
         return [np.concatenate([one.keypoints[0], one.keypoint_scores[0][:, None]], 1).tolist() for one in found]
 
 
-def write_config(path: Path, joints: int = 17, loader: str = 'test_dataloader',
-                 dataset: str = 'mmpose_mspn.CocoDataset') -> Path:
-    path.write_text(CONFIG.format(joints=joints, loader=loader, dataset=dataset))
-    return path
-
-
-def save_random(config: Path, checkpoint: Path, **meta) -> None:
-    torch.manual_seed(0)
-    model = init_model(str(config), device='cpu')
-    torch.save(dict(state_dict=model.state_dict(), meta=meta), checkpoint)
-
-
 def write_json(path: Path, content: object) -> Path:
     path.write_text(json.dumps(content))
     return path
@@ -104,15 +70,6 @@ def setup_once(tmp_path_factory) -> Setup:
 def setup(setup_once, tmp_path) -> Setup:
     setup_once.out = tmp_path / 'out'
     return setup_once
-
-
-@pytest.fixture
-def log(caplog) -> pytest.LogCaptureFixture:
-    """The records of mmengine's logger, which does not pass them to Python's root logger."""
-    logger = MMLogger.get_current_instance()
-    logger.addHandler(caplog.handler)
-    yield caplog
-    logger.removeHandler(caplog.handler)
 
 
 NAMES = ['000000000001.jpg', '000000000002.jpg', '000000000003.jpg']

@@ -17,9 +17,11 @@ from mmpose_mspn.apis.merging import merge_parts
 from mmpose_mspn.apis.prediction_files import PartFile, Shard
 from mmpose_mspn.synthetic_people import generate
 from tests.launching import python
-from tests.test_apis.test_inference import TOOL, save_random, write_config
+from tests.model_files import save_random, write_config
+from tests.places import ROOT
 from tests.tools import load_tool
 
+TOOL = ROOT / 'tools' / 'infer.py'
 IMAGES = 9
 COUNTS = dict(images=IMAGES, instances=IMAGES, skipped=1, skipped_boxes=0, other_files=0)
 

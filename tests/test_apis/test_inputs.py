@@ -6,7 +6,6 @@ from typing import List
 import cv2
 import numpy as np
 import pytest
-from mmengine.logging import MMLogger
 
 from mmpose_mspn.apis import inputs
 from mmpose_mspn.apis.inputs import Video, open_source
@@ -24,14 +23,6 @@ def video(tmp_path) -> Path:
         writer.write(draw.integers(0, 256, (48, 64, 3), dtype=np.uint8))
     writer.release()
     return path
-
-
-@pytest.fixture
-def log(caplog) -> pytest.LogCaptureFixture:
-    logger = MMLogger.get_current_instance()
-    logger.addHandler(caplog.handler)
-    yield caplog
-    logger.removeHandler(caplog.handler)
 
 
 def test_a_link_to_nothing_is_an_image_that_cannot_be_read(tmp_path):

@@ -15,7 +15,8 @@ from mmpose_mspn.apis.named_configs import config_path, configs_for
 from mmpose_mspn.apis.pose_result import PoseResult
 from mmpose_mspn.checkpoints import CheckpointError, convert, read_checkpoint
 from tests.building import backbone, head
-from tests.test_apis.test_inference import save_random, write_config
+from tests.model_files import save_random, write_config
+from tests.places import DEMO
 
 BOXES = [[10, 5, 40, 70], [50.5, 20, 30, 55.25], [-8, -3, 60, 40]]
 FLIPPED = [[1, 2], [3, 4], [5, 6], [7, 8], [9, 10], [11, 12], [13, 14], [15, 16]]
@@ -196,7 +197,7 @@ class TestConfigs:
         for config in (setup.config, str(setup.config), Config.fromfile(setup.config)):
             model = mmpose_mspn.load(tmp_path / 'bare.pth', config, device='cpu', fast=False)
             assert (both(model.predict(setup.images[0])) == setup.expected(setup.images[0])).all()
-        name = 'td-hm_2xmspn18-small_1xb16-demo_coco-128x96'
+        name = DEMO.stem
         assert config_path(name).samefile(config_path(f'{name}.py')) and config_path(name).name == f'{name}.py'
         with pytest.raises(FileNotFoundError, match="config td-hm_2xmspn18-smal .*did you mean 'td-hm_2xmspn18-small"):
             mmpose_mspn.load(tmp_path / 'bare.pth', 'td-hm_2xmspn18-smal', device='cpu')

@@ -11,7 +11,7 @@ from mmengine.config import Config
 import mmpose_mspn
 import tests.exporting  # noqa: F401
 from mmpose_mspn.apis.inference import infer
-from tests.test_apis.test_inference import CONFIG, save_random
+from tests.model_files import save_random, write_config
 
 BOXES = [[10, 5, 40, 70], [50.5, 20, 30, 55.25], [-8, -3, 60, 40]]
 
@@ -21,9 +21,7 @@ def files(tmp_path_factory) -> Path:
     """A folder with a checkpoint, the same model exported, and two images."""
     import mspn_runtime  # noqa: F401
     root = tmp_path_factory.mktemp('exported')
-    config = root / 'config.py'
-    text = CONFIG.format(joints=17, loader='test_dataloader', dataset='mmpose_mspn.CocoDataset')
-    config.write_text(text.replace('num_stages=2', 'num_stages=1'))
+    config = write_config(root / 'config.py', stages=1)
     from mmpose.datasets.datasets.utils import parse_pose_metainfo
     save_random(config, root / 'model.pth', dataset_meta=parse_pose_metainfo(dict(from_file='coco.py')),
                 cfg=Config.fromfile(config).pretty_text)

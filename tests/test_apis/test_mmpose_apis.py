@@ -15,9 +15,9 @@ from mmpose.registry import DATASETS, MODELS, VISUALIZERS
 from mmpose_mspn.apis.config import load_config
 from mmpose_mspn.synthetic_people import generate
 from tests.launching import environment
+from tests.places import DEMO
 
-CONFIG = str(Path(__file__).parents[2] / 'configs/body_2d_keypoint/topdown_heatmap/coco'
-             / 'td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py')
+CONFIG = str(DEMO)
 
 
 @pytest.fixture(scope='module')

@@ -13,7 +13,7 @@ from mmpose_mspn.apis.options import (
     use_low_memory,
 )
 from mmpose_mspn.engine import AcceleratedTestHook
-from tests.test_configs import ROOT
+from tests.places import ROOT
 
 CONFIG = str(ROOT / 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn50_8xb32-96k_coco-256x192.py')
 

@@ -7,7 +7,7 @@ import torch
 from mmpose_mspn.apis.config import load_config
 from mmpose_mspn.apis.run_check import check_output_file, check_run
 from tests.building import backbone, estimator, head, samples
-from tests.test_configs import ROOT
+from tests.places import ROOT
 
 TOPDOWN = ROOT / 'configs/body_2d_keypoint/topdown_heatmap'
 MSPN = TOPDOWN / 'coco/td-hm_2xmspn50_8xb32-96k_coco-256x192.py'

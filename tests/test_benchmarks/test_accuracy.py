@@ -5,24 +5,22 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
+import accuracy
+import accuracy_config
+import accuracy_measure
+import accuracy_report
+import accuracy_run
 import numpy as np
 import pytest
 import torch
+from accuracy_plan import QUESTIONS, SCALES, VARIANTS, Row, Run, plan, run_of
 from mmengine.hooks import Hook
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmpose.registry import DATASETS, MODELS
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / 'benchmarks'))
-import accuracy  # noqa: E402
-import accuracy_config  # noqa: E402
-import accuracy_measure  # noqa: E402
-import accuracy_report  # noqa: E402
-import accuracy_run  # noqa: E402
-from accuracy_plan import QUESTIONS, SCALES, VARIANTS, Row, Run, plan, run_of  # noqa: E402
+from tests.places import ROOT
 
 OFFICIAL, MMPOSE = (Run('tiny', name, 4, 2, 1) for name in ('official', 'mmpose'))
 

@@ -1,13 +1,9 @@
 """The tables of data workers: values by hand, and where they go in a page."""
-import sys
-from pathlib import Path
 
+import data_workers
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2] / 'benchmarks'))
-import data_workers  # noqa: E402
-from data_workers import Found  # noqa: E402
-from pages import fill  # noqa: E402
+from data_workers import Found
+from pages import fill
 
 ROWS = [dict(row=row, ours=100.) for row, _ in data_workers.GPU_ROWS.values()]  # ms of a batch
 PLAIN, KEPT = Found(4., 200.), Found(2., 400.)

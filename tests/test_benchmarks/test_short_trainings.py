@@ -1,14 +1,10 @@
 """The files of short trainings: what they hold is not trained again, and how it is shown."""
 import json
-import sys
-from pathlib import Path
 
+import own_keypoints
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2] / 'benchmarks'))
-import own_keypoints  # noqa: E402
-import short_trainings  # noqa: E402
-import start_of_norms  # noqa: E402
+import short_trainings
+import start_of_norms
 
 
 def result(*validations, iterations: int = 500) -> dict:

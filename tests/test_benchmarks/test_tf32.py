@@ -1,15 +1,11 @@
 """The checks of the benchmark's rows pass on GPUs that compute convolutions in TF32 by default."""
-import sys
-from pathlib import Path
 
 import pytest
+import rows
+import timing
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
-
-sys.path.insert(0, str(Path(__file__).parents[2] / 'benchmarks'))
-import rows  # noqa: E402
-import timing  # noqa: E402
 
 
 def to_tf32(x: Tensor) -> Tensor:

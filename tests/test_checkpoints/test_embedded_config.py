@@ -10,9 +10,9 @@ import mmpose_mspn
 from mmpose_mspn.checkpoints import CheckpointError, convert_file, read_checkpoint
 from mmpose_mspn.checkpoints.embedded_config import PARTS, embedded_config, parse_plain
 from mmpose_mspn.checkpoints.publish import publish
-from tests.test_apis.test_inference import save_random, write_config
+from tests.model_files import save_random, write_config
+from tests.places import ROOT
 
-ROOT = Path(__file__).parents[2]
 MODEL = "model = dict(type='mmpose_mspn.TopdownPoseEstimator', {})\n"
 PIPELINE = "test_dataloader = dict(dataset=dict(pipeline=[dict(type='LoadImage'){}]))\n"
 

@@ -11,9 +11,8 @@ from mmpose_mspn.checkpoints import CheckpointError, read_checkpoint
 from mmpose_mspn.checkpoints.publish import publish
 from mmpose_mspn.synthetic_people import generate
 from tests.launching import python
+from tests.places import DEMO
 from tests.planted import plant
-
-ROOT = Path(__file__).parents[2]
 
 
 def training(path: Path, scale: float, steps: int) -> Path:
@@ -75,8 +74,7 @@ def test_refused_sources(tmp_path):
 @pytest.fixture
 def config(tmp_path) -> Config:
     generate(tmp_path / 'people', train=3, val=1, workers=1, progress=False)
-    path = next(ROOT.glob('configs/body_2d_keypoint/topdown_heatmap/coco/*demo_coco-128x96.py'))
-    cfg = Config.fromfile(path)
+    cfg = Config.fromfile(DEMO)
     cfg.train_dataloader.update(batch_size=2, num_workers=0, persistent_workers=False)
     cfg.train_dataloader.dataset.data_root = str(tmp_path / 'people')
     cfg.train_dataloader.dataset.pipeline = [

@@ -20,8 +20,8 @@ from mmpose_mspn.data_check.mpii_format import check_mpii
 from mmpose_mspn.data_check.report import REMEDIES, Report
 from tests.generated import make_datasets
 from tests.launching import python
+from tests.places import ROOT
 
-ROOT = Path(__file__).parents[2]
 TOOL = ROOT / 'tools' / 'check_data.py'
 
 

@@ -11,7 +11,8 @@ from mmengine.config import Config
 from mmengine.hub import get_config
 from mmpose.registry import DATASETS
 
-ROOT = Path(__file__).parents[2]
+from tests.places import ROOT
+
 COCO = 'body_2d_keypoint/topdown_heatmap/coco/'
 MSPN = COCO + 'td-hm_{}mspn50_8xb32-210e_coco-256x192.py'
 # Each config of mmpose's recipe, and mmpose's own config of the same dataset and head.

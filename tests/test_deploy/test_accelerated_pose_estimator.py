@@ -22,10 +22,9 @@ from mmpose_mspn.deploy import AcceleratedPoseEstimator
 from mmpose_mspn.deploy.packed import PackedConv, can_pack
 from mmpose_mspn.synthetic_people import generate
 from tests.building import samples
-from tests.launching import ROOT
+from tests.places import DEMO
 from tests.test_deploy.conftest import IMAGES, heatmaps
 
-CONFIG = ROOT / 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py'
 LARGER = torch.randn(1, 3, 128, 96, generator=torch.Generator().manual_seed(1))
 COPIES = {'deepcopy': copy.deepcopy, 'pickle': lambda model: pickle.loads(pickle.dumps(model))}
 packed_only = pytest.mark.skipif(
@@ -48,7 +47,7 @@ def files(tmp_path_factory) -> Path:
     generate(root, train=1, val=3, workers=1, progress=False)
     for seed in (0, 1):
         torch.manual_seed(seed)
-        model = MODELS.build(load_config(str(CONFIG)).model)
+        model = MODELS.build(load_config(str(DEMO)).model)
         for value in model.parameters():
             if value.ndim > 1:
                 nn.init.kaiming_normal_(value)
@@ -197,7 +196,7 @@ class Collect(Hook):
 
 def keypoints_of_a_run(model: nn.Module, files: Path, work_dir: Path) -> np.ndarray:
     """Keypoints (N, K, 2) in image px that a stock Runner's test with the model gives."""
-    cfg = load_config(str(CONFIG), data_root=str(files))
+    cfg = load_config(str(DEMO), data_root=str(files))
     loader = dict(cfg.test_dataloader, num_workers=0, persistent_workers=False, batch_size=2)
     collected = Collect()
     Runner(model=model, work_dir=str(work_dir), test_dataloader=loader, test_evaluator=cfg.test_evaluator,
@@ -206,7 +205,7 @@ def keypoints_of_a_run(model: nn.Module, files: Path, work_dir: Path) -> np.ndar
 
 
 def test_the_stock_runner_tests_it(files, tmp_path):
-    model = init_model(str(CONFIG), str(files / '0.pth'), device='cpu')
+    model = init_model(str(DEMO), str(files / '0.pth'), device='cpu')
     expected = keypoints_of_a_run(model, files, tmp_path / 'model')
     found = keypoints_of_a_run(accelerate(model), files, tmp_path / 'fast')
     assert found.shape == expected.shape == (len(expected), 17, 2) and len(expected) >= 3
@@ -216,9 +215,9 @@ def test_the_stock_runner_tests_it(files, tmp_path):
 
 
 def test_the_stock_runner_cannot_train_it(files, tmp_path):
-    fast = accelerate(init_model(str(CONFIG), str(files / '0.pth'), device='cpu'))
+    fast = accelerate(init_model(str(DEMO), str(files / '0.pth'), device='cpu'))
     expected = heatmaps_of(fast)
-    cfg = load_config(str(CONFIG), data_root=str(files))
+    cfg = load_config(str(DEMO), data_root=str(files))
     loader = dict(cfg.train_dataloader, num_workers=0, persistent_workers=False, batch_size=1)
     run = Runner(model=fast, work_dir=str(tmp_path), train_dataloader=loader, default_scope='mmpose',
                  train_cfg=dict(by_epoch=False, max_iters=1), experiment_name=tmp_path.name,
@@ -237,7 +236,7 @@ def heatmaps_of(model: nn.Module) -> torch.Tensor:
 
 
 def test_mmposes_inference_takes_it(files):
-    model = init_model(str(CONFIG), str(files / '0.pth'), device='cpu')
+    model = init_model(str(DEMO), str(files / '0.pth'), device='cpu')
     image = str(next((files / 'val2017').glob('*.jpg')))
     boxes = np.array([[20, 20, 200, 240], [40, 30, 120, 200]])
     found, expected = ([sample.pred_instances.keypoints for sample in inference_topdown(one, image, boxes, 'xyxy')]
@@ -246,8 +245,8 @@ def test_mmposes_inference_takes_it(files):
 
 
 def test_an_ensemble_is_accelerated(files):
-    model_cfg = load_config(str(CONFIG)).model
-    members = [dict(config=str(CONFIG), checkpoint=str(files / f'{seed}.pth')) for seed in (0, 1)]
+    model_cfg = load_config(str(DEMO)).model
+    members = [dict(config=str(DEMO), checkpoint=str(files / f'{seed}.pth')) for seed in (0, 1)]
     ensemble = MODELS.build(dict(
         type='mmpose_mspn.EnsemblePoseEstimator', members=members, decoder=model_cfg.head.decoder,
         test_cfg=dict(flip_test=True, output_heatmaps=True))).eval()

@@ -6,24 +6,19 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mmengine.config import Config
 from PIL import Image
 
 import tests.exporting  # noqa: F401
-from mmpose_mspn.synthetic_people import generate
-from tests.test_apis.test_inference import save_random
+from tests.model_files import write_demo
+from tests.places import ROOT
 
-ROOT = Path(__file__).parents[2]
 BLOCKS = re.findall(r'```(bash|python)\n(.*?)```', (ROOT / 'docs/deploy.md').read_text(encoding='utf-8'), re.S)
-CONFIG = ROOT / 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py'
 
 
 def test_the_page_runs_as_printed(tmp_path, monkeypatch, capsys):
     (kind, commands), (other, code) = BLOCKS
     assert (kind, other) == ('bash', 'python')
-    generate(tmp_path / 'data/synthetic', train=0, val=6, workers=1, progress=False)
-    (tmp_path / 'work_dirs/demo').mkdir(parents=True)
-    save_random(CONFIG, tmp_path / 'work_dirs/demo/iter_1000.pth', cfg=Config.fromfile(CONFIG).pretty_text)
+    write_demo(tmp_path, images=6)
     for name in ('tools', 'configs'):
         (tmp_path / name).symlink_to(ROOT / name)
     found = os.pathsep.join([str(Path(sys.executable).parent), os.environ['PATH']])

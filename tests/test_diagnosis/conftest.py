@@ -11,9 +11,8 @@ from mmpose.registry import MODELS
 from mmpose_mspn.apis.config import load_config
 from mmpose_mspn.apis.diagnosis import diagnose
 from mmpose_mspn.synthetic_people import generate
+from tests.places import DEMO
 
-ROOT = Path(__file__).parents[2]
-CONFIG = ROOT / 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py'
 TINY = {'test_dataloader.num_workers': 0, 'test_dataloader.persistent_workers': False,
         'test_dataloader.batch_size': 4}
 HOSTILE = (
@@ -79,7 +78,7 @@ def made(tmp_path_factory) -> Made:
     generate(data_root, train=1, val=6, workers=1, progress=False)
     rename_images(data_root)
     write_predictions(data_root, predictions)
-    cfg = load_config(str(CONFIG))
+    cfg = load_config(str(DEMO))
     torch.manual_seed(0)
     model = MODELS.build(cfg.model)
     model.init_weights()
@@ -89,8 +88,8 @@ def made(tmp_path_factory) -> Made:
                                              acc_pose=.1 * step)) for step in (1, 2, 3)))
     torch.save(dict(state_dict=model.state_dict(), meta={}), checkpoint)
     other = root / 'other'
-    diagnose(CONFIG, other, predictions=predictions, data_root=data_root, cfg_options=dict(TINY))
-    diagnose(CONFIG, root / 'out', checkpoint, predictions, data_root, [other / 'diagnosis.json'], device='cpu',
+    diagnose(DEMO, other, predictions=predictions, data_root=data_root, cfg_options=dict(TINY))
+    diagnose(DEMO, root / 'out', checkpoint, predictions, data_root, [other / 'diagnosis.json'], device='cpu',
              cfg_options=dict(TINY))
     content = json.loads((root / 'out/diagnosis.json').read_text())
     return Made(root / 'out', content, data_root, predictions, checkpoint)

@@ -12,8 +12,7 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from mmpose_mspn.checkpoints import read_checkpoint
 from mmpose_mspn.engine.loadable import as_plain
-from tests.test_engine.test_work_dir import WithMeta
-from tests.test_engine.toy import runner
+from tests.test_engine.toy import WithMeta, runner
 
 ATOMIC = dict(type='mmpose_mspn.AtomicCheckpointHook')
 METAINFOS = sorted(Path(mmpose.__file__).parent.glob('.mim/configs/_base_/datasets/*.py'))

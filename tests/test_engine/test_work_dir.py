@@ -15,7 +15,7 @@ from mmpose_mspn.checkpoints import CheckpointError, read_checkpoint
 from mmpose_mspn.engine.weight_files import check_weight_files
 from mmpose_mspn.engine.work_dir import WorkDirError, choose_start, latest_checkpoint, set_checkpoints_aside
 from tests.planted import plant
-from tests.test_engine.toy import Points, runner
+from tests.test_engine.toy import WithMeta, runner
 
 ATOMIC = dict(type='mmpose_mspn.AtomicCheckpointHook')
 
@@ -181,13 +181,6 @@ def test_only_the_first_process_decides(tmp_path, monkeypatch):
             choose_start(cfg, None)
         with pytest.raises(FileNotFoundError):
             check_weight_files(cfg, initializes=True)
-
-
-class WithMeta(Points):
-
-    def __init__(self, metainfo: dict) -> None:
-        super().__init__()
-        self.metainfo = metainfo
 
 
 def test_a_metainfo_that_cannot_be_loaded_again_is_refused_before_the_first_step(tmp_path):

@@ -42,6 +42,14 @@ class Points(torch.utils.data.Dataset):
         return dict(inputs=self.points[index], data_samples=sample)
 
 
+class WithMeta(Points):
+    """Points with a metainfo, as datasets of mmpose have one."""
+
+    def __init__(self, metainfo: dict) -> None:
+        super().__init__()
+        self.metainfo = metainfo
+
+
 def runner(work_dir: Path, iterations: int = 6, hooks: tuple = (), bad: tuple = (), optim: Optional[dict] = None,
            dataset: Optional[object] = None, loader: Optional[dict] = None, checkpoint: Optional[dict] = None,
            **changes) -> Runner:

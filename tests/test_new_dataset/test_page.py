@@ -7,17 +7,14 @@ from pathlib import Path
 from typing import List
 
 import pytest
-import torch
-from mmpose.registry import MODELS
 
-from mmpose_mspn.apis.config import load_config
 from mmpose_mspn.synthetic_people import KEYPOINT_NAMES
 from tests.launching import python
+from tests.model_files import save_random
+from tests.places import DEMO, ROOT
 from tests.test_new_dataset.test_names import NUMBERED, WITHOUT_PAIRS
 
-ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / 'docs/own_keypoints.md').read_text(encoding='utf-8')
-DEMO = ROOT / 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py'
 PLANNED, RUN = 1500, 2
 """Iterations of the training that the page starts, and those that the test leaves of it."""
 
@@ -25,11 +22,9 @@ PLANNED, RUN = 1500, 2
 @pytest.fixture
 def folder(tmp_path) -> Path:
     """An empty working directory with a checkpoint where ``make demo`` puts one."""
-    weights = MODELS.build(load_config(str(DEMO)).model).state_dict()
-    names = dict(enumerate(KEYPOINT_NAMES))
     (tmp_path / 'work_dirs/demo').mkdir(parents=True)
-    torch.save(dict(state_dict=weights, meta=dict(dataset_meta=dict(keypoint_id2name=names))),
-               tmp_path / 'work_dirs/demo/iter_1000.pth')
+    save_random(DEMO, tmp_path / 'work_dirs/demo/iter_1000.pth',
+                dataset_meta=dict(keypoint_id2name=dict(enumerate(KEYPOINT_NAMES))))
     return tmp_path
 
 

@@ -17,11 +17,11 @@ from mmpose_mspn.apis.diagnosis import diagnose
 from mmpose_mspn.apis.inference import infer
 from mmpose_mspn.diagnosis.stages import run_pass
 from mmpose_mspn.synthetic_people import generate
-from tests.launching import ROOT, python
+from tests.launching import python
+from tests.places import DEMO, ROOT
 from tests.test_diagnosis.planted_people import HANDS, crowd_of_errors
 from tests.tools import load_tool
 
-CONFIG = 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py'
 UNDER_DETECTOR_BOXES = 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn50_8xb32-96k_coco-256x192.py'
 TINY = ['test_dataloader.num_workers=0', 'test_dataloader.persistent_workers=False', 'test_dataloader.batch_size=4']
 
@@ -36,7 +36,7 @@ def run(*command: object, check: bool = True) -> subprocess.CompletedProcess:
 def model() -> nn.Module:
     """A network that has not been trained."""
     torch.manual_seed(0)
-    model = MODELS.build(load_config(str(ROOT / CONFIG)).model)
+    model = MODELS.build(load_config(str(DEMO)).model)
     model.init_weights()
     return model.eval()
 
@@ -53,7 +53,7 @@ def people(model, tmp_path_factory) -> Path:
     """People annotated near what the stages predict, the first stage and the second in turn: both have an AP."""
     root = tmp_path_factory.mktemp('people')
     generate(root, train=1, val=5, workers=1, progress=False)
-    cfg = load_config(str(ROOT / CONFIG), data_root=str(root))
+    cfg = load_config(str(DEMO), data_root=str(root))
     cfg.test_dataloader.update(num_workers=0, persistent_workers=False, batch_size=4)
     predicted = run_pass(model, Runner.build_dataloader(cfg.test_dataloader))
     path, draw = root / 'annotations/person_keypoints_val2017.json', np.random.default_rng(0)
@@ -68,7 +68,7 @@ def people(model, tmp_path_factory) -> Path:
 
 
 def test_a_networks_figures_are_those_of_the_test_tool(people, checkpoint, tmp_path):
-    done = run('tools/diagnose.py', CONFIG, checkpoint, '--data-root', people, '--out', tmp_path / 'out', '--people', 6,
+    done = run('tools/diagnose.py', DEMO, checkpoint, '--data-root', people, '--out', tmp_path / 'out', '--people', 6,
                '--cfg-options', *TINY)
     content = json.loads((tmp_path / 'out/diagnosis.json').read_text())
     counts = content['counts']
@@ -79,7 +79,7 @@ def test_a_networks_figures_are_those_of_the_test_tool(people, checkpoint, tmp_p
     assert len(json.loads((tmp_path / 'out/predictions.json').read_text())) == counts['predictions'] > 5
     assert len(content['viewer']) == 6 and len(content['stages']) == 8
     for stages in (1, 2):
-        run('tools/test.py', CONFIG, checkpoint, '--stages', stages, '--data-root', people, '--work-dir', tmp_path,
+        run('tools/test.py', DEMO, checkpoint, '--stages', stages, '--data-root', people, '--work-dir', tmp_path,
             '--out', tmp_path / 'metrics.json', '--cfg-options', *TINY)
         metrics = json.loads((tmp_path / 'metrics.json').read_text())
         row = next(row for row in content['stages'] if row['stages'] == stages and row['last_unit'])
@@ -100,7 +100,7 @@ def config_of_other_keypoints(folder: Path) -> Path:
                     sigmas=HANDS.sigmas.tolist())
     path = folder / 'fish.py'
     path.write_text(f"""
-_base_ = {str(ROOT / CONFIG)!r}
+_base_ = {str(DEMO)!r}
 data_root = {str(folder)!r} + '/'
 test_dataloader = dict(dataset=dict(
     data_root=data_root, ann_file='truth.json', data_prefix=dict(img=''), bbox_file=None, metainfo={metainfo!r}))
@@ -127,12 +127,12 @@ def test_predictions_of_any_keypoints_beside_another_diagnosis(tmp_path):
 
 
 @pytest.mark.parametrize('arguments, message', [
-    ([CONFIG], 'there are no predictions to explain'),
-    ([CONFIG, 'none.pth'], 'checkpoint none.pth does not exist'),
-    ([CONFIG, '--predictions', 'none.json'], 'predictions none.json does not exist'),
+    ([str(DEMO)], 'there are no predictions to explain'),
+    ([str(DEMO), 'none.pth'], 'checkpoint none.pth does not exist'),
+    ([str(DEMO), '--predictions', 'none.json'], 'predictions none.json does not exist'),
     (['none.py'], 'config none.py does not exist'),
-    ([CONFIG, '--predictions', CONFIG, '--people', '0'], 'people must be >= 1, got 0'),
-    ([CONFIG, '--predictions', CONFIG, '--compare', 'none.json'], 'compare none.json does not exist')])
+    ([str(DEMO), '--predictions', str(DEMO), '--people', '0'], 'people must be >= 1, got 0'),
+    ([str(DEMO), '--predictions', str(DEMO), '--compare', 'none.json'], 'compare none.json does not exist')])
 def test_a_wrong_argument_ends_with_its_message(arguments, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(sys, 'argv', ['diagnose.py', *arguments, '--out', str(tmp_path / 'out')])
@@ -162,7 +162,7 @@ def test_badcase_under_detector_boxes_is_refused_with_this_tools_name(people, ch
 
 
 def test_pictures_without_annotations_have_a_report(people, checkpoint, tmp_path):
-    counts = infer(people / 'val2017', ROOT / CONFIG, checkpoint, tmp_path, device='cpu', fast='float32', report=True)
+    counts = infer(people / 'val2017', DEMO, checkpoint, tmp_path, device='cpu', fast='float32', report=True)
     content = json.loads((tmp_path / 'report/diagnosis.json').read_text())
     assert content['counts'] == dict(images=5, predictions=5) == dict(
         images=counts['images'], predictions=counts['instances'])
@@ -183,4 +183,4 @@ def test_a_video_has_no_report(checkpoint, tmp_path):
     writer.write(np.zeros((64, 64, 3), np.uint8))
     writer.release()
     with pytest.raises(ValueError, match='report is for images'):
-        infer(path, ROOT / CONFIG, checkpoint, tmp_path / 'out', device='cpu', report=True)
+        infer(path, DEMO, checkpoint, tmp_path / 'out', device='cpu', report=True)

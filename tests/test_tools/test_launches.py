@@ -13,9 +13,9 @@ import torch
 from mmpose_mspn.checkpoints import read_checkpoint
 from mmpose_mspn.synthetic_people import generate
 from mmpose_mspn.utils.shared_file import IN_MEMORY
-from tests.launching import ROOT, environment, python, two_processes
+from tests.launching import environment, python, two_processes
+from tests.places import DEMO, ROOT
 
-CONFIG = 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py'
 TINY = ['train_dataloader.batch_size=2', 'train_dataloader.num_workers=0', 'test_dataloader.num_workers=0',
         'val_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False',
         'val_dataloader.persistent_workers=False', 'test_dataloader.persistent_workers=False']
@@ -61,8 +61,8 @@ def train_arguments(people: Path, work_dir: Path, iterations: int) -> list:
 def checkpoint(people, tmp_path_factory) -> Path:
     """Checkpoint of tools/train.py after one step and, resumed, another."""
     work_dir = tmp_path_factory.mktemp('work')
-    run('tools/train.py', CONFIG, '--no-validate', *train_arguments(people, work_dir, 1))
-    resumed = run('tools/train.py', CONFIG, '--resume', *train_arguments(people, work_dir, 2))
+    run('tools/train.py', DEMO, '--no-validate', *train_arguments(people, work_dir, 1))
+    resumed = run('tools/train.py', DEMO, '--resume', *train_arguments(people, work_dir, 2))
     log = resumed.stdout + resumed.stderr
     assert 'Iter(train) [2/2]' in log and 'Iter(train) [1/2]' not in log
     assert 'coco/AP' in log and 'loss_stage1' in log
@@ -70,7 +70,7 @@ def checkpoint(people, tmp_path_factory) -> Path:
 
 
 def test_train_resume_and_test(people, checkpoint, tmp_path):
-    run('tools/test.py', CONFIG, checkpoint, '--data-root', people, '--work-dir', tmp_path,
+    run('tools/test.py', DEMO, checkpoint, '--data-root', people, '--work-dir', tmp_path,
         '--out', tmp_path / 'metrics.json', '--dump', tmp_path / 'predictions.pkl', '--show-dir', 'drawn',
         '--cfg-options', *TINY)
     assert 'coco/AP' in json.loads((tmp_path / 'metrics.json').read_text())
@@ -81,9 +81,9 @@ def test_train_resume_and_test(people, checkpoint, tmp_path):
 def test_two_processes_measure_the_same_as_one(people, checkpoint, tmp_path):
     """With an odd number of people, no sample is counted twice or lost."""
     arguments = ['--data-root', people, '--cfg-options', *TINY]
-    run('tools/test.py', CONFIG, checkpoint, '--work-dir', tmp_path / 'one',
+    run('tools/test.py', DEMO, checkpoint, '--work-dir', tmp_path / 'one',
         '--out', tmp_path / 'one.json', *arguments)
-    launch('tools/dist_test.sh', CONFIG, checkpoint, 2, '--work-dir', tmp_path / 'two',
+    launch('tools/dist_test.sh', DEMO, checkpoint, 2, '--work-dir', tmp_path / 'two',
         '--out', tmp_path / 'two.json', *arguments)
     assert json.loads((tmp_path / 'one.json').read_text()) == json.loads((tmp_path / 'two.json').read_text())
 
@@ -93,7 +93,7 @@ def test_fast_measures_the_same(people, checkpoint, tmp_path, start):
     arguments = ['--data-root', people, '--work-dir', tmp_path, '--cfg-options', *TINY]
     metrics = []
     for name, fast in (('plain.json', []), ('fast.json', ['--fast'])):
-        start('tools/test.py', CONFIG, checkpoint, *fast, '--out', tmp_path / name, *arguments)
+        start('tools/test.py', DEMO, checkpoint, *fast, '--out', tmp_path / name, *arguments)
         metrics.append(json.loads((tmp_path / name).read_text()))
     assert metrics[1] == pytest.approx(metrics[0], abs=1e-3)
 
@@ -102,7 +102,7 @@ def config_with(folder: Path, *hooks: str, more: str = '') -> Path:
     """Write the demo's config with hooks of tests/launched_hooks.py."""
     path = folder / 'hooked.py'
     path.write_text(
-        f"_base_ = {str(ROOT / CONFIG)!r}\n"
+        f"_base_ = {str(DEMO)!r}\n"
         "custom_imports = dict(imports=['tests.launched_hooks'])\n"
         f"custom_hooks = [*_base_.custom_hooks, {', '.join(hooks)}]\n{more}")
     return path
@@ -139,7 +139,7 @@ def test_two_processes_train_like_one_with_twice_the_batch(people, tmp_path):
         given = train_arguments(people, tmp_path / name, iterations)
         return ['--no-validate', *given, f'train_dataloader.batch_size={batch}']
 
-    run('tools/train.py', CONFIG, *arguments('before', 4, 20), 'default_hooks.checkpoint.interval=20')
+    run('tools/train.py', DEMO, *arguments('before', 4, 20), 'default_hooks.checkpoint.interval=20')
     config = config_with(
         tmp_path, "dict(type='FrozenNorms')",
         more=f"load_from = '{tmp_path}/before/iter_20.pth'\nparam_scheduler = []\n"
@@ -155,7 +155,7 @@ def test_two_processes_train_like_one_with_twice_the_batch(people, tmp_path):
 
 def test_the_same_seed_gives_the_same_weights(people, tmp_path):
     for name in ('first', 'second'):
-        run('tools/train.py', CONFIG, '--no-validate', *train_arguments(people, tmp_path / name, 2),
+        run('tools/train.py', DEMO, '--no-validate', *train_arguments(people, tmp_path / name, 2),
             'randomness.deterministic=True')
     first, second = weights(tmp_path / 'first', 2), weights(tmp_path / 'second', 2)
     assert all(torch.equal(first[key], second[key]) for key in first)
@@ -189,7 +189,7 @@ def test_a_launch_whose_port_is_taken_says_so():
         taken.bind(('127.0.0.1', 0))
         taken.listen()
         port = taken.getsockname()[1]
-        failed = subprocess.run(['tools/dist_train.sh', CONFIG, '2'], cwd=ROOT, capture_output=True, text=True,
+        failed = subprocess.run(['tools/dist_train.sh', DEMO, '2'], cwd=ROOT, capture_output=True, text=True,
                                 timeout=300, env=dict(environment(), PORT=str(port)))
     line, = failed.stderr.splitlines()
     assert failed.returncode == 1 and f'127.0.0.1:{port}' in line and 'set MASTER_ADDR and PORT' in line
@@ -204,7 +204,7 @@ def test_a_nan_loss_in_one_process_ends_all_and_names_its_samples(people, tmp_pa
 
 
 def test_missing_data_end_the_launch_and_are_named(people, tmp_path):
-    said = run_two('tools/train.py', CONFIG, '--data-root', tmp_path / 'nowhere', '--work-dir', tmp_path, fails=True)
+    said = run_two('tools/train.py', DEMO, '--data-root', tmp_path / 'nowhere', '--work-dir', tmp_path, fails=True)
     assert 'nowhere/annotations' in said
 
 

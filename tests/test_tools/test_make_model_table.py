@@ -7,10 +7,10 @@ from mmengine.config import Config
 
 import mmpose_mspn
 from tests.building import SMALL, codec
+from tests.places import ROOT
 from tests.tools import load_tool
 
 table, costs = load_tool('make_model_table'), load_tool('model_costs')
-ROOT = Path(__file__).parents[2]
 TABLE = (ROOT / 'docs/models.md').read_text(encoding='utf-8') if (ROOT / 'docs/models.md').exists() else ''
 MAKE = 'run tools/make_model_table.py'
 

@@ -19,9 +19,9 @@ from mmpose_mspn.checkpoints import convert
 from mmpose_mspn.synthetic_people import generate
 from mmpose_mspn.synthetic_people.robots import EIGHT, FOUR, write_robots
 from tests.launching import python
+from tests.places import ROOT
 from tests.tools import load_tool
 
-ROOT = Path(__file__).parents[2]
 SHORT = ('train_cfg.max_iters=2', 'train_cfg.val_interval=2', 'default_hooks.checkpoint.interval=2',
          'train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False', 'val_dataloader.num_workers=0',
          'val_dataloader.persistent_workers=False', 'test_dataloader.num_workers=0',

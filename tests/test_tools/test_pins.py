@@ -1,14 +1,13 @@
 """The sets of versions that tools/setup_env.sh installs: what they promise is what the package accepts."""
 import re
-from pathlib import Path
 
 import pytest
 from mmengine.utils import digit_version
 
 from mmpose_mspn.compat import BOUNDS
 from mmpose_mspn.deploy.onnx_file import LOWEST_TORCH
+from tests.places import ROOT
 
-ROOT = Path(__file__).parents[2]
 SETS = ['pinned', 'lowest', 'newest']
 EXPORT = {'onnx', 'onnxscript', 'onnxruntime', 'openvino'}
 """Packages of the export, which needs a newer torch than the lowest."""

@@ -1,10 +1,10 @@
 """Every file that names the supported versions of Python names the same ones."""
 import re
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.places import ROOT
+
 VERSIONS = ['3.10', '3.11', '3.12']
 
 

@@ -9,15 +9,14 @@ from mmengine.runner import Runner
 
 from mmpose_mspn.apis.config import load_config
 from tests.launching import python
+from tests.places import DEMO, ROOT
 
-ROOT = Path(__file__).parents[2]
-CONFIG = ROOT / 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py'
 ITERATIONS = 240
 
 
 def config(coco_sample: Path, work_dir: Path, iterations: int):
     """The demo's model on 14 people without augmentation, evaluated on the same people with their annotated boxes."""
-    cfg = load_config(str(CONFIG), data_root=str(coco_sample))
+    cfg = load_config(str(DEMO), data_root=str(coco_sample))
     cfg.work_dir = str(work_dir)
     pipeline = [step for step in cfg.train_pipeline if step['type'] not in (
         'mmpose_mspn.RandomScaleRotation', 'RandomFlip')]

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from tests.launching import ROOT, environment, python
+from tests.launching import environment, python
+from tests.places import DEMO, ROOT
 
 BUILT_FROM = ['setup.py', 'README.md', 'LICENSE', 'MANIFEST.in', 'model-index.yml', 'mspn_runtime.py',
               'requirements', 'configs', 'tools', 'mmpose_mspn']
-DEMO = 'mmpose_mspn/.mim/configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py'
+BELOW = DEMO.relative_to(ROOT / 'configs').as_posix()
 SHORT = ['train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False', 'train_dataloader.batch_size=2',
          'train_cfg.max_iters=1', 'default_hooks.checkpoint.interval=1']
 
@@ -63,12 +64,13 @@ def run(installed: Path, cwd: Path, *arguments: object) -> subprocess.CompletedP
 
 def test_a_config_of_the_package_trains_from_another_folder(installed, tmp_path):
     run(installed, tmp_path, '-m', 'mmpose_mspn', 'make_synthetic', 'people', '--train', 4, '--val', 1, '--workers', 1)
-    (tmp_path / 'mine.py').write_text(f'_base_ = {str(installed / DEMO)!r}\n')
+    base = installed / 'mmpose_mspn/.mim/configs' / BELOW
+    (tmp_path / 'mine.py').write_text(f'_base_ = {str(base)!r}\n')
     done = run(installed, tmp_path, '-m', 'mmpose_mspn', 'train', 'mine.py', '--no-validate', '--data-root', 'people',
                '--work-dir', 'work', '--cfg-options', *SHORT)
     assert (tmp_path / 'work/iter_1.pth').exists(), done.stdout[-2000:]
-    (tmp_path / 'named.py').write_text(f"_base_ = 'mmpose_mspn::{DEMO.split('configs/')[1]}'\n")
-    assert run(installed, tmp_path, '-c', FROM_PYTHON, DEMO.split('configs/')[1]).stdout.splitlines()[-1] == 'fine'
+    (tmp_path / 'named.py').write_text(f"_base_ = 'mmpose_mspn::{BELOW}'\n")
+    assert run(installed, tmp_path, '-c', FROM_PYTHON, BELOW).stdout.splitlines()[-1] == 'fine'
 
 
 def test_the_wheel_holds_what_mim_and_the_page_need(installed):

@@ -6,7 +6,7 @@ from mmpose_mspn.synthetic_people import generate
 from tests.bad_inputs.case import Case, Command, Outcome, Place, Rows, check_data, infer, test, train
 from tests.bad_inputs.files import DEMO
 from tests.bad_inputs.table.edits import BOXES, replace
-from tests.launching import ROOT
+from tests.places import ROOT
 
 CONFIGS = ROOT / 'configs/body_2d_keypoint/topdown_heatmap/coco'
 ENSEMBLE = str(CONFIGS / 'td-hm_mspn-plus_coco-384x288.py')

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from mmpose_mspn.datasets import stack_samples
 from mmpose_mspn.datasets.transforms import LoadImage
 from mmpose_mspn.utils import shared_file
-from tests.test_configs import ROOT
+from tests.places import ROOT
 
 CONFIG = ROOT / 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_4xmspn50_8xb32-96k_coco-256x192.py'
 CACHE_GB = 0.0123

@@ -13,10 +13,10 @@ from mmpose.registry import DATASETS, TRANSFORMS
 
 from mmpose_mspn.datasets import LoadVisibility
 from tests.building import backbone, codec, head
+from tests.places import ROOT
 from tests.test_datasets.coco_files import write_coco
 from tests.test_datasets.keypoint_sets import keypoints, write_whole_body
 
-ROOT = Path(__file__).parents[3]
 LOAD = dict(type='mmpose_mspn.LoadVisibility')
 
 

@@ -12,9 +12,7 @@ import tests.exporting  # noqa: F401
 from mmpose_mspn.apis.config import load_config
 from mmpose_mspn.deploy.session_pose_estimator import SessionPoseEstimator
 from mmpose_mspn.synthetic_people import generate
-from tests.launching import ROOT
-
-CONFIG = ROOT / 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py'
+from tests.places import DEMO
 
 
 class Collect(Hook):
@@ -31,7 +29,7 @@ class Collect(Hook):
 
 def test_int8_stands_in_for_the_model_during_the_test(tmp_path):
     generate(tmp_path, train=16, val=4, workers=1, progress=False)
-    cfg = load_config(str(CONFIG), data_root=str(tmp_path))
+    cfg = load_config(str(DEMO), data_root=str(tmp_path))
     loader = dict(cfg.test_dataloader, num_workers=0, persistent_workers=False, batch_size=4)
     model = MODELS.build(cfg.model)
     for value in model.parameters():

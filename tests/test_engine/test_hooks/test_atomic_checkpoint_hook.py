@@ -14,7 +14,8 @@ from mmengine.runner import Runner, find_latest_checkpoint
 from mmpose_mspn.checkpoints import read_checkpoint
 from mmpose_mspn.engine import AtomicCheckpointHook
 from mmpose_mspn.synthetic_people import generate
-from tests.launching import ROOT, Started
+from tests.launching import Started
+from tests.places import DEMO
 from tests.test_engine.toy import runner
 
 ATOMIC = dict(type='mmpose_mspn.AtomicCheckpointHook')
@@ -172,10 +173,9 @@ def kill_while_it_writes(process: Started, work_dir: Path, name: str) -> None:
 
 def test_killed_while_writing_and_resumed_it_trains_to_bit_identical_weights(tmp_path):
     generate(tmp_path / 'people', train=4, val=1, workers=1, progress=False)
-    base = next(ROOT.glob('configs/body_2d_keypoint/topdown_heatmap/coco/*demo_coco-128x96.py'))
     config = tmp_path / 'killed.py'
     config.write_text(
-        f'_base_ = {str(base)!r}\n'
+        f'_base_ = {str(DEMO)!r}\n'
         "train_dataloader = dict(batch_size=2, num_workers=0, persistent_workers=False)\n"
         "train_cfg = dict(max_iters=6)\n"
         'default_hooks = dict(checkpoint=dict(interval=1, max_keep_ckpts=1))\n')

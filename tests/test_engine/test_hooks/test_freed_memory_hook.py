@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from tests.launching import ROOT, environment
+from tests.launching import environment
+from tests.places import ROOT
 
 # 40 blocks of 8 MB, each followed by a small block (in MB) that may stay, as the states of an optimizer do.
 SCRIPT = '''
