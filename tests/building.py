@@ -7,7 +7,7 @@ import torch
 from mmengine.structures import InstanceData
 from mmpose.registry import MODELS
 from mmpose.structures import PoseDataSample
-from torch import nn
+from torch import Tensor, nn
 
 import mmpose_mspn  # noqa: F401  registers the parts
 
@@ -52,6 +52,19 @@ def ensemble(folder: Path, members: Sequence[nn.Module], **changes) -> nn.Module
         entries.append(dict(config=dict(model=member.cfg), checkpoint=checkpoint))
     return MODELS.build(dict(
         type='mmpose_mspn.EnsemblePoseEstimator', members=entries, decoder=codec(), **changes)).eval()
+
+
+def settle_norms(model: nn.Module, crops: Tensor) -> nn.Module:
+    """Let crops (B, 3, h, w) pass three times, so that the norms' statistics are not the initial ones.
+
+    Returns:
+        The model, in eval mode.
+    """
+    model.train()
+    with torch.no_grad():
+        for _ in range(3):
+            model.extract_feat(crops)
+    return model.eval()
 
 
 def second_call(work: Callable[[], Any], waits: Callable[[], ContextManager[Any]]) -> Tuple[Any, Any]:

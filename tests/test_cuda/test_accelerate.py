@@ -9,19 +9,15 @@ from torch._dynamo.utils import counters
 from torch.profiler import ProfilerActivity, profile
 
 from mmpose_mspn import accelerate
-from tests.building import ensemble
-from tests.test_cuda.test_models import crops, people, waits
-from tests.test_fake_cuda.test_accelerate import Conversions
-from tests.test_fake_cuda.test_models import INPUT, build
+from tests.building import ensemble, settle_norms
+from tests.families import OperatorCounts, build
+from tests.test_cuda.on_device import crops, people, waits
 
 
 @pytest.fixture
 def model() -> nn.Module:
     model = build('mspn', dict(flip_test=True, output_heatmaps=True)).cuda()
-    with torch.no_grad():
-        for _ in range(2):  # statistics of norms
-            model.extract_feat(torch.randn(4, 3, *INPUT[::-1], device='cuda'))
-    return model.eval()
+    return settle_norms(model, crops().cuda())
 
 
 def predict(model: nn.Module, images: Tensor, batch: Optional[list] = None) -> Tuple[Tensor, np.ndarray]:
@@ -67,7 +63,7 @@ def test_weights_are_converted_once(model, dtype):
     images = crops().cuda()
     fast, exact = accelerate(model, dtype), accelerate(model)
     predict(fast, images)
-    counted, batch = Conversions(), people('cuda')
+    counted, batch = OperatorCounts(), people('cuda')
     with counted:
         predict(fast, images, batch)
     assert counted.calls['aten::_to_copy'] < 15 < counted.calls['aten::convolution']

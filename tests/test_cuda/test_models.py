@@ -1,8 +1,5 @@
 """Models on a GPU: they compute what they compute on the CPU, and the host waits only where it must."""
 import copy
-import warnings
-from contextlib import contextmanager
-from typing import Iterator, List
 
 import numpy as np
 import pytest
@@ -10,18 +7,9 @@ import torch
 from mmengine.optim import AmpOptimWrapper
 from torch import Tensor, nn
 
-from tests.building import ensemble, samples, second_call
-from tests.test_fake_cuda.test_models import FAMILIES, FLIP, INPUT, OPTIONS, PRECISIONS, autocast, build
-
-SHOWN = r'called a synchronizing CUDA operation'
-
-
-def people(device: str, batch: int = 4) -> list:
-    return [sample.to(device) for sample in samples(batch, flip_indices=FLIP)]
-
-
-def crops(batch: int = 4) -> Tensor:
-    return torch.randn(batch, 3, *INPUT[::-1])
+from tests.building import ensemble, second_call
+from tests.families import FAMILIES, OPTIONS, PRECISIONS, autocast, build
+from tests.test_cuda.on_device import crops, people, waits
 
 
 def gradients(model: nn.Module, images: Tensor, device: str) -> Tensor:
@@ -31,21 +19,6 @@ def gradients(model: nn.Module, images: Tensor, device: str) -> Tensor:
     total.backward()
     values = [total.detach(), *(parameter.grad for parameter in model.parameters())]
     return torch.cat([value.double().cpu().flatten() for value in values])
-
-
-@contextmanager
-def waits() -> Iterator[List[str]]:
-    """The list of waits of the host for the GPU within the context, as torch sees them."""
-    found: List[str] = []
-    torch.cuda.synchronize()
-    torch.cuda.set_sync_debug_mode('warn')
-    try:
-        with warnings.catch_warnings(record=True) as shown:
-            warnings.simplefilter('always')
-            yield found
-        found.extend(str(one.message) for one in shown if SHOWN in str(one.message))
-    finally:
-        torch.cuda.set_sync_debug_mode('default')
 
 
 def test_waits_are_seen():
@@ -58,7 +31,7 @@ def test_waits_are_seen():
 
 @pytest.mark.parametrize('family', FAMILIES)
 def test_loss_and_gradients_are_those_of_the_cpu(family):
-    """In float64; in float32, whose rounding grows in so small batches, both devices are about as far from it."""
+    """In float64; in float32, whose rounding grows in batches this small, both devices are about as far from it."""
     model, images = build(family), crops()
     reference = gradients(copy.deepcopy(model).double(), images.double(), 'cpu')
 

@@ -4,7 +4,7 @@ import torch
 from mmpose.registry import MODELS
 from torch import nn
 
-from tests.building import codec, samples
+from tests.building import codec, samples, settle_norms
 
 IMAGES = torch.randn(2, 3, 64, 48, generator=torch.Generator().manual_seed(0))
 
@@ -19,11 +19,7 @@ def model() -> nn.Module:
                       unit_channels=16),
         head=dict(type='mmpose_mspn.MSPNHead', num_stages=2, out_channels=17, unit_channels=16, decoder=codec()),
         test_cfg=dict(flip_test=True, flip_mode='heatmap', output_heatmaps=True)))
-    made.train()
-    for _ in range(3):  # so that the norms' statistics are not the initial ones
-        made.extract_feat(IMAGES)
-    made.eval()
-    return made
+    return settle_norms(made, IMAGES)
 
 
 def heatmaps(model: nn.Module, images: torch.Tensor = IMAGES) -> torch.Tensor:

@@ -4,7 +4,7 @@ from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS, MODELS
 from torch import nn, randn
 
-from tests.building import codec
+from tests.building import codec, settle_norms
 
 ENCODER = dict(type='mmpose.ResNet', depth=18, stem_channels=8, base_channels=8)
 MSPN = dict(type='mmpose_mspn.MSPN', num_stages=2, encoder=ENCODER, unit_channels=8)
@@ -24,10 +24,7 @@ def build(backbone: dict = MSPN, head: dict = MSPN_HEAD, kind: str = 'mmpose_msp
         data_preprocessor=dict(type='mmpose_mspn.PoseDataPreprocessor', mean=[123.675, 116.28, 103.53],
                                std=[58.395, 57.12, 57.375], bgr_to_rgb=True),
         test_cfg=dict(flip_test=True, flip_mode='heatmap', shift_heatmap=False, **test_cfg)))
-    model.train()
-    for _ in range(3):
-        model.extract_feat(randn(4, 3, 64, 48))
-    model.eval()
+    settle_norms(model, randn(12, 3, 64, 48))
     pipeline = [dict(type='LoadImage'), step, dict(type='TopdownAffine', input_size=(48, 64)),
                 dict(type='PackPoseInputs')]
     model.cfg = Config(dict(default_scope='mmpose', test_dataloader=dict(dataset=dict(

@@ -7,13 +7,13 @@ from mmengine.dataset import pseudo_collate
 from mmpose_mspn.diagnosis.stages import has_stages, run_pass, stage_heatmaps
 from mmpose_mspn.models.pose_estimators.first_stages import first_stages
 from tests import building
-from tests.test_models.test_pose_estimators.test_topdown import FLIP, HEADS, build, configs
+from tests.small_estimator import FLIP, HEATMAP_HEAD, build, config_of
 
 STAGES, UNITS = 2, 4
 
 
 def model_of(**test_cfg):
-    config = configs(num_stages=STAGES)
+    config = config_of(num_stages=STAGES)
     config['test_cfg'] = dict(flip_test=True, **test_cfg)
     return build(config)
 
@@ -91,8 +91,8 @@ def test_times_rise_with_the_stages_and_leave_no_hook_behind():
 
 
 def test_a_head_with_one_heatmap_has_one_predictor():
-    config = configs()
-    config['head'], config['backbone']['output'] = HEADS['single'], 'final'
+    config = config_of()
+    config['head'], config['backbone']['output'] = HEATMAP_HEAD, 'final'
     model = build(config)
     assert not has_stages(model)
     result = run_pass(model, batches())

@@ -1,38 +1,20 @@
 """Accelerated copies on the emulated GPU."""
 import copy
-from collections import Counter
 
 import pytest
 import torch
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmpose_mspn import accelerate
 from mmpose_mspn.deploy import compiled
-from tests.building import samples, second_call
+from tests.building import samples, second_call, settle_norms
+from tests.families import FLIP, INPUT, OperatorCounts, build
 from tests.test_fake_cuda.fake_cuda import CUDA, FakeCuda
-from tests.test_fake_cuda.test_models import FLIP, INPUT, build
-
-
-class Conversions(TorchDispatchMode):
-    """Counts the operators that convert tensors."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls = Counter()
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        self.calls[func._schema.name] += 1
-        return func(*args, **(kwargs or {}))
 
 
 @pytest.fixture
 def model() -> nn.Module:
-    model = build('mspn', dict(flip_test=True, output_heatmaps=True))
-    with torch.no_grad():
-        for _ in range(2):  # statistics of norms
-            model.extract_feat(torch.randn(4, 3, *INPUT[::-1]))
-    return model.eval()
+    return settle_norms(build('mspn', dict(flip_test=True, output_heatmaps=True)), torch.randn(4, 3, *INPUT[::-1]))
 
 
 def predict(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
@@ -53,7 +35,7 @@ def test_weights_are_converted_once_and_heads_stay_in_float32(model, dtype):
         assert {weight.dtype for weight in model.parameters()} == {torch.float32}
         images = images.to('cuda')
         predict(fast, images)
-        counted = Conversions()
+        counted = OperatorCounts()
         with gpu.counted() as waits, counted:
             found = predict(fast, images)
         assert waits == {'a blocking copy to cpu': 1}

@@ -7,6 +7,7 @@ from torch import nn
 
 from mmpose_mspn.models.heads.cpn_head import CPNHead, GlobalNet, RefineNet
 from tests import building
+from tests.small_estimator import FLIP
 
 LEVELS = (16, 32, 64, 128)
 BN = dict(conv_cfg=None, norm_cfg=dict(type='BN'))
@@ -20,7 +21,6 @@ RESNET = dict(
 CODEC = building.codec(kernel_sizes=(15, 11, 9, 7))
 HEAD = dict(
     type='mmpose_mspn.CPNHead', out_channels=17, in_channels=LEVELS, channels=16, decoder=CODEC)
-FLIP_INDICES = [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15]
 
 
 def head(**changes) -> CPNHead:
@@ -127,7 +127,7 @@ def test_prediction_needs_refine_net_only():
 
 def test_losses_of_a_batch():
     net = head()
-    samples = building.samples(flip_indices=FLIP_INDICES)
+    samples = building.samples(flip_indices=FLIP)
     made = net.loss(features(), samples)
     assert set(made) == {'loss_global', 'loss_refine', 'acc_pose'}
     outputs = net(features())
@@ -175,9 +175,9 @@ def test_flip_test_of_a_symmetric_crop_is_symmetric():
     net = estimator().eval()
     net.test_cfg = dict(flip_test=True, flip_mode='heatmap', shift_heatmap=False, output_heatmaps=True)
     half = torch.randn(1, 3, 64, 24)
-    samples = net.predict(torch.cat([half, half.flip(3)], 3), building.samples(1, flip_indices=FLIP_INDICES))
+    samples = net.predict(torch.cat([half, half.flip(3)], 3), building.samples(1, flip_indices=FLIP))
     heatmaps = samples[0].pred_fields.heatmaps
-    assert torch.equal(heatmaps, heatmaps[FLIP_INDICES].flip(2))
+    assert torch.equal(heatmaps, heatmaps[FLIP].flip(2))
     assert heatmaps.std() > 0
     assert samples[0].pred_instances.keypoints.shape == (1, 17, 2)
 
@@ -185,9 +185,9 @@ def test_flip_test_of_a_symmetric_crop_is_symmetric():
 def test_flip_test_is_the_mean_with_the_mirrored_heatmaps_flipped_back():
     net = head().eval()
     crops, mirrored = features(seed=1), features(seed=2)
-    samples = building.samples(flip_indices=FLIP_INDICES)
+    samples = building.samples(flip_indices=FLIP)
     _, fields = net.predict([crops, mirrored], samples, dict(flip_test=True, output_heatmaps=True))
-    expected = (net.forward_last(crops) + net.forward_last(mirrored)[:, FLIP_INDICES].flip(3)) / 2
+    expected = (net.forward_last(crops) + net.forward_last(mirrored)[:, FLIP].flip(3)) / 2
     assert torch.allclose(torch.stack([field.heatmaps for field in fields]), expected)
 
 

@@ -11,13 +11,13 @@ from mmpose_mspn import accelerate
 from mmpose_mspn.models.pose_estimators.first_stages import first_stages
 from mmpose_mspn.models.pose_estimators.views import extract_views
 from tests import building
-from tests.test_models.test_pose_estimators.test_topdown import FLIP, build, configs, crops, predict
+from tests.small_estimator import FLIP, HEATMAP_HEAD, build, config_of, crops, predict
 
 STAGES = 3
 
 
 def model_of(**test_cfg):
-    config = configs(num_stages=STAGES)
+    config = config_of(num_stages=STAGES)
     config['test_cfg'].update(test_cfg)
     return build(config)
 
@@ -113,11 +113,10 @@ def test_other_numbers_of_stages_are_refused(stages):
 
 
 def test_a_model_without_a_predictor_for_each_stage_is_refused():
-    config = configs()
+    config = config_of()
     config['test_cfg']['stages'] = 1
     config['backbone']['output'] = 'final'
-    config['head'] = dict(type='mmpose.HeatmapHead', in_channels=16, out_channels=17, deconv_out_channels=None,
-                          decoder=dict(type='mmpose.MSRAHeatmap', input_size=(48, 64), heatmap_size=(12, 16), sigma=2))
+    config['head'] = HEATMAP_HEAD
     with pytest.raises(ValueError, match='got MSPN and HeatmapHead'):
         MODELS.build(copy.deepcopy(config))
     with pytest.raises(ValueError, match='got NoneType and NoneType|an accelerated copy takes'):

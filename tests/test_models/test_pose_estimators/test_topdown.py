@@ -1,6 +1,4 @@
 """The estimator: the flip test in one pass, shifted crops, checkpoints of every layout."""
-import copy
-
 import numpy as np
 import pytest
 import torch
@@ -12,52 +10,14 @@ from mmpose_mspn.checkpoints import convert
 from mmpose_mspn.models.pose_estimators.topdown import TopdownPoseEstimator
 from mmpose_mspn.models.pose_estimators.views import black_pixel, mean_heatmaps, shift_back, shift_crops
 from tests import building, reference
-
-INPUT = (48, 64)
-FLIP = [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15]
+from tests.small_estimator import HEATMAP_HEAD, INPUT, build, config_of, crops, predict
 
 
-def configs(num_stages=1, **changes):
-    """The config of a small estimator."""
-    return dict(
-        type='mmpose_mspn.TopdownPoseEstimator',
-        data_preprocessor=dict(type='mmpose.PoseDataPreprocessor', mean=[100., 110., 120.], std=[50., 60., 70.]),
-        backbone=dict(type='mmpose_mspn.MSPN', num_stages=num_stages, encoder=building.SMALL, unit_channels=16),
-        head=dict(type='mmpose_mspn.MSPNHead', num_stages=num_stages, out_channels=17, unit_channels=16,
-                  decoder=building.codec(INPUT)),
-        test_cfg=dict(flip_test=True, output_heatmaps=True),
-        **changes)
-
-
-def build(config):
-    torch.manual_seed(0)
-    model = MODELS.build(copy.deepcopy(config))
-    model.init_weights()
-    return model.eval()
-
-
-def crops(batch=2):
-    return torch.randn(batch, 3, INPUT[1], INPUT[0], generator=torch.Generator().manual_seed(1))
-
-
-def predict(model, inputs=None):
-    inputs = crops() if inputs is None else inputs
-    with torch.no_grad():
-        samples = model(inputs, building.samples(len(inputs), flip_indices=FLIP), mode='predict')
-    return torch.stack([sample.pred_fields.heatmaps for sample in samples]), samples
-
-
-HEADS = dict(
-    mspn={},
-    single=dict(type='mmpose.HeatmapHead', in_channels=16, out_channels=17, deconv_out_channels=None,
-                decoder=dict(type='mmpose.MSRAHeatmap', input_size=INPUT, heatmap_size=(12, 16), sigma=2)))
-
-
-@pytest.mark.parametrize('name', HEADS)
+@pytest.mark.parametrize('name', ['mspn', 'single'])
 def test_flip_test_in_one_pass_predicts_what_two_passes_do(name):
-    config = configs(num_stages=2)
+    config = config_of(num_stages=2)
     if name != 'mspn':
-        config['head'] = HEADS[name]
+        config['head'] = HEATMAP_HEAD
         config['backbone']['output'] = 'final'
     ours = build(config)
     stock = MODELS.build(dict(config, type='mmpose.TopdownPoseEstimator')).eval()
@@ -75,8 +35,8 @@ def test_flip_test_in_one_pass_predicts_what_two_passes_do(name):
 
 
 def test_shifts_by_zero_change_nothing():
-    plain = build(configs())
-    shifted = build(configs())
+    plain = build(config_of())
+    shifted = build(config_of())
     shifted.test_cfg = dict(plain.test_cfg, shift_test=[(0, 0), (0, 0)])
     maps, samples = predict(plain)
     same, same_samples = predict(shifted)
@@ -86,8 +46,8 @@ def test_shifts_by_zero_change_nothing():
 
 def test_a_head_of_another_package_decodes_the_mean_of_the_views_alone(monkeypatch):
     """Once for each sample, and not for each view. The head itself stays as it is."""
-    config = configs()
-    config['head'], config['backbone']['output'] = HEADS['single'], 'final'
+    config = config_of()
+    config['head'], config['backbone']['output'] = HEATMAP_HEAD, 'final'
     config['test_cfg']['shift_test'] = [(0, 0), (4, 0), (0, -4)]
     model = build(config)
     decoded, decode = [], MSRAHeatmap.decode
@@ -114,7 +74,7 @@ class Passing(torch.nn.Module):
 
 def test_shifted_views_are_moved_back():
     """With shifts by whole cells, a network that copies its input returns that input, border included."""
-    model = build(configs())
+    model = build(config_of())
     model.backbone, model.head = Copy(), Passing()
     inputs = crops()
     shifts = [(0, 0), (4, 0), (-8, 4), (0, -12)]
@@ -127,7 +87,7 @@ def test_shifted_views_are_moved_back():
 
 
 def test_pixels_without_content_are_black():
-    model = build(configs())
+    model = build(config_of())
     picture = torch.arange(12.).reshape(1, 1, 3, 4).repeat(1, 3, 1, 1)
     moved = shift_crops(picture, 1, -1, black_pixel(model))
     assert moved[0, 0, :2, 1:].tolist() == [[4., 5., 6.], [8., 9., 10.]]
@@ -146,14 +106,14 @@ def test_shift_back_by_part_of_a_cell_interpolates():
 
 @pytest.mark.parametrize('shifts', [[], [(1, 2, 3)], [(0.5, 0)], 4, [3]])
 def test_bad_shifts_are_refused(shifts):
-    config = configs()
+    config = config_of()
     config['test_cfg']['shift_test'] = shifts
     with pytest.raises(ValueError, match='shift_test'):
         MODELS.build(config)
 
 
 def test_shift_beyond_the_crop_is_refused():
-    config = configs()
+    config = config_of()
     config['test_cfg']['shift_test'] = [(0, 64)]
     with pytest.raises(ValueError, match=r'48 x 64 px, got \(0, 64\)'):
         predict(build(config))
@@ -171,7 +131,7 @@ def official():
 @pytest.fixture(scope='module')
 def full():
     """This package's network of that size."""
-    config = configs(num_stages=2)
+    config = config_of(num_stages=2)
     config['backbone'].update(encoder=None, unit_channels=256)
     config['head'].update(unit_channels=256)
     return MODELS.build(config).eval()
@@ -236,7 +196,7 @@ def test_a_checkpoint_of_another_network_is_reported(full):
 
 
 def test_own_weights_of_any_encoder_load_strictly():
-    config = configs()
+    config = config_of()
     config['backbone'].update(encoder=dict(type='ResNetV1d', depth=18))
     model = build(config)
     assert isinstance(model, TopdownPoseEstimator)
