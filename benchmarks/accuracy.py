@@ -8,7 +8,7 @@
 
 All networks train on drawn people and are measured on others. benchmarks/accuracy_plan.py holds the tables of what is
 trained, the most important comparison first. Each run is a process of one thread whose result is a file below
-``--work``; finished runs are not repeated, and an interrupted one goes on from its last checkpoint, so the command can
+``--work``; finished runs are not repeated, and an interrupted one resumes from its last checkpoint, so the command can
 be stopped and repeated at any time. Results that docs/accuracy.json holds of a machine like this one, with the same
 versions, are not repeated either.
 """

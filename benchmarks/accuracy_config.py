@@ -16,12 +16,12 @@ from accuracy_plan import MMPOSE, SCALES, VARIANTS, Run, Scale
 from mmcv.transforms import BaseTransform
 from mmengine.config import Config
 from mmpose.registry import TRANSFORMS
+from places import CONFIGS, ROOT
 
 from mmpose_mspn.apis.config import load_config
 from mmpose_mspn.apis.options import use_amp, use_fast_training
 
-ROOT = Path(__file__).parents[1]
-BASE = ROOT / 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn50_8xb32-96k_coco-256x192.py'
+BASE = ROOT / CONFIGS / 'td-hm_2xmspn50_8xb32-96k_coco-256x192.py'
 TEST_BATCH = 64
 WARM_UP = 0.06
 """Share of the training in which the learning rate rises."""

@@ -28,7 +28,7 @@ class CroppedPeople(Dataset):
     Args:
         source: Config of a dataset of this package, whose pipeline is that of ``pipeline``.
         pipeline: Steps, among them :data:`LAST_STEP`; those up to it run once, the others for each sample.
-        people: The first so many; ``None``: all.
+        people: Number of people, from the first one on; ``None``: all.
     """
 
     def __init__(self, source: dict, pipeline: List[dict], people: Optional[int] = None) -> None:

@@ -11,6 +11,7 @@ from typing import Callable, Dict, List, Optional, Sequence, Tuple
 import matplotlib
 from accuracy_plan import QUESTIONS, SCALES, Row, Run, run_of
 from accuracy_run import operations
+from pages import listed, machine
 from scipy.stats import t as student
 
 from mmpose_mspn.utils.files import write_json
@@ -211,7 +212,6 @@ def conclusions(page: Path) -> str:
 
 def environment() -> Dict[str, str]:
     """The machine and the versions that results belong to."""
-    from compare import machine
     return {name: value for name, value in machine('cpu').items() if name != 'threads'}
 
 
@@ -244,7 +244,7 @@ def report(args: argparse.Namespace, results: Dict[Run, dict], speed: Optional[f
     page = INTRODUCTION.format(
         scale=args.scale, finished=len(results), size=SCALES[args.scale], claims=claims(args.scale, found),
         plot=files['png'].name, json=files['json'].name, date=datetime.date.today(),
-        about=', '.join(f'{name} {value}' for name, value in about.items()))
+        about=listed(about))
     cost = lru_cache(operations)
     for part, question in QUESTIONS.items():
         page += f'\n## {question.title}\n\n'

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Dict, List, Optional
 
 import torch
-from accuracy_config import ROOT, build_config, fingerprint
+from accuracy_config import build_config, fingerprint
 from accuracy_measure import measure
 from accuracy_plan import MMPOSE, OFFICIAL, SCALES, VARIANTS, Run
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmpose.registry import DATASETS, MODELS
+from places import ROOT
 from torch.utils.data import DataLoader
 
 from mmpose_mspn.checkpoints import convert
@@ -61,7 +62,7 @@ def start_weights(run: Run, data: Path, work: Path) -> dict:
 
 
 def train_and_measure(run: Run, data: Path, work: Path) -> dict:
-    """Train, or go on with an interrupted training, and write the result beside its checkpoints.
+    """Train, or resume an interrupted training, and write the result beside its checkpoints.
 
     Returns:
         ``run``, ``config`` (its fingerprint), ``seconds`` that the training computed (``None`` if it was interrupted),

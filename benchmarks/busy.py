@@ -17,12 +17,12 @@ import tempfile
 import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Dict, Iterator, List, NamedTuple
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional
 
+from new_process import measured
 from pages import fill
+from places import DEMO, ROOT
 
-ROOT = Path(__file__).parents[1]
-CONFIG = 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py'
 CHOSEN, DEFAULT = 'chosen by the watch', "libgomp's default"
 WAYS: Dict[str, Dict[str, str]] = {
     DEFAULT: {},
@@ -48,15 +48,19 @@ class Found(NamedTuple):
 
 def measure(watched: bool, people: str) -> Found:
     """What one process measures, in the environment that it was started with."""
+    from mmengine.optim import build_optim_wrapper
     from mmengine.registry import init_default_scope
     from mmengine.runner import Runner
 
     from mmpose_mspn.apis.config import load_config
     from mmpose_mspn.utils.waiting import BusyWatch
     init_default_scope('mmpose')
-    cfg = load_config(str(ROOT / CONFIG), data_root=people)
-    model = Runner.from_cfg(_quiet(cfg)).model.train()
-    optimizer = _optimizer(model, cfg)
+    cfg = load_config(str(DEMO), data_root=people)
+    cfg.work_dir, cfg.log_level = os.path.join(people, 'work_dir'), 'ERROR'
+    for name in ('val', 'test'):
+        cfg[f'{name}_cfg'] = cfg[f'{name}_dataloader'] = cfg[f'{name}_evaluator'] = None
+    model = Runner.from_cfg(cfg).model.train()
+    optimizer = build_optim_wrapper(model, cfg.optim_wrapper)
     loader = Runner.build_dataloader(cfg.train_dataloader)
     with ExitStack() as stack:
         if watched:
@@ -68,32 +72,20 @@ def measure(watched: bool, people: str) -> Found:
         return Found(_milliseconds(lambda: model.train_step(batch, optimizer)), loop)
 
 
-def _quiet(cfg) -> object:
-    cfg.work_dir = tempfile.mkdtemp()
-    cfg.log_level = 'ERROR'
-    cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
-    cfg.test_cfg = cfg.test_dataloader = cfg.test_evaluator = None
-    return cfg
+def _milliseconds(work: Callable[[], object]) -> float:
+    """The median, after the first steps and ``WARM_UP_S`` seconds, in which the watch measures the machine."""
+    _times(work, WARM_UP, WARM_UP_S)
+    return 1000 * statistics.median(_times(work, 2, LIMIT_S, STEPS))
 
 
-def _optimizer(model, cfg) -> object:
-    from mmengine.optim import build_optim_wrapper
-    return build_optim_wrapper(model, cfg.optim_wrapper)
-
-
-def _milliseconds(work) -> float:
-    """The median, after the first steps and at least ``WARM_UP_S`` seconds, in which the watch has looked around."""
+def _times(work: Callable[[], object], least: int, seconds: float, most: Optional[int] = None) -> List[float]:
+    """Seconds of each call: ``least`` calls and more until the seconds have passed, and ``most`` at the most."""
     start, taken = time.perf_counter(), []
-    while len(taken) < WARM_UP or time.perf_counter() - start < WARM_UP_S:
+    while len(taken) != most and (len(taken) < least or time.perf_counter() - start < seconds):
         before = time.perf_counter()
         work()
         taken.append(time.perf_counter() - before)
-    start, taken = time.perf_counter(), []
-    while len(taken) < STEPS and (len(taken) < 2 or time.perf_counter() - start < LIMIT_S):
-        before = time.perf_counter()
-        work()
-        taken.append(time.perf_counter() - before)
-    return 1000 * statistics.median(taken)
+    return taken
 
 
 @contextmanager
@@ -111,11 +103,8 @@ def busy_processes(number: int) -> Iterator[None]:
 def run(way: str, busy: int, people: str) -> Found:
     """Measure a way in a new process, beside busy ones."""
     env = {name: value for name, value in os.environ.items() if name not in VARIABLES}
-    env.update(WAYS[way], PYTHONWARNINGS='ignore')
     with busy_processes(busy):
-        done = subprocess.run([sys.executable, __file__, '--measure', way, '--people', people], env=env, cwd=ROOT,
-                              stdout=subprocess.PIPE, text=True, check=True)
-    return Found(*json.loads(done.stdout.strip().splitlines()[-1]))
+        return Found(*measured(__file__, '--measure', way, '--people', people, environment={**env, **WAYS[way]}))
 
 
 def table(found: Dict[str, Dict[str, List[Found]]], busy: int) -> str:

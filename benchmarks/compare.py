@@ -11,14 +11,13 @@ is torch's default, except in the checks.
 """
 import argparse
 import json
-import platform
 from pathlib import Path
 from typing import List
 
 import torch
 from ceiling import PREDICTION, efficiency
 from mmengine.registry import init_default_scope
-from pages import cpu_name
+from pages import listed, machine
 from peers import Official
 from processes import GPU_PROCESS_ROWS, PROCESS_ROWS
 from rows import GPU_ROWS, PICTURE_ROWS, ROWS
@@ -47,19 +46,10 @@ def table(results: List[dict]) -> str:
                       '| --- | --- | --- | --- | --- | --- | --- | --- |', *map(line, results)])
 
 
-def machine(device: str) -> dict:
-    import mmcv
-    import mmpose
-    name = torch.cuda.get_device_name() if device != 'cpu' else cpu_name()
-    return dict(machine=name, threads=torch.get_num_threads(), torch=torch.__version__, mmpose=mmpose.__version__,
-                mmcv=mmcv.__version__, python=platform.python_version())
-
-
 def save(out: Path, about: dict, results: List[dict], share: dict) -> None:
     """Write the table and the JSON file, after every row, so that an interrupted run keeps its rows."""
     out.with_suffix('.json').write_text(json.dumps(dict(about=about, rows=results, efficiency=share), indent=2))
-    said = ', '.join(f'{name} {value}' for name, value in about.items())
-    out.with_suffix('.md').write_text('\n\n'.join([said, table(results), *share.values()]) + '\n')
+    out.with_suffix('.md').write_text('\n\n'.join([listed(about), table(results), *share.values()]) + '\n')
 
 
 def main() -> None:

@@ -13,18 +13,17 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from math import ceil
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Tuple
 
+import yaml
+from new_process import measured
 from pages import cpu_name, fill
+from places import CONFIGS, ROOT
 
-ROOT = Path(__file__).parents[1]
-CONFIGS = 'configs/body_2d_keypoint/topdown_heatmap/coco'
 OURS, MMPOSES = 'td-hm_4xmspn50_8xb32-96k_coco-256x192.py', 'td-hm_4xmspn50_8xb32-210e_coco-256x192.py'
 SIDES = {'mmpose': "mmpose's config", 'ours': 'ours', 'kept': 'ours, images kept'}
 DRAWN = {'drawn, 320 × 256': (320, 256), 'drawn, 640 × 480': (640, 480)}
@@ -42,8 +41,6 @@ GPU_ROWS = {
     'test, 4 stages, bf16, flip test': ('4-stage prediction, batch 64, flip test, decode, bf16', 64),
 }
 """Rows of docs/benchmark_gpu.json, and the people of their batch."""
-GFLOPS = {4: 22.99, 2: 10.93, 1: 4.91}
-"""Of a crop by stages (docs/models.md)."""
 COCO_IMAGES, COCO_BYTES = 57_000, 640 * 480 * 3
 """COCO's training images with labeled keypoints, and bytes of such an image when it is decoded."""
 FULL_GB = COCO_IMAGES * COCO_BYTES / 1e9
@@ -56,7 +53,7 @@ class Found(NamedTuple):
 
 
 def measure(side: str, workers: int, root: str, ann_file: str, images: str) -> Found:
-    """Measure the loader of a side with so many workers, in this process."""
+    """Measure the loader of a side with this many workers, in this process."""
     import torch
     from mmengine.dataset import pseudo_collate
     from mmengine.registry import init_default_scope
@@ -106,10 +103,7 @@ def _cpu_seconds(pid: int) -> float:
 
 def run(side: str, workers: int, files: Tuple[str, str, str]) -> Found:
     """Measure in a new process."""
-    arguments = [side, str(workers), *files]
-    done = subprocess.run([sys.executable, __file__, '--measure', *arguments], cwd=ROOT, stdout=subprocess.PIPE,
-                          text=True, check=True, env=dict(os.environ, PYTHONWARNINGS='ignore'))
-    return Found(*json.loads(done.stdout.strip().splitlines()[-1]))
+    return Found(*measured(__file__, '--measure', side, workers, *files))
 
 
 def draw(folder: str, size: Tuple[int, int]) -> Tuple[str, str, str]:
@@ -140,14 +134,21 @@ def table(results: Results, workers: List[int]) -> str:
     return '\n'.join(lines)
 
 
+def operations(stages: int) -> int:
+    """Multiply-adds of the official network with this many stages for a crop, from the table of models."""
+    name = f'td-hm_{"" if stages == 1 else f"{stages}x"}mspn50_8xb32-96k_coco-256x192'
+    models = yaml.safe_load((ROOT / CONFIGS / 'metafile.yml').read_text())['Models']
+    return next(model['Metadata']['FLOPs'] for model in models if model['Name'] == name)
+
+
 def gpu_rates(rows: List[dict]) -> List[Tuple[str, float, str]]:
     """Work, people/s of a GPU, and how they are known, from the rows of docs/benchmark_gpu.json."""
     by_name = {row['row']: row['ours'] for row in rows}
     rates = [(work, 1000 * batch / by_name[row], 'measured') for work, (row, batch) in GPU_ROWS.items()]
     four = rates[0][1]
     for stages in (2, 1):
-        rates.insert(-2, (f'training, {stages} stage{"s" * (stages > 1)}, TF32', four * GFLOPS[4] / GFLOPS[stages],
-                          'computed from GFLOPs'))
+        rates.insert(-2, (f'training, {stages} stage{"s" * (stages > 1)}, TF32',
+                          four * operations(4) / operations(stages), 'computed from GFLOPs'))
     return rates
 
 

@@ -15,27 +15,29 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Callable, Dict, List
+from unittest.mock import patch
 
 import mmengine
 import numpy as np
 import torch
-from compare import machine
+from batches import samples
 from mmengine.registry import init_default_scope
-from pages import fill
+from pages import fill, listed, machine
 from peers import FLIP, INPUT, our_model
-from rows import samples
+from places import CONFIGS, DEMO, ROOT
 from timing import seconds
 
 import mspn_runtime
 from mmpose_mspn import accelerate
 from mmpose_mspn.apis.config import load_config
+from mmpose_mspn.apis.export import export_checkpoint
 from mmpose_mspn.deploy.pictures import pictures_of_config
 
-ROOT = Path(__file__).parents[1]
 PAGE, JSON = ROOT / 'docs/deploy.md', ROOT / 'docs/deployment.json'
-DEMO = 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py'
+TESTED = ROOT / CONFIGS / 'td-hm_2xmspn50_8xb32-96k_coco-256x192.py'
 PICTURE = 'data/synthetic/val2017/000000000001.jpg'
 SHAPES = [(2, 1), (2, 8), (4, 8)]
 """Stages and people of the rows of speed."""
@@ -46,7 +48,7 @@ AS_ACCELERATE = ('onnxruntime fp32', 'OpenVINO fp32')
 
 
 def engines(stages: int) -> Dict[str, torch.nn.Module]:
-    """Return the ways to predict by the same network of so many stages."""
+    """Return the ways to predict by the same network with this many stages."""
     model = our_model(stages).eval()
     model.dataset_meta = dict(flip_indices=FLIP)
     crops = torch.randint(0, 256, (16, 3, INPUT[1], INPUT[0]), dtype=torch.uint8)
@@ -129,14 +131,14 @@ def size(packages: Path) -> List[dict]:
 
 def process(packages: Path, folder: Path, rounds: int) -> List[dict]:
     """Return the seconds and the peak memory of a process that predicts one picture, ours against tools/infer.py."""
-    config, checkpoint, model = TESTED, folder / 'two.pth', folder / 'two.onnx'
+    checkpoint, model = folder / 'two.pth', folder / 'two.onnx'
     init_default_scope('mmpose')
     torch.save(dict(state_dict=our_model(2).state_dict(), meta={}), checkpoint)
-    export(config, checkpoint, model, 'int8', check=False)
+    export(TESTED, checkpoint, model, 'int8', check=False)
     commands = dict(
         runtime=[sys.executable, '-S', str(ROOT / 'mspn_runtime.py'), str(model), PICTURE, '--out',
                  str(folder / 'found.json')],
-        infer=[sys.executable, '-W', 'ignore', 'tools/infer.py', PICTURE, config, str(checkpoint), '--out',
+        infer=[sys.executable, '-W', 'ignore', 'tools/infer.py', PICTURE, str(TESTED), str(checkpoint), '--out',
                str(folder / 'inferred')])
     environments = dict(runtime=dict(os.environ, PYTHONPATH=str(environment(packages))), infer=dict(os.environ))
     taken: Dict[str, List[tuple]] = {name: [] for name in commands}
@@ -149,9 +151,6 @@ def process(packages: Path, folder: Path, rounds: int) -> List[dict]:
     return [dict(row=note, unit='s', value=ours, ratio=theirs / ours, goal='≥ 10×', reached=theirs / ours >= 10),
             dict(row='its peak memory', unit='MB', value=memory, ratio=their_memory / memory, goal='≤ 250 MB',
                  reached=memory <= 250)]
-
-
-TESTED = 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn50_8xb32-96k_coco-256x192.py'
 
 
 MEASURE = """
@@ -173,24 +172,21 @@ def run(command: List[str], environment: Dict[str, str]) -> tuple:
     return tuple(map(float, done.stdout.split('\n')[-2].split()))
 
 
-def export(config: str, checkpoint: Path, path: Path, precision: str, check: bool = True) -> None:
-    """Export a checkpoint; ``check=False`` keeps the file of an untrained network, which int8 moves far."""
-    from mmpose_mspn.apis.export import export_checkpoint
-    module = sys.modules['mmpose_mspn.deploy.export']
-    least = module.LEAST_CLOSE
-    module.LEAST_CLOSE = least if check else 0.
-    export_checkpoint(config, str(checkpoint), str(path), precision=precision)
-    module.LEAST_CLOSE = least
+def export(config: Path, checkpoint: Path, path: Path, precision: str, check: bool = True) -> None:
+    """Export a checkpoint; ``check=False`` keeps the file of an untrained network, whose keypoints int8 moves far."""
+    module = sys.modules['mmpose_mspn.deploy.export']  # the package has the function under this name
+    with nullcontext() if check else patch.object(module, 'LEAST_CLOSE', 0.):
+        export_checkpoint(str(config), str(checkpoint), str(path), precision=precision)
 
 
 def accuracy(demo: Path, folder: Path) -> List[dict]:
     """Return the AP of the demo's model in both precisions, and how far int8 moves its confident keypoints."""
-    found, people = {}, pictures_of_config(load_config(DEMO), 'test', 10**6)
+    found, people = {}, pictures_of_config(load_config(str(DEMO)), 'test', 10**6)
     for precision in ('fp32', 'int8'):
         path = folder / f'demo-{precision}.onnx'
         export(DEMO, demo, path, precision)
-        subprocess.run([sys.executable, '-W', 'ignore', 'tools/test.py', DEMO, str(path), '--work-dir', str(folder),
-                        '--out', str(folder / 'metrics.json')], cwd=ROOT, check=True, stdout=subprocess.DEVNULL,
+        subprocess.run([sys.executable, '-W', 'ignore', 'tools/test.py', DEMO, path, '--work-dir', folder, '--out',
+                        folder / 'metrics.json'], cwd=ROOT, check=True, stdout=subprocess.DEVNULL,
                        stderr=subprocess.DEVNULL)
         pose = mspn_runtime.Pose(path)
         found[precision] = (json.loads((folder / 'metrics.json').read_text())['coco/AP'],
@@ -210,8 +206,8 @@ def line(one: dict) -> str:
     ratio = f'{one["ratio"]:.2f}×' if one.get('ratio') else ''
     ratio += f' ({one["spread"][0]:.2f}-{one["spread"][1]:.2f})' if one.get('spread') else ''
     goal = f'{one["goal"]}: {"yes" if one["reached"] else "no"}' if one.get('goal') else ''
-    value = f'{one["value"]:.4f}' if not one['unit'] else f'{one["value"]:.3g} {one["unit"]}' \
-        if one['value'] < 1 else f'{one["value"]:.1f} {one["unit"]}'
+    form = '.4f' if not one['unit'] else '.3g' if one['value'] < 1 else '.1f'
+    value = f'{one["value"]:{form}} {one["unit"]}'.rstrip()
     return f'| {one["row"]} | {value} | {ratio} | {goal} |'
 
 
@@ -221,9 +217,8 @@ def write(about: dict, results: List[dict]) -> None:
         known = {one['row']: one for one in json.loads(JSON.read_text())['rows']}
         results = list({**known, **{one['row']: one for one in results}}.values())
     JSON.write_text(json.dumps(dict(about=about, rows=results), indent=2))
-    table = '\n'.join([', '.join(f'{name} {value}' for name, value in about.items()), '',
-                       '| what | value | ratio (min-max of turns) | goal |', '| --- | --- | --- | --- |',
-                       *map(line, results)])
+    table = '\n'.join([listed(about), '', '| what | value | ratio (min-max of turns) | goal |',
+                       '| --- | --- | --- | --- |', *map(line, results)])
     fill(PAGE, 'table', f'\n{table}\n')
 
 

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Dict, Optional
 
 import torch
+from batches import our_labels, samples
 from mmengine.registry import init_default_scope
 from peers import INPUT, our_model
-from rows import our_labels, samples, step
+from rows import step
 from timing import Work, seconds
 from torch.profiler import ProfilerActivity, profile
 

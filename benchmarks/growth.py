@@ -9,18 +9,18 @@ Each point is measured in a separate process on the CPU in float32. The base is 
 import argparse
 import json
 import statistics
-import subprocess
-import sys
 from pathlib import Path
 from typing import Dict, List
 
 import matplotlib
 import torch
+from batches import samples
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
+from new_process import measured
 from peers import FLIP, our_model
 from processes import peak_gb
-from rows import samples, step
+from rows import step
 from timing import seconds
 from tqdm import tqdm
 
@@ -86,9 +86,7 @@ def main() -> None:
         return
     found: Dict[str, Dict[int, dict]] = {}
     for name, value in tqdm([(name, value) for name, values in SWEEPS.items() for value in values]):
-        command = [sys.executable, '-W', 'ignore', __file__, '--point', json.dumps({**BASE, name: value})]
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        found.setdefault(name, {})[value] = json.loads(done.stdout.splitlines()[-1])
+        found.setdefault(name, {})[value] = measured(__file__, '--point', json.dumps({**BASE, name: value}))
     Path(args.out).with_suffix('.json').write_text(json.dumps(found, indent=2))
     plot(found, Path(args.out).with_suffix('.png'))
 

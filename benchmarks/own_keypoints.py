@@ -4,8 +4,8 @@
     python benchmarks/own_keypoints.py [--weights CHECKPOINT] [--only WORD] [--out docs/own_keypoints_measured]
 
 The robots are drawn people with four keypoints, annotated in 60 images. Every training is what tools/new_dataset.py
-writes, without changes, and is measured on 150 further images. An interrupted call goes on where it was; to measure
-again, delete the JSON file. On two quiet cores it takes about 40 minutes.
+writes, without changes, and is measured on 150 further images. An interrupted call continues where it stopped; to
+measure again, delete the JSON file. On two quiet cores it takes about 40 minutes.
 """
 import argparse
 import os
@@ -15,12 +15,13 @@ import time
 from pathlib import Path
 from typing import Dict, List, Optional
 
+from pages import listed
+from places import ROOT
 from short_trainings import FOLDER, KEYPOINTS, Results, Training, make_people
 
 from mmpose_mspn.synthetic_people.robots import write_robots
 from mmpose_mspn.utils.files import write_atomically, write_json
 
-ROOT = Path(__file__).parents[1]
 SEEDS = (0, 1, 2)
 ENOUGH = 0.8
 """PCK at 0.1 of the box that a training should reach."""
@@ -72,14 +73,13 @@ def seconds_to_first_iteration() -> float:
 
 
 def page(results: Results, rows: Dict[str, List[dict]]) -> str:
-    said = ', '.join(f'{name} {value}' for name, value in results.content['about'].items())
     table = ['| start | iterations | PCK@0.1 of each seed | AP | iterations until PCK ≥ 0.8 | minutes, fastest seed |',
              '| --- | --- | --- | --- | --- | --- |', *(line(name, found) for name, found in rows.items())]
     first = results.content.get('first_iteration')
     after = f'\n\nFrom the command to the first iteration, 200 images with 8 keypoints: {first:.0f} s' if first else ''
     return f"""# Trainings on a few keypoints of one's own
 
-{said}
+{listed(results.content['about'])}
 
 `python benchmarks/own_keypoints.py` trains what tools/new_dataset.py writes for 60 images of robots with 4 keypoints,
 and measures it on 150 other images. The goals are a PCK@0.1 of {ENOUGH} within 10 minutes on two cores, from the demo's

@@ -13,18 +13,19 @@ from pathlib import Path
 from typing import Callable, List, Optional
 
 import torch
+from batches import our_labels, their_labels
 from mmengine.registry import init_default_scope
 from mmengine.utils import get_installed_path
+from new_process import measured
 from peers import mmpose_model, our_model, pair
-from rows import our_labels, step, their_labels
+from places import CONFIGS, ROOT
+from rows import step
 
 from mmpose_mspn.engine.hooks.freed_memory_hook import KEEP, RETURN, set_malloc
 from mmpose_mspn.synthetic_people import generate
 
-ROOT = Path(__file__).parents[1]
 PEOPLE = 500
 TESTED = 'td-hm_2xmspn50_8xb32-210e_coco-256x192.py'
-CONFIGS = 'configs/body_2d_keypoint/topdown_heatmap/coco'
 
 
 @dataclass
@@ -94,7 +95,7 @@ def step_memory(dtype: Optional[str], with_cp: bool) -> Callable[[str], List[flo
     float32."""
     def run(device: str) -> List[float]:
         sides = [['ours', dtype or 'float32', str(int(with_cp))], ['mmpose', 'float32', '0']]
-        return [float(_run(__file__, device, *side).split()[-1]) for side in sides]
+        return [measured(__file__, device, *side) for side in sides]
     return run
 
 

@@ -4,17 +4,17 @@ import ctypes
 import pickle
 import shutil
 import tempfile
-from typing import Callable, List, Optional, Tuple
+from typing import Callable, Optional
 
 import numpy as np
 import torch
+from batches import our_labels, people, samples, their_labels
 from mmengine.dataset import pseudo_collate
-from mmengine.structures import InstanceData
 from mmengine.utils import get_installed_path
 from mmpose.codecs import MegviiHeatmap
 from mmpose.registry import DATASETS
-from mmpose.structures import MultilevelPixelData, PoseDataSample
 from peers import FLIP, HEATMAP, INPUT, KERNELS, KEYPOINTS, pair
+from places import CONFIGS, ROOT
 from predicting import images_of_one_person
 from timing import Row, Sides, Work
 from torch import nn
@@ -30,43 +30,6 @@ Maker = Callable[..., Sides]
 
 GLIBC = {TRIM_THRESHOLD: 2**26, MMAP_THRESHOLD: 2**25, MMAP_MAX: MMAPS}
 """The largest values of glibc's dynamic thresholds, which are fixed once a program sets them."""
-
-
-def people(batch: int) -> Tuple[np.ndarray, np.ndarray]:
-    """Return joints (B, K, 2) in px and their visibility (B, K)."""
-    draw = np.random.default_rng(0)
-    return draw.uniform(0, np.array(INPUT) - 1, (batch, KEYPOINTS, 2)), draw.integers(1, 3, (batch, KEYPOINTS))
-
-
-def samples(batch: int) -> List[PoseDataSample]:
-    made = []
-    for joints in people(batch)[0]:
-        sample = PoseDataSample(metainfo=dict(
-            input_size=INPUT, input_center=np.array(INPUT) / 2, input_scale=np.array(INPUT), flip_indices=FLIP))
-        sample.gt_instances = InstanceData(bboxes=np.zeros((1, 4)), bbox_scores=np.ones(1), keypoints=joints[None])
-        made.append(sample)
-    return made
-
-
-def our_labels(batch: int, device: str) -> List[PoseDataSample]:
-    made = samples(batch)
-    for sample, joints, visible in zip(made, *people(batch)):
-        sample.gt_instance_labels = InstanceData(
-            keypoint_labels=torch.tensor(joints[None], dtype=torch.float32, device=device),
-            keypoints_visible=torch.tensor(visible[None], dtype=torch.float32, device=device))
-    return made
-
-
-def their_labels(batch: int, device: str) -> List[PoseDataSample]:
-    made = samples(batch)
-    codecs = [MegviiHeatmap(INPUT, HEATMAP, k) for k in KERNELS]
-    for sample, joints in zip(made, people(batch)[0]):
-        encoded = [codec.encode(joints[None], np.ones((1, KEYPOINTS))) for codec in codecs]
-        sample.gt_fields = MultilevelPixelData(
-            heatmaps=[torch.from_numpy(e['heatmaps']).to(device) for e in encoded])
-        sample.gt_instance_labels = InstanceData(keypoint_weights=torch.tensor(
-            np.stack([e['keypoint_weights'] for e in encoded]), dtype=torch.float32, device=device))
-    return made
 
 
 def prediction(num_stages: int, batch: int, dtype: Optional[torch.dtype] = None) -> Maker:
@@ -204,10 +167,9 @@ def data_loading(batch: int, keep: bool = False) -> Maker:
         folder = tempfile.mkdtemp()
         atexit.register(shutil.rmtree, folder)
         generate(folder, train=40, val=1, workers=1, progress=False)
-        name = 'td-hm_mspn50_8xb32-210e_coco-256x192.py'
-        ours = load_config(f'configs/body_2d_keypoint/topdown_heatmap/coco/{name}', data_root=folder)
-        home = get_installed_path('mmpose')
-        theirs = load_config(f'{home}/.mim/configs/body_2d_keypoint/topdown_heatmap/coco/{name}', data_root=folder)
+        config = f'{CONFIGS}/td-hm_mspn50_8xb32-210e_coco-256x192.py'
+        ours = load_config(str(ROOT / config), data_root=folder)
+        theirs = load_config(f'{get_installed_path("mmpose")}/.mim/{config}', data_root=folder)
         if keep:
             use_image_cache(ours, 0.1)
         loaders, sizes = [], []

@@ -1,7 +1,7 @@
 """Short trainings on drawn robots with configs that tools/new_dataset.py writes, each in a process of its own.
 
 Results go into a JSON file after every training. A training that the file holds, with the same settings, is not run
-again, so an interrupted benchmark goes on where it was.
+again, so an interrupted benchmark continues where it stopped.
 """
 import hashlib
 import json

@@ -5,7 +5,7 @@
 
 Targets have a maximum of 255. At first the last norm's weight is the spread of a heatmap, and Adam moves it by no more
 than the learning rate in a step. Each start is trained with the same seeds, at the learning rate of the small network
-and at that of the larger ones. An interrupted call goes on where it was.
+and at that of the larger ones. An interrupted call continues where it stopped.
 """
 import argparse
 import statistics
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Tuple
 
 import torch
+from pages import listed
 from short_trainings import TINY, Results, Training
 
 from mmpose_mspn.codecs import CoarseToFineHeatmap
@@ -64,7 +65,6 @@ def spread_of_targets(network: str) -> str:
 
 
 def page(results: Results) -> str:
-    said = ', '.join(f'{name} {value}' for name, value in results.content['about'].items())
     rows = ['| first norms | last norms | ' + ' | '.join(f'learning rate {rate:g}' for rate in RATES) + ' |',
             '| --- | --- |' + ' --- |' * len(RATES),
             *(f'| {first:g} | {last:g} | ' + ' | '.join(cell(results, rate, first, last) for rate in RATES) + ' |'
@@ -73,7 +73,7 @@ def page(results: Results) -> str:
         ('tiny', 'here'), ('small', 'the small network'), ('medium', 'the larger ones')))
     return f"""# Start of the norms in short trainings
 
-{said}
+{listed(results.content['about'])}
 
 `python benchmarks/start_of_norms.py` trains a network of {TINY.described} for {ITERATIONS} iterations on 200
 images of robots with 8 keypoints. The columns are the learning rates of the small network and of the larger ones. Each
