@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Run on a machine with one GPU what needs one, a log for each part:
+# Run what needs a GPU, on a machine with one, with a log for each part:
 #
 #   tests/on_gpu.sh OUT [tests] [demo] [tools] [profile] [compare] [suite]
 #
 # OUT gets the logs, summary.txt, gpu.md and gpu.json. "demo" comes before "tools", which take its data and its network.
 # Without names, all parts run one after another. Names joined by "+" run at the same time. PYTHON names the interpreter,
-# WORKERS the test processes, ROUNDS the turns of the table, STEPS the iterations of each training.
+# WORKERS the test processes, ROUNDS the turns of the table, STEPS the iterations of each training, SUITE the tests of
+# "suite"; DEVICE and ONLY are options of benchmarks/compare.py; COMPARE_SECONDS, PROFILE_SECONDS and SUITE_SECONDS limit
+# these parts.
 set -uo pipefail
 out=$(mkdir -p "${1:?the folder for the logs is missing}" && cd "$1" && pwd)
 shift
@@ -93,9 +95,8 @@ part_demo() {
 }
 
 part_tools() {
-    local network images kind
+    local network kind
     network=$(ls "$work"/demo/iter_*.pth | tail -1)
-    images=$(ls -d data/synthetic/val2017)
     resumed plain &
     resumed fast --fast &
     resumed amp --amp &
@@ -110,7 +111,7 @@ part_tools() {
         log apart 60 apart float32 bfloat16 float16 compiled
     ) &
     (
-        log infer 100 "$PYTHON" tools/infer.py "$images" "$demo" "$network" --out "$work/infer" --fast bfloat16 \
+        log infer 100 "$PYTHON" tools/infer.py data/synthetic/val2017 "$demo" "$network" --out "$work/infer" --fast bfloat16 \
             --boxes data/synthetic/annotations/person_keypoints_val2017.json
         log export 100 "$PYTHON" tools/export.py "$demo" "$network" --out "$work/model.onnx" &&
             log test_onnx 150 "$PYTHON" tools/test.py "$demo" "$work/model.onnx" --work-dir "$work/test_onnx" \
@@ -122,7 +123,8 @@ part_tools() {
 }
 
 part_compare() {
-    log compare "${COMPARE_SECONDS:-420}" "$PYTHON" benchmarks/compare.py --device "${DEVICE:-cuda}" --rounds "${ROUNDS:-5}" ${ONLY:+--only "$ONLY"} --out "$out/gpu"
+    log compare "${COMPARE_SECONDS:-420}" "$PYTHON" benchmarks/compare.py --device "${DEVICE:-cuda}" \
+        --rounds "${ROUNDS:-5}" ${ONLY:+--only "$ONLY"} --out "$out/gpu"
 }
 
 part_profile() {

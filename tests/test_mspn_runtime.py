@@ -23,7 +23,7 @@ def pipeline(step: dict, size: tuple):
     (dict(type='mmpose_mspn.WidenBBox', fixed=(0.09, 0.135)), 1 + np.array([0.09, 0.135], np.float32)),
     (dict(type='GetBBoxCenterScale', padding=1.25), np.float32([1.25, 1.25])),
 ])
-def test_crops_are_those_of_the_pipeline_to_the_last_grey_level(step, padding, size):
+def test_crops_are_those_of_the_pipeline_to_the_last_gray_level(step, padding, size):
     """Boxes of whole and of any px, within the image and beyond it; the pipeline's OpenCV cuts the expected crops."""
     draw = np.random.default_rng(0)
     make = pipeline(step, size)

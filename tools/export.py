@@ -18,7 +18,7 @@ def main() -> None:
     parser.add_argument('--calibration', nargs='+', metavar='IMAGES',
                         help='16 pictures or more, or their folder, each of one person, whose activations give the '
                         "ranges of int8 (default: people of the config's training data)")
-    parser.add_argument('--no-flip', action='store_true', help='leave the flip test away, which halves the time')
+    parser.add_argument('--no-flip', action='store_true', help='leave out the flip test, which halves the time')
     parser.add_argument('--heatmaps', action='store_true', help='add the heatmaps as a third output')
     parser.add_argument('--stages', type=int, metavar='N', help='export the first N stages alone')
     parser.add_argument('--data-root', help="folder of the data, replaces the config's data_root")

@@ -44,7 +44,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--batch-size', type=int, metavar='N',
                         help='number of crops, of any images, that pass the network together; it saves time on a GPU '
                         '(default: those of one image)')
-    parser.add_argument('--resume', action='store_true', help='go on where an unfinished run stopped')
+    parser.add_argument('--resume', action='store_true', help='continue where an unfinished run stopped')
     parser.add_argument('--shard', metavar='I/N',
                         help='predict only the I-th of N parts of the images; tools/merge_predictions.py merges them')
     parser.add_argument('--report', action='store_true',

@@ -91,7 +91,7 @@ def infer(source: PathLike,
             last digits of the predictions then depend on which images come together. The default is the crops of one
             image, at most 16 at once, so that a run that was killed and resumed or divided into shards predicts exactly
             what a single run does.
-        resume: Whether to go on where an unfinished run with the same arguments stopped.
+        resume: Whether to continue where an unfinished run with the same arguments stopped.
         shard: ``'i/n'``: predict only the i-th of n parts of the images, which
             :func:`~mmpose_mspn.apis.merging.merge_parts` merges. Not for videos.
 

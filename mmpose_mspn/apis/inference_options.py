@@ -53,7 +53,7 @@ def refuse_for_videos(video: Video, **options: Any) -> None:
     """Refuse options that are set and do not apply to a video."""
     for name, value in options.items():
         if value:
-            raise ValueError(f'{name} is for images, but the source {video.path} is a video: leave {name} away')
+            raise ValueError(f'{name} is for images, but the source {video.path} is a video: omit {name}')
 
 
 def check_report(shard: Optional[str], model: Optional[PathLike]) -> None:
@@ -61,7 +61,7 @@ def check_report(shard: Optional[str], model: Optional[PathLike]) -> None:
     from mmpose_mspn.diagnosis.report import check_page_packages
     check_page_packages()
     if shard is not None:
-        raise ValueError('report shows the people of all images, but shard predicts a part of them: leave one away')
+        raise ValueError('report shows the people of all images, but shard predicts a part of them: omit one')
     if model is not None and Path(model).suffix.lower() == '.onnx':
         raise ValueError(f'report shows heatmaps, which the exported model {model} does not give: give config and '
                          'checkpoint')

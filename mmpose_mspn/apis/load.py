@@ -53,7 +53,7 @@ def load(checkpoint: Union[str, Path],
         return _exported(checkpoint, dict(config=config, device=device, dtype=dtype))
     dtype = _dtype(dtype)
     if dtype is not None and not fast:
-        raise ValueError(f'dtype {dtype} needs the accelerated copy of the model: leave fast=True, or dtype away')
+        raise ValueError(f'dtype {dtype} needs the accelerated copy of the model: keep fast=True, or omit dtype')
     device = choose_device(device)
     content = read_checkpoint(checkpoint)
     own = config is None
@@ -120,6 +120,6 @@ def _exported(path: Union[str, Path], options: dict) -> PoseModel:
     given = {name: value for name, value in options.items() if value is not None and (name, value) != ('device', 'cpu')}
     if given:
         name, value = next(iter(given.items()))
-        raise ValueError(f'{name} is fixed in an exported model, got {name}={value} for {path}: leave {name} away')
+        raise ValueError(f'{name} is fixed in an exported model, got {name}={value} for {path}: omit {name}')
     from .onnx_pose_model import OnnxPoseModel
     return OnnxPoseModel(path)

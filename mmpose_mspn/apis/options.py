@@ -36,8 +36,8 @@ def run_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument(
         '--cfg-options', nargs='+', action=KeyValues, help='key=value pairs to merge into the config; '
         'lists are written key="[a,b]" or key=a,b without spaces')
-    parser.add_argument('--cache-images', type=float, metavar='GB', help='keep so many GB of decoded images in memory, '
-                        'shared by all data workers of this machine, instead of decoding them for each person')
+    parser.add_argument('--cache-images', type=float, metavar='GB', help='keep this many GB of decoded images in '
+                        'memory, shared by all data workers of this machine, instead of decoding them for each person')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     # Launchers write it with an underscore or a hyphen, depending on their version.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
@@ -53,7 +53,7 @@ def run_config(args: argparse.Namespace) -> Config:
     cfg = load_config(args.config, args.cfg_options, args.data_root)
     check_data_root(cfg, chosen=bool(args.data_root or 'data_root' in (args.cfg_options or {})))
     if args.work_dir is not None and not args.work_dir.strip():
-        raise ValueError(f'--work-dir must be a folder, got {args.work_dir!r}: name one, or leave the option away')
+        raise ValueError(f'--work-dir must be a folder, got {args.work_dir!r}: name one, or omit the option')
     name = osp.splitext(osp.basename(args.config))[0]
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or osp.join('work_dirs', name)
     check_output_folder('--work-dir', cfg.work_dir)

@@ -133,10 +133,10 @@ def check_boxes(boxes: Any, shape: Tuple[int, ...], bbox_format: str, name: str)
         array[:, 2:] -= array[:, :2]
     array = array.astype(np.float32)
     for wrong, what in (
-        (~np.isfinite(array).all(1), 'is not finite: leave it away'),
-        ((array[:, 2:] <= 0).any(1), f'has no positive size as {bbox_format} in image px: leave it away, or '
+        (~np.isfinite(array).all(1), 'is not finite: omit it'),
+        ((array[:, 2:] <= 0).any(1), f'has no positive size as {bbox_format} in image px: omit it, or '
          'set bbox_format'),
-        (outside(array, shape), f'lies outside of the image ({width} × {height} px): leave it away'),
+        (outside(array, shape), f'lies outside of the image ({width} × {height} px): omit it'),
     ):
         if wrong.any():
             index = int(np.argmax(wrong))

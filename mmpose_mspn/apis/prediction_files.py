@@ -1,6 +1,6 @@
-"""Predictions on the disk: a line per image while a run goes on, one JSON file at its end.
+"""Predictions on the disk: a line per image during a run, one JSON file at its end.
 
-While a run goes on, its part file grows: ``predictions.jsonl``, or ``predictions-2-of-8.jsonl`` for the second of eight
+During a run, its part file grows: ``predictions.jsonl``, or ``predictions-2-of-8.jsonl`` for the second of eight
 shards. Its first line describes the run, every further line is an image, and the last line says that the part is
 complete. A killed run leaves whole lines behind, from which it is resumed. The complete parts are merged into
 ``predictions.json``, whose content does not depend on how often a run was killed or how it was divided.
@@ -64,7 +64,7 @@ class PartFile:
         about: What makes the run's predictions and drawings what they are: all of it must be equal in a run that is
             resumed, in the parts that are merged, and in those in the same folder. Plain values.
         labels: ``keypoint_names`` and ``skeleton`` of the result.
-        resume: Whether to go on after the last image of an existing file.
+        resume: Whether to continue after the last image of an existing file.
 
     Attributes:
         path: The file.
@@ -123,7 +123,7 @@ class PartFile:
                 self.done += 1
         if not resume:
             if self.done and not self.complete:
-                raise ValueError(f'{self.path} holds {self.done} images of a run that was not finished: go on with '
+                raise ValueError(f'{self.path} holds {self.done} images of a run that was not finished: continue with '
                                  '--resume, choose another --out, or remove the file')
             self.done, self.complete, size = 0, False, 0
         elif old is not None:
@@ -173,7 +173,7 @@ class PartFile:
             self._file.write(json.dumps(content).encode() + b'\n')
             self._file.flush()
         except OSError as error:  # the message of a full disk would not say which file it is about
-            raise OSError(error.errno, f'{error.strerror}: free space there, and go on with --resume',
+            raise OSError(error.errno, f'{error.strerror}: free space there, and continue with --resume',
                           str(self.path)) from error
 
     def close(self, remove: bool = False) -> None:

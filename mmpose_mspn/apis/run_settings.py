@@ -109,7 +109,7 @@ def _check_pixels(cfg: Config) -> None:
         return
     given = f'model.data_preprocessor.mean {mean} and std {std}'
     if not all(isinstance(one, (list, tuple)) and len(one) in (1, 3) and is_finite(*one) for one in (mean, std)):
-        raise ValueError(f'{given} must be three numbers each, or one for gray images, or both left away')
+        raise ValueError(f'{given} must be three numbers each, or one for gray images, or both omitted')
     if len(mean) != len(std) or min(std) <= 0:
         raise ValueError(f'{given} must be of the same number, each std > 0')
 

@@ -150,7 +150,7 @@ class MpiiDataset(FileChecksMixin, MmposeMpiiDataset):
 
     def _check_boxes(self) -> None:
         raise ValueError(f'bbox_file {self.bbox_file} is not used with MPII, which is tested on the annotated '
-                         'positions: leave bbox_file away')
+                         'positions: omit bbox_file')
 
     def _get_topdown_data_infos(self, instance_list: List[dict]) -> List[dict]:
         # A test covers every person, labeled or not; the test set has no labels at all.

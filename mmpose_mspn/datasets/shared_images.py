@@ -26,7 +26,7 @@ LAYOUT = 1
 RESERVE = 2**31
 """Bytes that are left free, in memory and on the disk."""
 BYTES_PER_ENTRY = 2**14
-"""The table has an entry for so many bytes of the limit: many more than there are images of a usual size."""
+"""The table has an entry for this many bytes of the limit: many more entries than there are images of a usual size."""
 LEAST_ENTRIES = 1024
 PROBES = 16
 """Entries among which a key is looked for."""
@@ -139,7 +139,7 @@ class SharedImages:
             return position, header.taken
 
     def _no_room(self, header: _Header, size: int) -> str:
-        """Why an image of so many bytes is not added; empty if there is room for it."""
+        """Why an image of this many bytes is not added; empty if there is room for it."""
         if header.taken + _in_pages(size) > self.limit:
             return f'its limit is {self.limit / 1e9:g} GB'
         free = self._shared.free_space()
@@ -161,7 +161,7 @@ class SharedImages:
 
 
 def _in_pages(size: int) -> int:
-    """Bytes of the memory pages that hold so many bytes."""
+    """Bytes of the memory pages that hold this many bytes."""
     return -(-size // mmap.ALLOCATIONGRANULARITY) * mmap.ALLOCATIONGRANULARITY
 
 

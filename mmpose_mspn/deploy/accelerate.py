@@ -66,8 +66,8 @@ def accelerate(model: nn.Module,
 
     Raises:
         ImportError: The packages of ``backend`` are not installed.
-        ValueError: ``dtype`` is another type, there are not so many ``stages``, the model is such a copy already, or
-            ``torch.compile`` does not work with it or on this machine.
+        ValueError: ``dtype`` is another type, the model does not have that many ``stages`` or is such a copy already,
+            or ``torch.compile`` does not work with it or on this machine.
     """
     if dtype not in DTYPES.values():
         raise ValueError(f'dtype must be None, torch.bfloat16 or torch.float16, got {dtype}')
@@ -77,7 +77,7 @@ def accelerate(model: nn.Module,
         if dtype is not None:
             raise ValueError(f'dtype {dtype} is for PyTorch: with backend {backend!r} write precision')
         if compile is not None:
-            raise ValueError(f'compile={compile} is for PyTorch: with backend {backend!r} leave it away')
+            raise ValueError(f'compile={compile} is for PyTorch: omit it with backend {backend!r}')
         return accelerate_by(model, backend, precision, calibration, stages)
     if precision != 'fp32' or calibration is not None:
         raise ValueError(f"precision and calibration need a backend, 'onnxruntime' or 'openvino', got "

@@ -47,7 +47,7 @@ def accelerate_by(model: nn.Module, backend: str, precision: str = 'fp32', calib
     require_exporter()
     require_packages(backend)
     if (model.test_cfg or {}).get('output_heatmaps'):
-        raise ValueError('output_heatmaps of the test_cfg needs PyTorch: leave it away, or leave backend away')
+        raise ValueError('output_heatmaps of the test_cfg needs PyTorch: omit it, or omit backend')
     if flip_indices is None:
         flip_indices = (getattr(model, 'dataset_meta', None) or {}).get('flip_indices')
     if flip_indices is None and (model.test_cfg or {}).get('flip_test'):

@@ -64,10 +64,10 @@ def refuse_uncompilable(estimator: nn.Module, batch: Any) -> None:
         if not isinstance(part, MmposeTopdownPoseEstimator) or not isinstance(part.head, HEATMAP_HEADS):
             found = ' with '.join(type(one).__name__ for one in (part, getattr(part, 'head', None)))
             raise ValueError('compile needs a top-down estimator whose head is MSPNHead, CPNHead or mmpose\'s '
-                             f'HeatmapHead, got {found}: leave compile away')
+                             f'HeatmapHead, got {found}: omit compile')
     device = next(estimator.parameters()).device
     if device.type not in REMEDIES:
-        raise ValueError(f'compile is for models on {" or ".join(REMEDIES)}, got one on {device}: leave compile away')
+        raise ValueError(f'compile is for models on {" or ".join(REMEDIES)}, got one on {device}: omit compile')
 
 
 def _networks(estimator: nn.Module) -> list:
@@ -94,8 +94,8 @@ def check_compiler(device: torch.device) -> None:
         reason = 'it is switched off, as by TORCHDYNAMO_DISABLE'
     except Exception as error:  # of Dynamo, of the compiler behind it, or of a program that this calls
         reason = _reason(error)
-    raise ValueError(f'compile: torch.compile does not work here ({reason}); {REMEDIES[device.type]}; or leave compile '
-                     'away')
+    raise ValueError(f'compile: torch.compile does not work here ({reason}); {REMEDIES[device.type]}; or omit '
+                     'compile')
 
 
 def _incremented(x: Tensor) -> Tensor:
@@ -194,8 +194,8 @@ class CompiledNetwork(nn.Module):
                     run(self.network, zeros)
         except Exception as error:  # of Dynamo or of the compiler behind it
             parts = ' and '.join(type(part).__name__ for part in (self.network.backbone, self.network.head))
-            raise ValueError(f'compile: torch.compile cannot compile {parts} ({_reason(error)}); leave compile '
-                             'away') from error
+            raise ValueError(f'compile: torch.compile cannot compile {parts} ({_reason(error)}); omit '
+                             'compile') from error
         self._run = run
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> nn.Module:  # every move and conversion

@@ -127,7 +127,7 @@ def _check_arguments(model: nn.Module, path: Path, source: str, precision: str,
         raise ValueError(f'precision must be one of {", ".join(PRECISIONS)}, got {precision!r}')
     if calibration is not None:
         if precision != 'int8':
-            raise ValueError(f'calibration is for precision int8, got {precision}: leave it away')
+            raise ValueError(f'calibration is for precision int8, got {precision}: omit it')
         check_calibration(sum(len(picture.boxes) for picture in calibration))
     refuse_unexportable(model)
     for name in ('cfg', 'dataset_meta'):

@@ -1,4 +1,4 @@
-"""The crop of people in operators that a graph can hold, equal to OpenCV 4's to the last grey level.
+"""The crop of people in operators that a graph can hold, equal to OpenCV 4's to the last gray level.
 
 ``mspn_runtime.py`` has the same computation in numpy, with the reasons for its steps.
 """

@@ -30,7 +30,7 @@ def pictures_of_files(paths: Sequence[PathLike]) -> List[Picture]:
     for path in paths:
         image = mmcv.imread(str(path))
         if image is None:
-            raise ValueError(f'{path} cannot be decoded as an image: leave it away')
+            raise ValueError(f'{path} cannot be decoded as an image: omit it')
         found.append(Picture(image, np.array([[0, 0, image.shape[1], image.shape[0]]], np.float32)))
     return found
 
@@ -61,7 +61,7 @@ def pictures_of_config(cfg: Config, split: str, people: int) -> List[Picture]:
 
 
 def drawn_pictures(people: int, seed: int = 0) -> List[Picture]:
-    """Scenes of at least so many drawn people."""
+    """Scenes of at least this many drawn people."""
     rng = np.random.default_rng(seed)
     found: List[Picture] = []
     while sum(len(picture.boxes) for picture in found) < people:

@@ -41,10 +41,10 @@ def refuse_unexportable(model: nn.Module) -> None:
                          'holds the decode of mmpose_mspn.CoarseToFineHeatmap')
     settings = model.test_cfg or {}
     if settings.get('shift_test'):
-        raise ValueError('shift_test of the test_cfg cannot be exported: leave it away with '
+        raise ValueError('shift_test of the test_cfg cannot be exported: remove it with '
                          '--cfg-options model.test_cfg.shift_test=None')
     if settings.get('output_keypoint_indices') is not None:
-        raise ValueError('output_keypoint_indices of the test_cfg cannot be exported: leave it away, and take the '
+        raise ValueError('output_keypoint_indices of the test_cfg cannot be exported: omit it, and take the '
                          'keypoints from the outputs')
     if settings.get('flip_test') and settings.get('flip_mode', 'heatmap') != 'heatmap':
         raise ValueError(f"flip_mode must be 'heatmap', got {settings['flip_mode']!r}: other modes cannot be exported")
@@ -66,7 +66,7 @@ class PoseGraph(nn.Module):
         padding: Factors of a box's (width, height), for ``source='image'``.
 
     Raises:
-        ValueError: The model is of another kind, or does not have so many stages.
+        ValueError: The model is of another kind, or does not have that many stages.
     """
 
     def __init__(self, model: nn.Module, flip_indices: Sequence[int], source: str = 'crops', flip: bool = True,

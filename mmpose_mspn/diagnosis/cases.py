@@ -10,7 +10,7 @@ from .summary import DUPLICATE_FROM, error_counts
 
 MATCHED, MISSED, FALSE = 'matched', 'missed', 'false'
 SHARES = {MATCHED: 0.7, MISSED: 0.15, FALSE: 0.15}
-"""Of the cases shown, as far as there are so many of each."""
+"""Shares of the kinds among the cases that are shown, if there are that many of each."""
 
 
 def cases(truth: Truth, predictions: Predictions, diagnosis: Diagnosis) -> List[dict]:

@@ -83,7 +83,7 @@ def about(**entries: Optional[Union[str, Path]]) -> dict:
 
 
 def _within(viewer: List[dict], budget: int) -> tuple:
-    """The first entries that fit into so many bytes, and how many do not."""
+    """The first entries that fit into this many bytes, and how many do not."""
     used = 0
     for count, entry in enumerate(viewer):
         used += len(json.dumps(entry)) + ENTRY_MARKUP

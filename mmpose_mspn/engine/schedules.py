@@ -30,5 +30,5 @@ def other_schedule(states: List[Mapping], schedulers: list) -> Optional[str]:
         differ = [f'{name}={state[name]} (the config: {own})' for name, own in settings.items()
                   if name in state and not np.array_equal(state[name], own)]
         if differ:
-            return f'{type(scheduler).__name__} goes on with the checkpoint\'s {", ".join(differ)}'
+            return f'{type(scheduler).__name__} continues with the checkpoint\'s {", ".join(differ)}'
     return None

@@ -50,7 +50,7 @@ class GroundTruthMixin(FinitePredictionsMixin):
                 if sample['img_id'] not in self.coco.imgs:
                     raise ValueError(f'image {sample["img_id"]} ({sample.get("img_path")}) is not in the annotations '
                                      f'that the evaluator uses, {self.coco.anno_file[0]}: name the ann_file of the '
-                                     'tested dataset, or leave ann_file of the evaluator away')
+                                     'tested dataset, or omit ann_file of the evaluator')
         super().process(data_batch, data_samples)
 
     @staticmethod

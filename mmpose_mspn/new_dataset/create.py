@@ -122,7 +122,7 @@ def _check_combinations(options: Options) -> None:
                          'held out only where no file for validation is named')
     if options.val and Path(options.val).resolve() == Path(options.train_file).resolve():
         raise ValueError(f'--val {options.val} is the file to train on, and a validation on it would tell nothing: '
-                         'name a file of other images, or leave --val away to hold images out')
+                         'name a file of other images, or omit --val to hold images out')
     if options.init_from and options.network:
         raise ValueError(f'--network {options.network} and --init-from exclude each other: the network is that of the '
                          'checkpoint')

@@ -55,7 +55,7 @@ MANY_OBJECTS = 5000
 
 
 class Schedule(NamedTuple):
-    """Iterations of a training from random weights, up to so many objects."""
+    """Iterations of a training from random weights, up to this many objects."""
     objects: float
     iterations: int
 

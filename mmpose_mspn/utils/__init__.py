@@ -1,1 +1,1 @@
-"""What several rooms need and none owns: files, numbers, codes of visibility."""
+"""What several folders need and none owns: files, numbers, codes of visibility, memory, waiting threads."""

@@ -3,8 +3,8 @@
 torch divides an operator among threads of libgomp. A thread that has done its part spins for milliseconds before it
 sleeps, which is the fastest way if every thread has a core. If another process has taken the core of one thread, the
 others spin in vain and keep the cores busy that it waits for: beside three other processes on two cores, a training
-step takes tens of times as long. Letting threads sleep at once (``OMP_WAIT_POLICY=passive``) costs a small network a
-third of its speed on a quiet machine (docs/performance.md).
+step takes 13 times as long. Letting threads sleep at once (``OMP_WAIT_POLICY=passive``) costs a small network two
+fifths of its speed on a quiet machine (docs/performance.md).
 
 libgomp itself spins a hundred turns only while a process has more of its threads than there are cores
 (``gomp_throttled_spin_count_var`` in libgomp's ``env.c``). :class:`BusyWatch` uses that: it measures how long the

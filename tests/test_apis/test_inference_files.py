@@ -92,7 +92,7 @@ def test_a_killed_shard_is_resumed_and_a_complete_one_is_not_run_again(run, tmp_
     cut_after(part, 2, b'{"image": {"ima')
     with pytest.raises(ValueError, match=r'predictions-2-of-2.jsonl is not complete: .*--resume'):
         merge_parts([tmp_path], tmp_path)
-    with pytest.raises(ValueError, match=r'holds 2 images of a run that was not finished: go on with --resume'):
+    with pytest.raises(ValueError, match=r'holds 2 images of a run that was not finished: continue with --resume'):
         run(tmp_path, shard='2/2')
     run(tmp_path, shard='2/2', resume=True)
     assert part.read_bytes() == whole
@@ -187,7 +187,7 @@ def main():
         part.close()
 run_tool(main)''', tmp_path)
     assert done.returncode == 1 and done.stderr.strip().splitlines()[-1] == (
-        f'error: {tmp_path}/predictions.jsonl: File too large: free space there, and go on with --resume')
+        f'error: {tmp_path}/predictions.jsonl: File too large: free space there, and continue with --resume')
     part = PartFile(tmp_path, Shard(), {}, dict(keypoint_names=[], skeleton=[]), resume=True)
     assert part.done == 3
     part.close()

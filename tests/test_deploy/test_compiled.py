@@ -12,7 +12,7 @@ from torch._inductor import config as compiler
 
 from mmpose_mspn import accelerate
 from mmpose_mspn.deploy import compiled
-from tests.building import SMALL, codec, ensemble, samples
+from tests.building import SMALL, codec, ensemble, samples, settle_norms
 
 try:
     from torch._inductor.cpp_builder import cpp_compiler_search
@@ -37,10 +37,7 @@ def build(num_stages: int = 1, kind: str = 'mmpose_mspn.TopdownPoseEstimator', t
     cfg.update(changes)
     model = MODELS.build(copy.deepcopy(cfg))
     model.cfg = cfg
-    with torch.no_grad():
-        for _ in range(3):  # so that the norms' statistics are not the initial ones
-            model.extract_feat(CROPS)
-    return model.eval()
+    return settle_norms(model, CROPS)
 
 
 def heatmaps(model: nn.Module, crops: Tensor = CROPS) -> Tensor:
@@ -223,8 +220,8 @@ def test_crops_for_which_it_is_not_compiled_are_refused(graphs):
 @pytest.mark.parametrize('options, message', [
     (dict(compile=True), 'compile must be the number of people in a batch, an integer >= 1, got True'),
     (dict(compile=0), 'compile must be .*, got 0'),
-    (dict(compile=2, backend='onnxruntime'), "compile=2 is for PyTorch: with backend 'onnxruntime' leave it away"),
-    (dict(compile=2, backend='openvino'), "compile=2 is for PyTorch: with backend 'openvino' leave it away"),
+    (dict(compile=2, backend='onnxruntime'), "compile=2 is for PyTorch: omit it with backend 'onnxruntime'"),
+    (dict(compile=2, backend='openvino'), "compile=2 is for PyTorch: omit it with backend 'openvino'"),
 ])
 def test_options_that_do_not_fit_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
@@ -236,7 +233,7 @@ def test_other_models_are_refused():
                 decoder=dict(type='SimCCLabel', input_size=(48, 64), sigma=4.9, simcc_split_ratio=2.0))
     model = build(backbone=dict(type='ResNet', depth=18), head=head)
     with pytest.raises(ValueError, match='compile needs a top-down estimator whose head .*, got TopdownPoseEstimator '
-                                         'with RTMCCHead: leave compile away'):
+                                         'with RTMCCHead: omit compile'):
         accelerate(model, compile=2)
     with pytest.raises(ValueError, match='compile is for models on cpu or cuda, got one on meta'):
         accelerate(build().to('meta'), compile=2)
@@ -252,7 +249,7 @@ class Branch(nn.Module):
 def test_a_network_that_cannot_be_traced_is_refused():
     model = build()
     model.backbone = Branch()
-    with pytest.raises(ValueError, match=r'torch.compile cannot compile Branch and MSPNHead \(.*\); leave compile'):
+    with pytest.raises(ValueError, match=r'torch.compile cannot compile Branch and MSPNHead \(.*\); omit compile'):
         accelerate(model, compile=2)
 
 

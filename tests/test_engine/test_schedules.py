@@ -47,17 +47,17 @@ def rates(work_dir, iterations: int, schedule: dict, stop: Optional[int] = None,
 
 
 @pytest.mark.parametrize('schedule', SCHEDULES)
-def test_a_run_that_was_stopped_goes_on_with_the_rates_it_would_have_had(tmp_path, caplog, schedule):
+def test_a_stopped_run_resumes_with_the_rates_of_an_uninterrupted_one(tmp_path, caplog, schedule):
     whole = rates(tmp_path / 'whole', 6, SCHEDULES[schedule])
     first = rates(tmp_path / 'parts', 6, SCHEDULES[schedule], stop=3)
     with caplog.at_level(logging.WARNING):
         rest = rates(tmp_path / 'parts', 6, SCHEDULES[schedule], resume=True)
     assert first + rest == pytest.approx(whole) and len(set(whole)) > 2
-    assert 'goes on with' not in caplog.text
+    assert 'continues with' not in caplog.text
 
 
 @pytest.mark.parametrize('schedule', SCHEDULES)
-def test_a_run_that_is_made_longer_is_told_that_its_schedule_is_that_of_the_checkpoint(tmp_path, capfd, schedule):
+def test_a_longer_run_is_told_that_the_schedule_is_that_of_the_checkpoint(tmp_path, capfd, schedule):
     rates(tmp_path, 3, SCHEDULES[schedule])
     longer = rates(tmp_path, 6, SCHEDULES[schedule], resume=True)
     assert len(set(longer)) == 1  # the schedule ended with the first run
@@ -71,4 +71,4 @@ def test_a_given_end_holds_for_both(tmp_path, capfd):
     parts = rates(tmp_path / 'parts', 3, schedule) + rates(tmp_path / 'parts', 6, schedule, resume=True)
     assert parts == pytest.approx(whole)
     said = capfd.readouterr()
-    assert 'goes on with' not in said.out + said.err
+    assert 'continues with' not in said.out + said.err

@@ -167,7 +167,7 @@ def test_a_training_starts_from_a_checkpoint_of_other_keypoints(people, trained,
         rows = last_rows(source, name)
         expected = torch.stack([rows[EIGHT.index('left_shoulder')], rows[EIGHT.index('right_wrist')], rows.mean(0)])
         torch.testing.assert_close(last_rows(found, name), expected)
-    # Resuming goes on from the training's own checkpoint, whose keypoints are the dataset's: nothing is carried.
+    # Resuming continues from the training's own checkpoint, whose keypoints are the dataset's: nothing is carried.
     done = run('train', tmp_path / 'three/config.py', '--resume', '--cfg-options', *SHORT, 'train_cfg.max_iters=3')
     assert done.returncode == 0 and 'carried over' not in done.stdout + done.stderr, done.stderr[-3000:]
 
@@ -189,7 +189,7 @@ def test_checkpoints_in_other_layouts_say_nothing_of_their_keypoints(layout, peo
 
 @pytest.fixture
 def built(people, tmp_path):
-    """Writes a file of so many keypoints, and steps the network of its config once."""
+    """Writes a file of keypoints with these names, and steps the network of its config once."""
     def build(names, category: str = 'thing') -> str:
         content = json.loads((people / 'annotations/person_keypoints_train2017.json').read_text())
         content['categories'] = [dict(id=3, name=category, keypoints=list(names), skeleton=[])]

@@ -21,7 +21,7 @@ def check_cache_gb(name: str, gigabytes: float) -> None:
     """Raise ValueError unless it is a size that a cache can have."""
     if not is_finite(gigabytes) or gigabytes < LEAST_GB:
         raise ValueError(f'{name} must be a finite number >= {LEAST_GB} (GB of decoded images), got {gigabytes!r}: '
-                         'leave it away for no cache')
+                         'omit it for no cache')
 
 
 @TRANSFORMS.register_module()
@@ -59,8 +59,8 @@ class LoadImage(MmposeLoadImage):
             raise ValueError(f'cache_folder must be a folder on a disk of this machine, or None for memory, got '
                              f'{cache_folder!r}: make the folder')
         if self.to_float32 or self.color_type != 'color' or self.backend_args or self.file_client_args:
-            raise ValueError('cache_gb keeps 8-bit color images of local files: leave to_float32, color_type and '
-                             'backend_args of LoadImage at their defaults, or cache_gb away')
+            raise ValueError('cache_gb keeps 8-bit color images of local files: keep to_float32, color_type and '
+                             'backend_args of LoadImage at their defaults, or omit cache_gb')
         try:
             self.images = SharedImages(round(cache_gb * GB), cache_folder)
         except OSError as error:

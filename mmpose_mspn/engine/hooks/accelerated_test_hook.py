@@ -59,7 +59,7 @@ class AcceleratedTestHook(_ReplacedModelHook):
             raise ValueError(f'dtype must be one of {", ".join((*DTYPES, INT8))}, got {dtype!r}')
         self.is_int8 = dtype == INT8
         if compile and self.is_int8:
-            raise ValueError(f'compile is for PyTorch, which does not compute dtype {INT8!r}: leave one of them away')
+            raise ValueError(f'compile is for PyTorch, which does not compute dtype {INT8!r}: omit one of them')
         self.dtype = DTYPES.get(dtype)
         self.compile = compile
 

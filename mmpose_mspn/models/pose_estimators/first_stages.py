@@ -13,7 +13,7 @@ def check_stages(estimator: BasePoseEstimator, stages: Optional[int]) -> None:
     """Check ``stages`` of a test_cfg; ``None`` stands for all.
 
     Raises:
-        ValueError: The estimator does not have so many stages, or has no predictor for each.
+        ValueError: The estimator does not have that many stages, or has no predictor for each.
     """
     if stages is None:
         return
@@ -36,7 +36,7 @@ def first_stages(estimator: BasePoseEstimator, stages: int) -> BasePoseEstimator
         stages: 1 ... S.
 
     Raises:
-        ValueError: The estimator does not have so many stages, or has no predictor for each.
+        ValueError: The estimator does not have that many stages, or has no predictor for each.
     """
     check_stages(estimator, stages)
     part = shallow_copy(estimator)

@@ -36,7 +36,7 @@ class TopdownPoseEstimator(MmposeTopdownPoseEstimator):
         kwargs: Keyword arguments of mmpose's estimator.
 
     Raises:
-        ValueError: ``shift_test`` is empty or does not consist of pairs of integers, or there are not so many
+        ValueError: ``shift_test`` is empty or does not consist of pairs of integers, or there are not that many
             ``stages``.
     """
 

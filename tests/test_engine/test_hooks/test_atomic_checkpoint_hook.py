@@ -30,7 +30,7 @@ class Crash(BaseException):
 
 
 def crashes_at(monkeypatch, call: str, number: int, work: Callable[[], None]) -> bool:
-    """Do the work with a crash in place of the call of that number, from 0; whether there were so many calls."""
+    """Do the work with a crash in place of the call of that number, from 0; whether there were that many calls."""
     count = 0
 
     def crashing(*arguments, **options):

@@ -22,7 +22,7 @@ def blocks(small):
 
 settings, small, stays = eval(sys.argv[1]), float(sys.argv[2]), eval(sys.argv[3])
 torch.ones(10)
-[torch.ones(2**22) for _ in range(4)]  # after blocks so large were freed, glibc would take the next from its heap
+[torch.ones(2**22) for _ in range(4)]  # after blocks this large were freed, glibc would take the next from its heap
 for keep in settings:
     FreedMemoryHook(keep).before_run(None)
 start = resident()
