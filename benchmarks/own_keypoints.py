@@ -101,7 +101,8 @@ def main() -> None:
         write_json(results.path, results.content, indent=1)
     rows: Dict[str, List[dict]] = {}
     for name, settings in trainings(args.weights).items():
-        found: List[Optional[dict]] = [results.of(one) if args.only in name else results.known(one) for one in settings]
+        result_of = results.obtain if args.only in name else results.known
+        found: List[Optional[dict]] = [result_of(one) for one in settings]
         if all(found):
             rows[name] = found
     text = page(results, rows)

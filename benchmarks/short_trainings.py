@@ -157,8 +157,8 @@ class Results:
         """What the file holds of a training."""
         return self.content['trainings'].get(training.named())
 
-    def of(self, training: Training) -> dict:
-        """What :func:`train` returns, from the file or from a process that runs it."""
+    def obtain(self, training: Training) -> dict:
+        """What :func:`train` returns, from the file or from a process that trains now."""
         key = training.named()
         if key not in self.content['trainings']:
             print(f'training {key}', flush=True)

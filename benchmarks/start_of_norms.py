@@ -96,7 +96,7 @@ def main() -> None:
     results = Results(out.with_suffix('.json'))
     NETWORKS['tiny'] = TINY
     for seed, (first, last), rate in product(SEEDS, STARTS, RATES):
-        results.of(training(seed, rate, first, last))
+        results.obtain(training(seed, rate, first, last))
         write_atomically(out.with_suffix('.md'), page(results).encode())
     print(page(results))
 

@@ -1,7 +1,7 @@
 """Runs that tests start as processes of their own.
 
-An interpreter needs five seconds for its imports, so :func:`python` forks this one, which has them. What a process sees
-of its own is its own all the same: folder, environment, arguments, output, exit code and the singletons of mmengine.
+An interpreter needs five seconds for its imports, so :func:`python` forks this one, which has them. The process still
+has a folder, environment, arguments, output, exit code and singletons of mmengine of its own.
 """
 import io
 import multiprocessing

@@ -89,7 +89,7 @@ class Counting(COCOeval):
                 person['ignore'] = person['ignore'] or person['id'] not in self.counted
 
 
-def test_people_beside_the_counted_ones_are_ignored_in_the_images_of_those(tmp_path):
+def test_people_who_are_not_counted_are_ignored_in_the_images_of_those_who_are(tmp_path):
     planted = random_data(COCO, 7)
     _, truth, predictions = evaluated(planted, tmp_path)
     counted = np.random.default_rng(0).random(len(truth)) < .3

@@ -1,10 +1,12 @@
 """The pass over the data predicts with every predictor what the network's own prediction says of it."""
+import itertools
+
 import numpy as np
 import pytest
 import torch
 from mmengine.dataset import pseudo_collate
 
-from mmpose_mspn.diagnosis.stages import has_stages, run_pass, stage_heatmaps
+from mmpose_mspn.diagnosis.stages import Clock, has_stages, run_pass, stage_heatmaps
 from mmpose_mspn.models.pose_estimators.first_stages import first_stages
 from tests import building
 from tests.small_estimator import FLIP, HEATMAP_HEAD, build, config_of
@@ -50,7 +52,7 @@ def test_every_stages_last_predictor_predicts_what_that_stage_alone_does():
         assert np.array_equal(keypoints_of(result, (stages - 1, 3)), predicted(first_stages(model, stages), batches()))
 
 
-def test_stages_of_the_test_cfg_decide_whose_keypoints_are_the_networks():
+def test_the_networks_keypoints_are_those_of_the_stage_that_test_cfg_chooses():
     model = model_of(stages=1)
     result = run_pass(model, batches())
     assert result.final == (0, 3) and (1, 3) in result.instances
@@ -82,11 +84,17 @@ def decoded(model, predictor):
     return np.concatenate(found)
 
 
-def test_times_rise_with_the_stages_and_leave_no_hook_behind():
+def test_times_by_hand_and_no_hook_is_left(monkeypatch):
+    """A clock that is a second later at each look. The units of a stage end one after the other, 4 in each stage; a
+    predictor takes a second for the crops and one for the mirrored crops, and the decode one more; of 2 people."""
+    looks = itertools.count()
+    monkeypatch.setattr(Clock, 'now', lambda clock: float(next(looks)))
     model = model_of()
     result = run_pass(model, batches())
-    times = [result.milliseconds[stage, 3] for stage in range(STAGES)]
-    assert 0 < times[0] < times[1]
+    for stage in range(STAGES):
+        for unit in range(UNITS):
+            ended = UNITS * stage + unit + 1
+            assert result.milliseconds[stage, unit] == pytest.approx(1000 * (ended + 2 + 1) / 2)
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
 
 
