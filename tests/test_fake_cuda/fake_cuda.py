@@ -220,8 +220,10 @@ class FakeCuda(TorchFunctionMode):
 
     def _computed(self, func, args, kwargs) -> Any:
         """The function's result; convolutions in float16 are computed in float32, which every CPU can do."""
+        if func not in IN_LOW_PRECISION:  # others may have large arguments, such as the memo of a deep copy
+            return func(*args, **kwargs)
         tensors = _tensors(args, kwargs)
-        if func not in IN_LOW_PRECISION or not tensors or tensors[0].dtype != torch.float16:
+        if not tensors or tensors[0].dtype != torch.float16:
             return func(*args, **kwargs)
         if any(tensor.dtype != torch.float16 for tensor in tensors):
             raise RuntimeError(f'{func.__name__}: expected all tensors to have one type, got '
