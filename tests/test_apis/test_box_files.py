@@ -1,0 +1,173 @@
+"""Boxes for tools/infer.py from files: by file name, by id and by category, and files that are refused."""
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.test_apis.infer_setup import NAMES, SIZE, joints_of, write_json
+
+FIRST, SECOND = [10, 5, 40, 70], [50.5, 20, 30, 55.25]
+
+
+def list_of(tmp_path, *entries: dict) -> Path:
+    return write_json(tmp_path / 'boxes.json', list(entries))
+
+
+def test_detections_by_file_name(setup, tmp_path):
+    boxes = list_of(
+        tmp_path,
+        dict(file_name='val2017/' + NAMES[1], bbox=FIRST, score=0.5, category_id=1),
+        dict(file_name=NAMES[1], bbox=SECOND),
+        dict(file_name=NAMES[2], bbox=FIRST, score=0.29))
+    counts = setup.infer(setup.images, boxes=boxes)
+    assert (counts['images'], counts['instances']) == (3, 2)
+    images = setup.predictions()['images']
+    # Images without a box, or with a box below bbox_thr only, have no person.
+    assert [len(image['instances']) for image in images] == [0, 2, 0]
+    assert joints_of(images[1]) == setup.expected(setup.read(NAMES[1]), [FIRST, SECOND])
+    first, second = images[1]['instances']
+    assert (first['bbox'], first['bbox_score']) == (FIRST, 0.5)
+    assert (second['bbox'], second['bbox_score']) == (SECOND, 1)
+    assert first['score'] == pytest.approx(0.5 * np.mean(first['keypoints'], 0)[2], abs=1e-6)
+    assert setup.infer(setup.images, boxes=boxes, bbox_thr=0.29)['instances'] == 3
+
+
+def test_detections_by_id(setup):
+    people = setup.root / 'people'
+    ann_file = people / 'annotations' / 'person_keypoints_val2017.json'
+    detections, = (people / 'person_detection_results').iterdir()
+    counts = setup.infer(setup.images, boxes=detections, ann_file=ann_file, bbox_thr=0)
+    entries = json.loads(detections.read_text())
+    ids = {image['id']: image['file_name'] for image in json.loads(ann_file.read_text())['images']}
+    assert counts['instances'] == len(entries) > 0
+    for image in setup.predictions()['images']:
+        assert [(one['bbox'], one['bbox_score']) for one in image['instances']] == [
+            (entry['bbox'], entry['score']) for entry in entries if ids[entry['image_id']] == image['image']]
+
+
+def test_annotation_file(setup, tmp_path, log):
+    boxes = write_json(tmp_path / 'boxes.json', dict(
+        images=[dict(id=7, file_name=NAMES[0])],
+        categories=[dict(id=1, name='dog'), dict(id=4, name='person')],
+        annotations=[
+            dict(image_id=7, bbox=FIRST, category_id=4),
+            dict(image_id=7, bbox=SECOND, category_id=1),
+            dict(image_id=7, bbox=SECOND, category_id=4, iscrowd=1)
+        ]))
+    assert setup.infer(setup.images / NAMES[0], boxes=boxes)['instances'] == 1
+    instance, = setup.predictions()['images'][0]['instances']
+    assert instance['bbox'] == FIRST
+    assert '2 boxes' in log.text
+
+
+def test_boxes_of_neighbors_of_one_image(setup, tmp_path):
+    boxes = list_of(tmp_path, dict(file_name=NAMES[1], bbox=FIRST),
+                    dict(file_name=NAMES[2], bbox=SECOND))
+    assert setup.infer(setup.images / NAMES[1], boxes=boxes)['instances'] == 1
+
+
+def test_zero_size_is_skipped(setup, tmp_path, log):
+    boxes = list_of(tmp_path, dict(file_name=NAMES[0], bbox=[3, 4, 0, 20]),
+                    dict(file_name=NAMES[0], bbox=FIRST), dict(file_name=NAMES[0], bbox=[3, 4, 5, -1]))
+    counts = setup.infer(setup.images / NAMES[0], boxes=boxes)
+    assert (counts['instances'], counts['skipped_boxes']) == (1, 2)
+    assert f'{NAMES[0]}: 2 boxes of zero size' in log.text
+
+
+def test_the_folder_is_part_of_a_name(setup, tmp_path):
+    for folder in ('a', 'b'):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / '1.jpg').write_bytes((setup.images / NAMES[0]).read_bytes())
+    boxes = list_of(tmp_path, dict(file_name='b/1.jpg', bbox=FIRST))
+    assert setup.infer(tmp_path / 'b', boxes=boxes)['instances'] == 1
+    with pytest.raises(ValueError, match=r'1 images that are not in .*/a, such as b/1\.jpg'):
+        setup.infer(tmp_path / 'a', boxes=boxes)
+    boxes = list_of(tmp_path, dict(file_name='1.jpg', bbox=FIRST),
+                    dict(file_name='a/1.jpg', bbox=SECOND))
+    assert setup.infer(tmp_path / 'a', boxes=boxes)['instances'] == 2
+
+
+def test_two_images_of_one_id_are_refused(setup, tmp_path):
+    boxes = write_json(tmp_path / 'boxes.json', dict(
+        images=[dict(id=7, file_name=NAMES[0]), dict(id=7, file_name=NAMES[1])],
+        annotations=[dict(image_id=7, bbox=FIRST, category_id=1)]))
+    with pytest.raises(ValueError, match='have the id 7 twice'):
+        setup.infer(setup.images, boxes=boxes)
+
+
+@pytest.mark.parametrize('names, given, people', [
+    (['dog'], None, 1), (['dog', 'cat'], 'cat', 1), (['dog', 'cat'], '2', 1), (['person', 'cat'], None, 1),
+    (['dog', 'cat'], None, 'no box of the category .person., only of 1 .dog., 2 .cat.: .*--category'),
+    (['person', 'dog'], 'cat', 'no box of the category .cat.')])
+def test_category(setup, tmp_path, names, given, people):
+    boxes = write_json(tmp_path / 'boxes.json', dict(
+        images=[dict(id=7, file_name=NAMES[0])],
+        categories=[dict(id=number, name=name) for number, name in enumerate(names, 1)],
+        annotations=[dict(image_id=7, bbox=FIRST, category_id=number + 1) for number in range(len(names))]))
+    if isinstance(people, int):
+        assert setup.infer(setup.images, boxes=boxes, category=given)['instances'] == people
+    else:
+        with pytest.raises(ValueError, match=people):
+            setup.infer(setup.images, boxes=boxes, category=given)
+
+
+def test_a_list_without_persons_is_refused(setup, tmp_path):
+    boxes = list_of(tmp_path, dict(file_name=NAMES[0], bbox=FIRST, category_id=18))
+    with pytest.raises(ValueError, match='no box of the category .person., only of 18'):
+        setup.infer(setup.images, boxes=boxes)
+    assert setup.infer(setup.images, boxes=boxes, category='18')['instances'] == 1
+
+
+def test_unknown_images_are_refused(setup, tmp_path):
+    strangers = [dict(file_name=f'stranger{index}.jpg', bbox=FIRST) for index in range(7)]
+    boxes = list_of(tmp_path, *strangers)
+    with pytest.raises(ValueError, match=r'7 images .*stranger0\.jpg.*stranger4\.jpg, …'):
+        setup.infer(setup.images, boxes=boxes)
+
+
+def test_unknown_ids_are_refused(setup, tmp_path):
+    boxes = list_of(tmp_path, dict(image_id=5, bbox=FIRST), dict(image_id=6, bbox=FIRST))
+    with pytest.raises(ValueError, match='--ann-file'):
+        setup.infer(setup.images, boxes=boxes)
+    ann_file = write_json(tmp_path / 'ann.json', dict(images=[dict(id=5, file_name=NAMES[0])], annotations=[]))
+    with pytest.raises(ValueError, match='1 image ids .* such as 6'):
+        setup.infer(setup.images, boxes=boxes, ann_file=ann_file)
+    with pytest.raises(ValueError, match='omit ann_file'):
+        setup.infer(setup.images, boxes=ann_file, ann_file=ann_file)
+
+
+@pytest.mark.parametrize('content, message', [
+    ([dict(file_name=NAMES[0], bbox=[1, 2, 3])], 'entry 0 .* four finite'),
+    ([dict(file_name=NAMES[0])], 'entry 0 .* four finite'),
+    ([dict(file_name=NAMES[0], bbox=[0, 0, 9, float('nan')])], 'entry 0 .* four finite'),
+    ([dict(bbox=[0, 0, 9, 9])], 'neither file_name nor image_id'),
+    (dict(boxes=[]), 'list of detections'),
+    (dict(images=[dict(id=1)], annotations=[]), 'file_name'),
+])
+def test_malformed_files_are_refused(setup, tmp_path, content, message):
+    with pytest.raises(ValueError, match=message):
+        setup.infer(setup.images, boxes=write_json(tmp_path / 'boxes.json', content))
+
+
+def test_files_that_are_not_json_are_refused(setup, tmp_path):
+    (tmp_path / 'boxes.json').write_text('x, y')
+    with pytest.raises(ValueError, match='not JSON'):
+        setup.infer(setup.images, boxes=tmp_path / 'boxes.json')
+
+
+@pytest.mark.parametrize('ids, shown', [((777, 'a'), r"such as 'a', 777: take"), (('1', ), r"such as '1': take")])
+def test_image_ids_of_other_kinds(setup, tmp_path, ids, shown):
+    boxes = list_of(tmp_path, *(dict(image_id=one, bbox=FIRST) for one in ids))
+    catalog = write_json(tmp_path / 'catalog.json', dict(images=[dict(id=1, file_name='000000000001.jpg')]))
+    with pytest.raises(ValueError, match=shown):
+        setup.infer(setup.images, boxes=boxes, ann_file=catalog)
+
+
+def test_video_takes_no_boxes(setup, tmp_path):
+    writer = cv2.VideoWriter(str(tmp_path / 'walk.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 5, SIZE)
+    writer.write(setup.read(NAMES[0]))
+    writer.release()
+    with pytest.raises(ValueError, match='is a video'):
+        setup.infer(tmp_path / 'walk.avi', boxes=list_of(tmp_path))
