@@ -102,11 +102,11 @@ def test_a_file_is_downloaded_once(tmp_path, server):
 
 def test_two_processes_download_once(tmp_path, server):
     torch.save(dict(w=torch.arange(3.)), tmp_path / 'good.pth')
-    code = ('import sys, torch, mmpose_mspn\nfrom mmengine.runner import CheckpointLoader\n'
+    code = ('import sys, torch, mmpose_mspn.engine\nfrom mmengine.runner import CheckpointLoader\n'
             'torch.distributed.init_process_group("gloo")\n'
             'loaded = CheckpointLoader.load_checkpoint(sys.argv[1], logger="silent")\n'
             'print("loaded", loaded["w"].tolist(), flush=True)\n'
-            'torch.distributed.destroy_process_group()\n')
+            'mmpose_mspn.engine.end_launch()\n')
     (tmp_path / 'load.py').write_text(code)
     for done in two_processes(tmp_path / 'load.py', f'{server.url}/good.pth'):
         assert done.returncode == 0, done.stderr

@@ -84,4 +84,18 @@ def end_launch() -> None:
     if distributed.is_available() and distributed.is_initialized():
         gc.collect()
         distributed.barrier()
-        distributed.destroy_process_group()
+        destroy_process_group()
+
+
+def destroy_process_group() -> None:
+    """torch's function of this name, without its deadlock in old versions, of which torch 2.1 is one.
+
+    There, gloo's threads are joined with Python's lock held. A thread that drops the last reference to a tensor of an
+    exchange waits for that lock, and both wait forever. gloo's own Python object releases the lock when it ends, so
+    it has to be the last that refers to the group.
+    """
+    group = distributed.group.WORLD
+    last = group._get_backend(torch.device('cpu')) if distributed.get_backend() == 'gloo' else None
+    del group
+    distributed.destroy_process_group()
+    del last

@@ -34,6 +34,22 @@ end_launch()
 '''
 
 
+UNFINISHED = '''
+import time
+import torch
+from torch import distributed
+from mmpose_mspn.engine.distributed import destroy_process_group
+
+distributed.init_process_group('gloo')
+if distributed.get_rank() == 0:  # its last tensor ends in gloo's thread, while this process waits for the thread
+    distributed.all_reduce(torch.ones(1), async_op=True)
+else:
+    time.sleep(1)
+    distributed.all_reduce(torch.ones(1))
+destroy_process_group()
+'''
+
+
 def launch(folder: Path, *arguments: str) -> tuple:
     """Train in two processes; the weights of both, and what they print about the wrapper."""
     folder.mkdir()
@@ -55,6 +71,11 @@ def test_two_processes_keep_their_own_statistics(tmp_path, counts):
     assert said == [f'static {counts == "1"} broadcast False'] * 2
     for one, other in zip(plain, fast):
         assert all(torch.allclose(one[key], other[key], rtol=1e-5, atol=1e-6) for key in one)
+
+
+def test_an_exchange_that_goes_on_does_not_keep_the_group_from_its_end():
+    for done in two_processes('-c', UNFINISHED):
+        assert done.returncode == 0, done.stderr
 
 
 def test_the_defaults_of_mmengine_are_kept():

@@ -201,7 +201,7 @@ import os, sys, time
 import torch
 from torch import distributed, nn
 from mmengine.optim import OptimWrapper
-from mmpose_mspn.engine import GuardedOptimWrapper
+from mmpose_mspn.engine import GuardedOptimWrapper, end_launch
 
 distributed.init_process_group('gloo')
 rank, mark, factor = distributed.get_rank(), sys.argv[1], float(sys.argv[2])
@@ -218,7 +218,7 @@ else:  # its loss is known only when the other's backward pass has come to its e
     loss = factor * layer(torch.tensor([[1., 2.]])).sum()
 wrapper.update_params(loss)
 print(layer.weight.tolist(), len(calls))
-distributed.destroy_process_group()
+end_launch()
 '''
 
 
