@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from batches import our_labels, people, samples, their_labels
 from mmengine.dataset import pseudo_collate
+from mmengine.registry import OPTIMIZERS
 from mmengine.utils import get_installed_path
 from mmpose.codecs import MegviiHeatmap
 from mmpose.registry import DATASETS
@@ -72,7 +73,8 @@ def prediction(num_stages: int, batch: int, dtype: Optional[torch.dtype] = None)
 def step(model: nn.Module, images: torch.Tensor, labels: list, amp: bool, fused: bool) -> Work:
     """Return a whole training step as in mmengine: forward, backward, optimizer, and clearing of the gradients."""
     model.train()
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-5, fused=fused)
+    # As a config builds it: not fused where the installed torch cannot fuse.
+    optimizer = OPTIMIZERS.build(dict(type='Adam', params=model.parameters(), lr=1e-5, fused=fused))
 
     def work() -> float:
         with torch.autocast(images.device.type, torch.bfloat16, enabled=amp):
