@@ -123,5 +123,17 @@ def _store_weights(model: nn.Module, dtype: torch.dtype) -> None:
 
 def _as_weights(module: nn.Module, inputs: tuple) -> tuple:
     """The inputs of a module in the type of its weights."""
-    dtype = next(module.parameters()).dtype
+    dtype = _first_weight(module).dtype
     return tuple(x.to(dtype) if isinstance(x, Tensor) and x.is_floating_point() else x for x in inputs)
+
+
+def _first_weight(module: nn.Module) -> Optional[Tensor]:
+    """What ``next(module.parameters())`` gives, which torch 2.1 cannot compile."""
+    for weight in module._parameters.values():
+        if weight is not None:
+            return weight
+    for child in module._modules.values():
+        weight = _first_weight(child)
+        if weight is not None:
+            return weight
+    return None

@@ -155,6 +155,7 @@ class CompiledNetwork(nn.Module):
         self.network = network
         w, h = network.head.decoder.input_size
         self.shape = (batch, 3, h, w)
+        self.dtype = next((weight.dtype for weight in network.backbone.parameters()), torch.float32)
         self.home = device
         self._run: Optional[Callable] = None
 
@@ -175,7 +176,7 @@ class CompiledNetwork(nn.Module):
         if self._run is None:
             self.warm_up()
         with _fixed_modes(self.home):
-            filled = crops.new_zeros(self.shape)
+            filled = crops.new_zeros(self.shape, dtype=self.dtype)
             filled[:len(crops)] = crops
             # The next replay of the CUDA graph writes over its results.
             return self._run(self.network, filled)[:len(crops)].clone()
@@ -187,7 +188,7 @@ class CompiledNetwork(nn.Module):
             ValueError: ``torch.compile`` cannot compile the network.
         """
         run = _compiled(_heatmaps, self.home)
-        zeros = torch.zeros(self.shape, device=self.home)
+        zeros = torch.zeros(self.shape, dtype=self.dtype, device=self.home)
         try:
             with _fixed_modes(self.home), _with_constants(self.home):
                 for _ in range(WARM_UP):

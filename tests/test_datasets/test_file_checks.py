@@ -2,9 +2,11 @@
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from mmengine.config import Config
+from mmengine.utils import digit_version
 from PIL import Image
 
 from tests.test_datasets.coco_files import dataset, write_coco
@@ -291,7 +293,13 @@ def truncated(kind: str):
     return write
 
 
-@pytest.mark.parametrize('write', [animation, truncated('JPEG'), truncated('PNG'), Path.mkdir,
+needs_strict_opencv = pytest.mark.skipif(
+    digit_version(cv2.__version__) < digit_version('4.11'),
+    reason='OpenCV below 4.11 reads a truncated JPEG file as if it were whole; tools/check_data.py --decode finds it')
+
+
+@pytest.mark.parametrize('write', [animation, pytest.param(truncated('JPEG'), marks=needs_strict_opencv),
+                                   truncated('PNG'), Path.mkdir,
                                    lambda path: path.write_bytes(b'GIF89a')])
 def test_images_that_opencv_does_not_read_are_named(tmp_path, write):
     write_coco(tmp_path)
