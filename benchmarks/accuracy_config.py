@@ -14,7 +14,7 @@ import numpy as np
 from accuracy_measure import CELL, mmpose_codec
 from accuracy_plan import MMPOSE, SCALES, VARIANTS, Run, Scale
 from mmcv.transforms import BaseTransform
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmpose.registry import TRANSFORMS
 from places import CONFIGS, ROOT
 
@@ -104,7 +104,8 @@ def _use_crops(loader: dict, **changes: object) -> dict:
     """Let a loader read crops that are cut once, and return the config of its dataset."""
     source = loader.dataset.to_dict()
     pipeline = source.pop('pipeline')
-    loader.dataset = dict(type='CroppedPeople', source={**source, **changes}, pipeline=pipeline)
+    # mmengine 0.7 would leave a plain dictionary as it is.
+    loader.dataset = ConfigDict(type='CroppedPeople', source={**source, **changes}, pipeline=pipeline)
     return loader.dataset
 
 
@@ -126,7 +127,7 @@ def _use_mmposes_rule(cfg: Config) -> None:
         test_cfg=cfg.model.test_cfg)
     loader = cfg.train_dataloader
     loader.collate_fn = dict(type='pseudo_collate')
-    place = next(index for index, step in enumerate(loader.dataset.pipeline) if step.type == 'GenerateTarget')
+    place = next(index for index, step in enumerate(loader.dataset.pipeline) if step['type'] == 'GenerateTarget')
     loader.dataset.pipeline[place] = dict(type='GenerateTarget', multilevel=True, encoder=codecs)
     loader.dataset.pipeline.insert(place, dict(type='LabeledOrNot'))
 

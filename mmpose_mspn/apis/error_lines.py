@@ -21,6 +21,8 @@ OF_USERS = (ValueError, OSError, ImportError, NonFiniteLossError, pickle.Unpickl
 """Errors that inputs cause. Errors of other types are mistakes in code, unless they arise while a config is read."""
 BUILDS = '/mmengine/registry/build_functions.py'
 """Where mmengine builds what a config names."""
+BY_OLD_MMENGINE = re.compile(r'^(class `[\w.]+` in [\w./-]+: )+')
+"""What mmengine below 0.8.3 puts before the message of a class that it builds."""
 READS_CONFIGS = re.compile(r'/mmengine/(config|registry|runner/runner\.py)|/mmengine/optim/')
 OF_LIBRARIES = re.compile(r'/(mmengine|mmcv|mmpose|mmdet)/')
 MESSAGES = re.compile(r'out of memory|is killed by signal|PytorchStreamWriter|No space left|'
@@ -92,7 +94,7 @@ def _message(error: BaseException) -> str:
     text = str(message)
     if 'Original Traceback' in text:  # of a data worker
         text = re.sub(r'^\w*(Error|Exception): ', '', _last_exception(text))
-    text = ' '.join(text.split())
+    text = BY_OLD_MMENGINE.sub('', ' '.join(text.split()))
     if isinstance(error, OSError) and error.filename and error.strerror:
         text = f'{error.filename}: {error.strerror}'
     elif isinstance(error, OSError) and error.errno in FULL:

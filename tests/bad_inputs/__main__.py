@@ -9,8 +9,10 @@ import traceback
 from pathlib import Path
 from typing import Dict, List, Sequence, Tuple
 
+import torch
 from tqdm import tqdm
 
+from mmpose_mspn.deploy.onnx_file import LOWEST_TORCH
 from mmpose_mspn.utils.arguments import near_matches
 from tests.bad_inputs.case import Case, Files, Place
 from tests.bad_inputs.files import make_files
@@ -29,10 +31,13 @@ Named = Tuple[str, Case]
 def select(only: Sequence[str], fast: bool) -> List[Named]:
     """The cases of the classes in ``only``, and those whose names contain one of ``only``.
 
+    Where the installed torch is too old to export, all exports have one answer, and their cases are left out.
+
     Raises:
         SystemExit: There are none.
     """
-    cases = [(name, case) for name, rows in CLASSES.items() for case in rows]
+    cases = [(name, case) for name, rows in CLASSES.items() for case in rows
+             if torch.__version__ >= LOWEST_TORCH or case.commands[-1][0] != 'export']
     for words in only:
         if not any(_is_named(name, case, words) for name, case in cases):
             names = {*CLASSES, *(case.given for _, case in cases)}

@@ -50,6 +50,8 @@ HANGUP = 'import os, signal; signal.signal(signal.SIGHUP, signal.{})\n{}'
     ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", 143, 'terminated\n'),
     ("return 3", 3, ''),
     ("from mmpose.registry import MODELS; MODELS.build(dict(type='mmpose_mspn.MSPNN'))", 1, "mmpose_mspn.MSPN'"),
+    # as mmengine below 0.8.3 says it of a class within others
+    ("raise ValueError('class `Outer` in a/b.py: class `Inner` in c.py: two is wrong')", 1, 'error: two is wrong\n'),
 ])
 def test_what_is_shown(body, code, shown):
     done = run('-c', SCRIPT.format(body))

@@ -19,7 +19,7 @@ CONFIG = str(ROOT / 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn5
 
 
 def hooks(cfg: Config) -> list:
-    return [hook.type for hook in cfg.custom_hooks]
+    return [hook['type'] for hook in cfg.custom_hooks]  # mmengine 0.7 keeps plain dictionaries
 
 
 @pytest.mark.parametrize('launcher, wrapped', [('none', False), ('pytorch', True)])
@@ -79,7 +79,7 @@ def test_low_memory(fast):
         use_fast_training(cfg)
     use_low_memory(cfg)
     assert cfg.model.backbone.with_cp and cfg.model.head.with_cp
-    assert [hook for hook in cfg.custom_hooks if hook.type == 'mmpose_mspn.FreedMemoryHook'] == [
+    assert [hook for hook in cfg.custom_hooks if hook['type'] == 'mmpose_mspn.FreedMemoryHook'] == [
         dict(type='mmpose_mspn.FreedMemoryHook', keep=False)]
 
 

@@ -11,6 +11,7 @@ import accuracy_config
 import accuracy_measure
 import accuracy_report
 import accuracy_run
+import mmpose
 import numpy as np
 import pytest
 import torch
@@ -18,6 +19,7 @@ from accuracy_plan import QUESTIONS, SCALES, VARIANTS, Row, Run, plan, run_of
 from mmengine.hooks import Hook
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
+from mmengine.utils import digit_version
 from mmpose.registry import DATASETS, MODELS
 
 from tests.places import ROOT
@@ -141,6 +143,8 @@ def watched(monkeypatch, **settings):
 @pytest.fixture(scope='module')
 def pair(data, tmp_path_factory):
     """Both sides' crops and results, of two iterations, and the folder of the runs."""
+    if digit_version(mmpose.__version__) < digit_version('1.3.2'):
+        pytest.skip("the MSPNHead of mmpose below 1.3.2 cannot be trained: its loss gets its weights in a wrong order")
     work, crops, results = tmp_path_factory.mktemp('work'), [], []
     for run in (OFFICIAL, MMPOSE):
         with pytest.MonkeyPatch.context() as patch:

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from mmpose_mspn.datasets import StackedSamples, stack_samples
 from mmpose_mspn.models import PoseDataPreprocessor
 from tests.building import backbone, codec, head, samples
-from tests.test_fake_cuda.fake_cuda import FakeCuda
+from tests.test_fake_cuda.fake_cuda import FakeCuda, needs_marks
 
 PIXELS = dict(mean=[100., 110., 120.], std=[50., 60., 70.], bgr_to_rgb=True)
 
@@ -104,6 +104,7 @@ def test_configs_find_it():
     assert FUNCTIONS.get('mmpose_mspn.stack_samples') is stack_samples
 
 
+@needs_marks
 def test_a_batch_reaches_the_device_in_three_copies_that_do_not_block():
     """And the data preprocessor does not index by a list."""
     with FakeCuda() as gpu:

@@ -9,7 +9,9 @@ from mmpose_mspn import accelerate
 from mmpose_mspn.deploy import compiled
 from tests.building import samples, second_call, settle_norms
 from tests.families import FLIP, INPUT, OperatorCounts, build
-from tests.test_fake_cuda.fake_cuda import CUDA, FakeCuda
+from tests.test_fake_cuda.fake_cuda import CUDA, FakeCuda, needs_marks
+
+pytestmark = needs_marks
 
 
 @pytest.fixture

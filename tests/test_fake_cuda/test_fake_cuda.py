@@ -5,7 +5,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tests.test_fake_cuda.fake_cuda import CUDA, FakeCuda
+from tests.test_fake_cuda.fake_cuda import CUDA, FakeCuda, needs_marks
+
+pytestmark = needs_marks
 
 
 def test_tensors_report_the_device_and_results_stay_there():

@@ -4,7 +4,9 @@ import torch
 
 from tests.building import ensemble, samples, second_call
 from tests.families import FAMILIES, FLIP, INPUT, OPTIONS, PRECISIONS, autocast, build
-from tests.test_fake_cuda.fake_cuda import CUDA, FakeCuda
+from tests.test_fake_cuda.fake_cuda import CUDA, FakeCuda, needs_marks
+
+pytestmark = needs_marks
 
 
 def batch():

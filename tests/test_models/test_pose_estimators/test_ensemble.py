@@ -162,6 +162,7 @@ def test_stock_runner_tests_an_ensemble(tmp_path):
     runner = Runner.from_cfg(Config(dict(
         default_scope='mmpose',
         work_dir=str(tmp_path / 'work'),
+        env_cfg=dict(dist_cfg=dict(backend='nccl')),  # which mmengine 0.7 does not set itself
         model=dict(type='mmpose_mspn.EnsemblePoseEstimator',
                    members=[member(tmp_path, 'a'), member(tmp_path, 'b', seed=1)],
                    decoder=building.codec(INPUT), test_cfg=dict(flip_test=True, shift_test=[(0, 0), (2, 0)])),
