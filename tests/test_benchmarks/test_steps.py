@@ -1,16 +1,11 @@
 """The training step that the benchmarks time."""
-import sys
-from pathlib import Path
-
 import pytest
+import rows
 import torch
 from mmengine.registry import OPTIMIZERS
 
 from mmpose_mspn.fused_optimizers import fused_where_possible
 from tests.test_engine.toy import Toy
-
-sys.path.insert(0, str(Path(__file__).parents[2] / 'benchmarks'))
-import rows  # noqa: E402
 
 
 class Model(Toy):
