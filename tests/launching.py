@@ -7,6 +7,7 @@ import io
 import multiprocessing
 import os
 import runpy
+import signal
 import socket
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import traceback
 import types
 import warnings
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence
+from typing import Callable, Dict, List, Optional, Sequence
 
 import torch
 from mmengine.logging import MessageHub, MMLogger
@@ -127,19 +128,25 @@ def _main(command: List[str], cwd: Path, env: Dict[str, str], outputs: tuple) ->
     torch.set_num_threads(1)  # the threads of this process did not survive the fork
     for kind in (MMLogger, MessageHub, DefaultScope, Visualizer):
         kind._instance_dict.clear()
-    try:
-        _run(command)
-        code = 0
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else int(end.code is not None)
-        if end.code is not None and not isinstance(end.code, int):
-            print(end.code, file=sys.stderr)
-    except BaseException:
-        traceback.print_exc()
-        code = 1
+    code = exit_code(lambda: _run(command))
     sys.stdout.flush()
     sys.stderr.flush()
     sys.exit(code)
+
+
+def exit_code(body: Callable[[], object]) -> int:
+    """Do the work, print what an interpreter prints at its end, and return the exit code that it would have."""
+    try:
+        body()
+    except SystemExit as end:
+        if end.code is None or isinstance(end.code, int):
+            return end.code or 0
+        print(end.code, file=sys.stderr)
+        return 1
+    except BaseException as error:
+        traceback.print_exc()
+        return 128 + signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
+    return 0
 
 
 def _run(command: List[str]) -> None:

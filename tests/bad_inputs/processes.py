@@ -11,13 +11,13 @@ import runpy
 import signal
 import sys
 import time
-import traceback
 from contextlib import contextmanager, suppress
 from typing import Callable, Iterator, Optional, Sequence, Tuple
 
 from mmengine.config import Config
 
 from tests.bad_inputs.case import Case, Command, Outcome, Place
+from tests.launching import exit_code
 from tests.places import ROOT
 
 TIMEOUT = 240
@@ -125,25 +125,11 @@ def fork(body: Callable[[], object], outputs: Sequence[int]) -> int:
         os.setsid()
         for number, output in enumerate(outputs, 1):
             os.dup2(output, number)
-        code = _exit_code(body)
+        code = exit_code(body)
         sys.stdout.flush()
         sys.stderr.flush()
     finally:
         os._exit(code)
-
-
-def _exit_code(body: Callable[[], object]) -> int:
-    try:
-        body()
-    except SystemExit as error:
-        if error.code is None or isinstance(error.code, int):
-            return error.code or 0
-        print(error.code, file=sys.stderr)
-        return 1
-    except BaseException as error:
-        traceback.print_exc()
-        return 128 + signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
-    return 0
 
 
 def _become(arguments: Command, place: Place, case: Case, last: bool) -> None:

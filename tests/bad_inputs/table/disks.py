@@ -1,5 +1,4 @@
 """Full disks, by a limit on the size of files, and folders that cannot be written to."""
-
 import cv2
 import numpy as np
 
