@@ -1,6 +1,8 @@
 """COCO-style files of one person, and datasets that read them."""
 import json
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Iterator
 
 import cv2
 import numpy as np
@@ -23,6 +25,20 @@ def write_coco(root: Path, keypoints=None, bbox=(10, 5, 60, 80)) -> Path:
         categories=[dict(id=1, name='person')])
     (root / 'people.json').write_text(json.dumps(content))
     return root
+
+
+@contextmanager
+def edited(root: Path) -> Iterator[dict]:
+    """The content of the annotation file, which is written with its changes after the block."""
+    path = root / 'people.json'
+    content = json.loads(path.read_text())
+    yield content
+    path.write_text(json.dumps(content))
+
+
+def box(**changes) -> dict:
+    """A detected box in the image, for a ``bbox_file``."""
+    return dict(dict(image_id=1, category_id=1, bbox=[1, 2, 30, 40], score=.5), **changes)
 
 
 def dataset(root: Path, **changes):

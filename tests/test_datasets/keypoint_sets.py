@@ -1,10 +1,9 @@
 """Annotations of several keypoint sets."""
-import json
 from pathlib import Path
 
 import numpy as np
 
-from tests.test_datasets.coco_files import write_coco
+from tests.test_datasets.coco_files import edited, write_coco
 
 WHOLE_BODY = dict(foot_kpts=6, face_kpts=68, lefthand_kpts=21, righthand_kpts=21)
 
@@ -17,10 +16,9 @@ def keypoints(count: int) -> list:
 def write_whole_body(root: Path, **parts) -> Path:
     """COCO-WholeBody's annotation of one person; ``parts`` replaces fields of :data:`WHOLE_BODY`."""
     write_coco(root)
-    content = json.loads((root / 'people.json').read_text())
-    annotation = content['annotations'][0]
-    for name, count in WHOLE_BODY.items():
-        annotation[name] = parts.get(name, np.array(keypoints(count)).ravel().tolist())
-    annotation['segmentation'] = []
-    (root / 'people.json').write_text(json.dumps(content))
+    with edited(root) as content:
+        annotation = content['annotations'][0]
+        for name, count in WHOLE_BODY.items():
+            annotation[name] = parts.get(name, np.array(keypoints(count)).ravel().tolist())
+        annotation['segmentation'] = []
     return root

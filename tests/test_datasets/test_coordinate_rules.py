@@ -1,11 +1,9 @@
 """Coordinates in another unit or form, which all entries of a file show together."""
-import json
-
 import pytest
 
 from mmpose_mspn.datasets.coordinate_rules import are_corners, are_shares
 from mmpose_mspn.datasets.detection_rules import check_detections
-from tests.test_datasets.coco_files import dataset, write_coco
+from tests.test_datasets.coco_files import dataset, edited, write_coco
 
 SIZE = (100, 80)
 
@@ -38,18 +36,16 @@ def test_shares_of_the_image(values, shares):
 ])
 def test_a_dataset_refuses_them(tmp_path, fields, message, test_mode):
     write_coco(tmp_path)
-    content = json.loads((tmp_path / 'people.json').read_text())
-    content['annotations'][0].update(fields)
-    (tmp_path / 'people.json').write_text(json.dumps(content))
+    with edited(tmp_path) as content:
+        content['annotations'][0].update(fields)
     with pytest.raises(ValueError, match=message):
         dataset(tmp_path, test_mode=test_mode)
 
 
 def test_crowds_do_not_count(tmp_path):
     write_coco(tmp_path)
-    content = json.loads((tmp_path / 'people.json').read_text())
-    content['annotations'].append(dict(content['annotations'][0], id=8, iscrowd=1, bbox=[30, 20, 75, 85]))
-    (tmp_path / 'people.json').write_text(json.dumps(content))
+    with edited(tmp_path) as content:
+        content['annotations'].append(dict(content['annotations'][0], id=8, iscrowd=1, bbox=[30, 20, 75, 85]))
     assert len(dataset(tmp_path)) == 1
 
 

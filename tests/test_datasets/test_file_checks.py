@@ -2,14 +2,10 @@
 import json
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
-from mmengine.config import Config
-from mmengine.utils import digit_version
-from PIL import Image
 
-from tests.test_datasets.coco_files import dataset, write_coco
+from tests.test_datasets.coco_files import box, dataset, edited, write_coco
 
 
 def test_box_files_lie_below_the_data_root(tmp_path):
@@ -28,10 +24,9 @@ def test_a_missing_file_is_named_with_the_remedy(tmp_path, name):
 
 def change(root: Path, **fields) -> None:
     """Replace fields of the only annotation; ``None`` removes a field."""
-    content = json.loads((root / 'people.json').read_text())
-    annotation = {**content['annotations'][0], **fields}
-    content['annotations'][0] = {name: value for name, value in annotation.items() if value is not None}
-    (root / 'people.json').write_text(json.dumps(content))
+    with edited(root) as content:
+        annotation = {**content['annotations'][0], **fields}
+        content['annotations'][0] = {name: value for name, value in annotation.items() if value is not None}
 
 
 @pytest.mark.parametrize('content, message', [
@@ -56,9 +51,8 @@ def test_annotation_files_with_other_content_are_refused(tmp_path, content, mess
 ])
 def test_skipped_people_are_counted(tmp_path, fields, reason, logged):
     write_coco(tmp_path)
-    content = json.loads((tmp_path / 'people.json').read_text())
-    content['annotations'].append(dict(content['annotations'][0], id=8))
-    (tmp_path / 'people.json').write_text(json.dumps(content))
+    with edited(tmp_path) as content:
+        content['annotations'].append(dict(content['annotations'][0], id=8))
     change(tmp_path, **fields)
     made = dataset(tmp_path)
     assert [made.get_data_info(number)['id'] for number in range(len(made))] == [8]
@@ -75,10 +69,6 @@ def test_a_file_without_usable_people_says_why(tmp_path):
 def with_boxes(root: Path, boxes: object):
     (root / 'boxes.json').write_text(json.dumps(boxes))
     return dataset(write_coco(root), bbox_file='boxes.json', test_mode=True)
-
-
-def box(**changes) -> dict:
-    return dict(dict(image_id=1, category_id=1, bbox=[1, 2, 30, 40], score=.5), **changes)
 
 
 def test_boxes_in_unknown_images_are_refused(tmp_path):
@@ -99,19 +89,6 @@ def test_boxes_without_a_size_are_counted(tmp_path, logged):
 def test_box_files_with_other_content_are_refused(tmp_path, boxes, message):
     with pytest.raises(ValueError, match=message):
         with_boxes(tmp_path, boxes)
-
-
-@pytest.mark.parametrize('content', [b'', b'not an image', None])
-def test_an_image_that_does_not_decode_is_named(tmp_path, content):
-    write_coco(tmp_path)
-    whole = (tmp_path / 'a.jpg').read_bytes()
-    (tmp_path / 'a.jpg').unlink()
-    if content is not None:
-        (tmp_path / 'a.jpg').write_bytes(content)
-    with pytest.raises(ValueError, match=r'image .*a.jpg is missing or does not decode.*check_data.py'):
-        dataset(tmp_path)[0]
-    (tmp_path / 'a.jpg').write_bytes(whole)
-    dataset(tmp_path)[0]
 
 
 def test_other_errors_of_a_pipeline_are_raised_unchanged(tmp_path):
@@ -176,10 +153,9 @@ def test_annotations_with_faulty_values_are_refused_by_id(tmp_path, fields, mess
 ])
 def test_images_with_faulty_values_are_refused(tmp_path, fields, message):
     write_coco(tmp_path)
-    content = json.loads((tmp_path / 'people.json').read_text())
-    image = {**content['images'][0], **fields}
-    content['images'][0] = {name: value for name, value in image.items() if value is not None}
-    (tmp_path / 'people.json').write_text(json.dumps(content))
+    with edited(tmp_path) as content:
+        image = {**content['images'][0], **fields}
+        content['images'][0] = {name: value for name, value in image.items() if value is not None}
     with pytest.raises(ValueError, match=message):
         dataset(tmp_path)
 
@@ -188,9 +164,8 @@ def test_images_with_faulty_values_are_refused(tmp_path, fields, message):
                                            ('annotations', '7 occurs 2 times.*duplicate annotation id')])
 def test_ids_that_occur_twice_are_refused(tmp_path, name, message):
     write_coco(tmp_path)
-    content = json.loads((tmp_path / 'people.json').read_text())
-    content[name].append(content[name][0])
-    (tmp_path / 'people.json').write_text(json.dumps(content))
+    with edited(tmp_path) as content:
+        content[name].append(content[name][0])
     with pytest.raises(ValueError, match=message):
         dataset(tmp_path)
 
@@ -198,9 +173,8 @@ def test_ids_that_occur_twice_are_refused(tmp_path, name, message):
 def test_fields_that_training_does_not_need_may_be_missing(tmp_path):
     write_coco(tmp_path)
     change(tmp_path, area=None, iscrowd=None, num_keypoints=None)
-    content = json.loads((tmp_path / 'people.json').read_text())
-    del content['categories']
-    (tmp_path / 'people.json').write_text(json.dumps(content))
+    with edited(tmp_path) as content:
+        del content['categories']
     assert dataset(tmp_path)[0]['data_samples'].gt_instance_labels.keypoints_visible[0, :3].tolist() == [0, 1, 2]
     with pytest.raises(ValueError, match='has no categories, which a test needs: add "categories"'):
         dataset(tmp_path, test_mode=True)
@@ -208,9 +182,8 @@ def test_fields_that_training_does_not_need_may_be_missing(tmp_path):
 
 def test_annotations_of_unlisted_images_are_counted(tmp_path, logged):
     write_coco(tmp_path)
-    content = json.loads((tmp_path / 'people.json').read_text())
-    content['annotations'].append(dict(content['annotations'][0], id=8, image_id=2))
-    (tmp_path / 'people.json').write_text(json.dumps(content))
+    with edited(tmp_path) as content:
+        content['annotations'].append(dict(content['annotations'][0], id=8, image_id=2))
     assert len(dataset(tmp_path)) == 1
     assert logged == [f'{tmp_path}/people.json: 1 people; skipped: 1 in images that the file does not list']
 
@@ -238,9 +211,8 @@ def test_boxes_of_a_category_that_is_not_annotated_are_refused(tmp_path):
     """The evaluation would compare nothing with nothing."""
     write_coco(tmp_path)
     change(tmp_path, category_id=0)
-    content = json.loads((tmp_path / 'people.json').read_text())
-    content['categories'] = [dict(id=0, name='person')]
-    (tmp_path / 'people.json').write_text(json.dumps(content))
+    with edited(tmp_path) as content:
+        content['categories'] = [dict(id=0, name='person')]
     (tmp_path / 'boxes.json').write_text(json.dumps([box()]))
     with pytest.raises(ValueError, match=r'people of category 1, but the categories of .* are \[0\]'):
         dataset(tmp_path, bbox_file='boxes.json', test_mode=True)
@@ -263,88 +235,3 @@ def test_a_box_file_outside_of_the_data_root_is_not_taken(tmp_path, monkeypatch)
     Path('boxes.json').write_text(json.dumps([box()]))
     with pytest.raises(FileNotFoundError, match='bbox_file people/boxes.json does not exist'):
         dataset('people', bbox_file='boxes.json', test_mode=True)
-
-
-# ---------------------------------------------------------------- images of all kinds
-
-
-def picture(size=(80, 90), mode='RGB') -> Image.Image:
-    noise = np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3), np.uint8)
-    return Image.fromarray(noise).convert(mode)
-
-
-@pytest.mark.parametrize('mode, kind', [('L', 'JPEG'), ('L', 'PNG'), ('RGBA', 'PNG'), ('P', 'PNG'), ('I;16', 'PNG'),
-                                        ('CMYK', 'JPEG'), ('LA', 'PNG')])
-def test_images_of_other_colors_are_loaded(tmp_path, mode, kind):
-    write_coco(tmp_path)
-    made = Image.fromarray(np.arange(7200, dtype=np.uint16).reshape(90, 80)) if mode == 'I;16' else picture(mode=mode)
-    made.save(tmp_path / 'a.jpg', kind)
-    assert dataset(tmp_path)[0]['inputs'].shape == (3, 64, 48)
-
-
-def animation(path: Path) -> None:
-    picture().save(path, 'GIF', save_all=True, append_images=[picture()])
-
-
-def truncated(kind: str):
-    def write(path: Path) -> None:
-        picture().save(path, kind)
-        path.write_bytes(path.read_bytes()[:3000])
-    return write
-
-
-needs_strict_opencv = pytest.mark.skipif(
-    digit_version(cv2.__version__) < digit_version('4.11'),
-    reason='OpenCV below 4.11 reads a truncated JPEG file as if it were whole; tools/check_data.py --decode finds it')
-
-
-@pytest.mark.parametrize('write', [animation, pytest.param(truncated('JPEG'), marks=needs_strict_opencv),
-                                   truncated('PNG'), Path.mkdir,
-                                   lambda path: path.write_bytes(b'GIF89a')])
-def test_images_that_opencv_does_not_read_are_named(tmp_path, write):
-    write_coco(tmp_path)
-    (tmp_path / 'a.jpg').unlink()
-    write(tmp_path / 'a.jpg')
-    with pytest.raises(ValueError, match=r'image .*a.jpg is missing or does not decode'):
-        dataset(tmp_path)[0]
-
-
-def rotated(path: Path, orientation: int) -> None:
-    """A photograph of 80 × 90 px as stored, with an EXIF orientation."""
-    tags = Image.Exif()
-    tags[0x0112] = orientation
-    picture().save(path, 'JPEG', exif=tags)
-
-
-@pytest.mark.parametrize('orientation', range(1, 9))
-@pytest.mark.parametrize('with_box_file', [False, True])
-def test_a_photograph_annotated_as_stored_is_refused_if_the_loader_turns_it(tmp_path, orientation, with_box_file):
-    """Orientations 5 to 8 swap width and height; 2 to 4 cannot be told from the sizes."""
-    write_coco(tmp_path)
-    rotated(tmp_path / 'a.jpg', orientation)
-    (tmp_path / 'boxes.json').write_text(json.dumps([box()]))
-    made = dataset(tmp_path, **(dict(bbox_file='boxes.json', test_mode=True) if with_box_file else {}))
-    if orientation < 5:
-        made[0]
-        return
-    with pytest.raises(ValueError, match='a.jpg has 90 x 80 px as loaded, .* but 80 x 90 px in ann_file .*people.json'):
-        made[0]
-    content = json.loads((tmp_path / 'people.json').read_text())
-    content['images'][0].update(width=90, height=80)
-    (tmp_path / 'people.json').write_text(json.dumps(content))
-    dataset(tmp_path)[0]
-
-
-@pytest.mark.parametrize('size', [(40, 45), (81, 90)])
-def test_an_image_of_another_size_than_annotated_is_refused(tmp_path, size):
-    """mmpose would cut boxes at the annotated size, and keypoints would lie elsewhere in a resized image."""
-    write_coco(tmp_path)
-    picture().resize(size).save(tmp_path / 'a.jpg')
-    with pytest.raises(ValueError, match=f'a.jpg has {size[0]} x {size[1]} px as loaded, but 80 x 90 px in ann_file'):
-        dataset(tmp_path)[0]
-
-
-def test_the_configs_pack_what_the_check_of_the_size_needs():
-    """Their training pipelines name the entries of a sample one by one."""
-    loaders = Config.fromfile(str(Path(__file__).parents[2] / 'configs/_base_/datasets/topdown_loaders.py'))
-    assert {'img_id', 'img_path', 'ori_shape'} <= set(loaders.train_meta)

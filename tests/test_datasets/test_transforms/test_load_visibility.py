@@ -14,7 +14,7 @@ from mmpose.registry import DATASETS, TRANSFORMS
 from mmpose_mspn.datasets import LoadVisibility
 from tests.building import backbone, codec, head
 from tests.places import ROOT
-from tests.test_datasets.coco_files import write_coco
+from tests.test_datasets.coco_files import edited, write_coco
 from tests.test_datasets.keypoint_sets import keypoints, write_whole_body
 
 LOAD = dict(type='mmpose_mspn.LoadVisibility')
@@ -58,11 +58,10 @@ def test_whole_body_parts_follow_the_body(tmp_path):
 
 def test_all_people_of_a_bottom_up_image(tmp_path):
     write_coco(tmp_path)
-    content = json.loads((tmp_path / 'people.json').read_text())
-    second = np.array([[30, 40, 2]] * 16 + [[0, 0, 0]]).ravel().tolist()
-    content['annotations'].append(dict(content['annotations'][0], id=8, keypoints=second, bbox=[-5, 0, 20, 30]))
-    content['images'].append(dict(content['images'][0], id=2))
-    (tmp_path / 'people.json').write_text(json.dumps(content))
+    with edited(tmp_path) as content:
+        second = np.array([[30, 40, 2]] * 16 + [[0, 0, 0]]).ravel().tolist()
+        content['annotations'].append(dict(content['annotations'][0], id=8, keypoints=second, bbox=[-5, 0, 20, 30]))
+        content['images'].append(dict(content['images'][0], id=2))
     images = build(tmp_path, [LOAD], data_mode='bottomup', test_mode=True)
     assert images[0]['keypoints_visible'].tolist() == [[0, 1] + [2] * 15, [2] * 16 + [0]]
     assert images[0]['bbox'].tolist() == [[10, 5, 70, 85], [-5, 0, 15, 30]]
