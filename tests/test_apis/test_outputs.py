@@ -1,5 +1,4 @@
 """Videos with drawings: whole, or not there."""
-
 import cv2
 import numpy as np
 import pytest

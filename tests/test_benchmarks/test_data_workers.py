@@ -1,5 +1,4 @@
 """The tables of data workers: values by hand, and where they go in a page."""
-
 import data_workers
 import pytest
 from data_workers import Found

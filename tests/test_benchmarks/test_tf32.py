@@ -1,5 +1,4 @@
 """The checks of the benchmark's rows pass on GPUs that compute convolutions in TF32 by default."""
-
 import pytest
 import rows
 import timing

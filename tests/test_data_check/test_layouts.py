@@ -1,5 +1,4 @@
 """Folders as the datasets are published."""
-
 import pytest
 
 from mmpose_mspn.data_check.layouts import LAYOUTS, check_folder

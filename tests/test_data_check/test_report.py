@@ -1,6 +1,4 @@
 """What a report shows of many problems."""
-
-
 from mmpose_mspn.data_check.report import REMEDIES, Report
 
 
