@@ -1,5 +1,6 @@
 """Gradients in 16 bits between two gloo processes."""
 import pytest
+import torch
 
 from mmpose_mspn.engine import GradientCompressionHook
 from tests.launching import two_processes
@@ -37,8 +38,13 @@ def test_bfloat16_is_refused_without_nccl():
         assert done.returncode == 1 and "use dtype='float16'" in done.stderr
 
 
-def test_one_process_trains_as_before(tmp_path):
-    runner(tmp_path, 1, hooks=[dict(type='mmpose_mspn.GradientCompressionHook')]).train()
+def test_one_process_trains_to_the_weights_that_it_has_without_the_hook(tmp_path):
+    runs = [runner(tmp_path / name, 2, hooks=hooks) for name, hooks in (
+        ('plain', []), ('hook', [dict(type='mmpose_mspn.GradientCompressionHook')]))]
+    for run in runs:
+        run.train()
+    plain, compressed = (run.model.state_dict() for run in runs)
+    assert all(torch.equal(compressed[key], value) for key, value in plain.items())
 
 
 def test_another_type_is_refused():
