@@ -14,8 +14,9 @@ from xtcocotools.coco import COCO
 
 from mmpose_mspn.utils.files import read_json, write_json
 
+from .coco_people import read_coco_truth, read_results
 from .figures import AveragePrecision, Figure, Pckh
-from .people import Image, KeypointSet, Predictions, Truth, read_coco_truth, read_results
+from .people import Image, KeypointSet, Predictions, Truth
 
 MPII_AREA_SHARE = 0.2
 """Share of the square over their height that a person covers, where MPII gives no area."""

@@ -1,12 +1,17 @@
 """People with keypoints on a wide grid, and predictions of them with errors in known places."""
+import contextlib
+import io
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, List, Sequence
+from typing import Dict, List, Sequence, Tuple
 
 import numpy as np
+from xtcocotools.coco import COCO as CocoFile
+from xtcocotools.cocoeval import COCOeval
 
-from mmpose_mspn.diagnosis.people import KeypointSet
+from mmpose_mspn.diagnosis.coco_people import read_coco_truth, read_results
+from mmpose_mspn.diagnosis.people import KeypointSet, Predictions, Truth
 
 COCO_SIGMAS = (.026, .025, .025, .035, .035, .079, .079, .072, .072, .062, .062, .107, .107, .087, .087, .089, .089)
 COCO = KeypointSet(
@@ -104,6 +109,30 @@ class Planted:
         (folder / 'truth.json').write_text(json.dumps(content))
         (folder / 'results.json').write_text(json.dumps(self.results))
         return folder / 'truth.json', folder / 'results.json'
+
+
+def load(planted: Planted, folder: Path, use_area: bool = True) -> Tuple[Truth, Predictions]:
+    """The people and the predictions, from files that are written to a folder."""
+    truth_file, results_file = planted.write(folder)
+    truth = read_coco_truth(str(truth_file), '', planted.keypoints, use_area)
+    return truth, read_results(str(results_file), truth, len(planted.keypoints))
+
+
+def coco_evaluation(planted: Planted, folder: Path, use_area: bool = True, kind: type = COCOeval) -> COCOeval:
+    """The COCO API's evaluation of the same people and predictions, before it is run."""
+    truth_file, results_file = planted.write(folder)
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = CocoFile(str(truth_file))
+        return kind(truth, truth.loadRes(str(results_file)), 'keypoints', planted.keypoints.sigmas, use_area)
+
+
+def coco_stats(evaluation: COCOeval) -> np.ndarray:
+    """The ten figures of the COCO API: AP, AP50, AP75, of medium and of large people, and the same of AR."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return evaluation.stats
 
 
 def place_of(annotation: dict, index: int) -> np.ndarray:

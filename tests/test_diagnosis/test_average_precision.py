@@ -1,17 +1,12 @@
 """AP and AR equal the COCO API's, of data with crowds, ties, unlabeled people and crowded images."""
-import contextlib
-import io
-
 import numpy as np
 import pytest
-from xtcocotools.coco import COCO as CocoFile
 from xtcocotools.cocoeval import COCOeval
 
 from mmpose_mspn.diagnosis.average_precision import average_precision
 from mmpose_mspn.diagnosis.groups import AREAS, parts
-from mmpose_mspn.diagnosis.people import read_coco_truth, read_results
 
-from .planted_people import COCO, HANDS, Planted
+from .planted_people import COCO, HANDS, Planted, coco_evaluation, coco_stats, load
 
 
 def random_data(keypoints, seed, images=60):
@@ -40,23 +35,13 @@ def random_data(keypoints, seed, images=60):
     return planted
 
 
-def evaluated(planted, folder, use_area=True):
-    truth_file, results_file = planted.write(folder)
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth = CocoFile(str(truth_file))
-        evaluation = COCOeval(truth, truth.loadRes(str(results_file)), 'keypoints', planted.keypoints.sigmas, use_area)
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    truth = read_coco_truth(str(truth_file), '', planted.keypoints, use_area)
-    return evaluation.stats, truth, read_results(str(results_file), truth, len(planted.keypoints))
-
-
 @pytest.mark.parametrize('keypoints', [COCO, HANDS], ids=['17', '6'])
 @pytest.mark.parametrize('use_area', [True, False])
 @pytest.mark.parametrize('seed', range(3))
 def test_equals_the_coco_api(keypoints, use_area, seed, tmp_path):
-    stats, truth, predictions = evaluated(random_data(keypoints, seed), tmp_path, use_area)
+    planted = random_data(keypoints, seed)
+    truth, predictions = load(planted, tmp_path, use_area)
+    stats = coco_stats(coco_evaluation(planted, tmp_path, use_area))
     found = average_precision(truth, predictions, keypoints)
     assert 0.05 < found.ap < 0.95
     assert [found.ap, found.ap50, found.ap75, found.ar] == pytest.approx(stats[[0, 1, 2, 5]], abs=1e-12)
@@ -69,13 +54,13 @@ def test_equals_the_coco_api(keypoints, use_area, seed, tmp_path):
 def test_a_part_is_a_file_in_which_nothing_else_is_labeled(name, tmp_path):
     planted = random_data(COCO, 5)
     mask = parts(COCO)[name]
-    _, truth, predictions = evaluated(planted, tmp_path / 'whole')
+    truth, predictions = load(planted, tmp_path / 'whole')
     found = average_precision(truth, predictions, COCO, among=mask)
     for annotation in planted.annotations:
         points = np.array(annotation['keypoints']).reshape(-1, 3)
         points[~mask, 2] = 0
         annotation['keypoints'] = points.ravel().tolist()
-    stats, _, _ = evaluated(planted, tmp_path / 'part')
+    stats = coco_stats(coco_evaluation(planted, tmp_path / 'part'))
     assert [found.ap, found.ar] == pytest.approx(stats[[0, 5]], abs=1e-12)
 
 
@@ -91,20 +76,16 @@ class Counting(COCOeval):
 
 def test_people_who_are_not_counted_are_ignored_in_the_images_of_those_who_are(tmp_path):
     planted = random_data(COCO, 7)
-    _, truth, predictions = evaluated(planted, tmp_path)
+    truth, predictions = load(planted, tmp_path)
     counted = np.random.default_rng(0).random(len(truth)) < .3
     found = average_precision(truth, predictions, COCO, counted=counted, own_images=True)
-    with contextlib.redirect_stdout(io.StringIO()):
-        file = CocoFile(str(tmp_path / 'truth.json'))
-        evaluation = Counting(file, file.loadRes(str(tmp_path / 'results.json')), 'keypoints', COCO.sigmas)
-        evaluation.counted = set(truth.ids[counted].tolist())
-        to_find = counted & ~truth.ignored
-        evaluation.params.imgIds = sorted({truth.images[index].id for index in truth.image[to_find]})
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
+    evaluation = coco_evaluation(planted, tmp_path, kind=Counting)
+    evaluation.counted = set(truth.ids[counted].tolist())
+    to_find = counted & ~truth.ignored
+    evaluation.params.imgIds = sorted({truth.images[index].id for index in truth.image[to_find]})
+    stats = coco_stats(evaluation)
     assert found.people == to_find.sum()
-    assert [found.ap, found.ar] == pytest.approx(evaluation.stats[[0, 5]], abs=1e-12)
+    assert [found.ap, found.ar] == pytest.approx(stats[[0, 5]], abs=1e-12)
 
 
 def test_by_hand(tmp_path):
@@ -114,18 +95,16 @@ def test_by_hand(tmp_path):
     planted.add_result(image, np.full((17, 2), 1900.), .9)
     for side, score in enumerate((.8, .7)):
         planted.predict(planted.person(image, (100 + 500 * side, 100)), score=score)
-    stats, truth, predictions = evaluated(planted, tmp_path)
+    truth, predictions = load(planted, tmp_path)
     found = average_precision(truth, predictions, COCO)
-    assert found.ap == pytest.approx(2 / 3, abs=1e-12) == stats[0]
+    assert found.ap == pytest.approx(2 / 3, abs=1e-12) == coco_stats(coco_evaluation(planted, tmp_path))[0]
     assert found.ar == 1 and found.people == 2
 
 
 def test_nobody_to_find_and_nothing_predicted(tmp_path):
     planted = Planted(COCO)
     planted.person(planted.image(), (100, 100))
-    truth_file, results_file = planted.write(tmp_path)
-    truth = read_coco_truth(str(truth_file), '', COCO)
-    predictions = read_results(str(results_file), truth, 17)
+    truth, predictions = load(planted, tmp_path)
     assert average_precision(truth, predictions, COCO).as_dict() == dict(people=1, ap=0, ap50=0, ap75=0, ar=0)
     nobody = average_precision(truth, predictions, COCO, counted=np.zeros(1, bool))
     assert nobody.as_dict() == dict(people=0, ap=None, ap50=None, ap75=None, ar=None)

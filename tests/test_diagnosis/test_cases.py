@@ -1,15 +1,12 @@
 """One record per person and per prediction of nobody, the worst first."""
 from mmpose_mspn.diagnosis.cases import cases, worst
 from mmpose_mspn.diagnosis.errors import diagnose
-from mmpose_mspn.diagnosis.people import read_coco_truth, read_results
 
-from .planted_people import COCO, crowd_of_errors, place_of
+from .planted_people import COCO, crowd_of_errors, load, place_of
 
 
 def records(tmp_path, planted):
-    truth_file, results_file = planted.write(tmp_path)
-    truth = read_coco_truth(str(truth_file), '', COCO)
-    predictions = read_results(str(results_file), truth, 17)
+    truth, predictions = load(planted, tmp_path)
     return cases(truth, predictions, diagnose(truth, predictions, COCO))
 
 

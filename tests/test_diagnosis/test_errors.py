@@ -1,27 +1,29 @@
 """Planted errors come back exactly, and correcting them gives the AP of files that were really corrected."""
-import contextlib
 import copy
-import io
 import json
 
 import numpy as np
 import pytest
-from xtcocotools.coco import COCO as CocoFile
-from xtcocotools.cocoeval import COCOeval
 
 from mmpose_mspn.diagnosis.errors import ERRORS, KINDS, NO_KIND, diagnose, poorly_scored
 from mmpose_mspn.diagnosis.figures import AveragePrecision
 from mmpose_mspn.diagnosis.groups import parts
-from mmpose_mspn.diagnosis.people import read_coco_truth, read_results
 from mmpose_mspn.diagnosis.summary import summarize
 
-from .planted_people import COCO, HANDS, PERSON, SETS, Planted, crowd_of_errors, distance, grid, place_of
-
-
-def load(planted, folder):
-    truth_file, results_file = planted.write(folder)
-    truth = read_coco_truth(str(truth_file), '', planted.keypoints)
-    return truth, read_results(str(results_file), truth, len(planted.keypoints))
+from .planted_people import (
+    COCO,
+    HANDS,
+    PERSON,
+    SETS,
+    Planted,
+    coco_evaluation,
+    coco_stats,
+    crowd_of_errors,
+    distance,
+    grid,
+    load,
+    place_of,
+)
 
 
 def summary(planted, folder):
@@ -32,14 +34,7 @@ def summary(planted, folder):
 
 def coco_ap(planted, folder):
     """What the COCO API says of the files."""
-    truth_file, results_file = planted.write(folder)
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth = CocoFile(str(truth_file))
-        evaluation = COCOeval(truth, truth.loadRes(str(results_file)), 'keypoints', planted.keypoints.sigmas)
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    return evaluation.stats[0]
+    return coco_stats(coco_evaluation(planted, folder))[0]
 
 
 @pytest.mark.parametrize('keypoints', SETS.values(), ids=SETS)

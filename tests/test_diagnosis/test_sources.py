@@ -7,7 +7,7 @@ from mmengine.registry import METRICS
 
 from mmpose_mspn.apis.config import load_config
 from mmpose_mspn.apis.diagnosis import measure
-from mmpose_mspn.diagnosis.people import read_results
+from mmpose_mspn.diagnosis.coco_people import read_results
 from mmpose_mspn.diagnosis.sources import read_source
 from tests.generated import make_datasets
 
