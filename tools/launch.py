@@ -10,11 +10,13 @@ import re
 import signal
 import sys
 
-from torch.distributed import DistNetworkError, DistStoreError
+from torch import distributed
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import parse_args, run
 
+UNMET = (ValueError, *(getattr(distributed, name, RuntimeError) for name in ('DistNetworkError', 'DistStoreError')))
+"""Errors of processes that do not find each other; torch 2.1 raises the class that newer versions derive them from."""
 BY_DEVICES = ('auto', 'cpu', 'gpu', 'xpu')
 """Words in place of the number of processes, which torchrun knows."""
 
@@ -34,7 +36,7 @@ def main() -> int:
         return say(f'process {rank} of the launch ended with {ending(failure.exitcode)}', failure.exitcode)
     except SignalException as error:
         return say(f'the launch was ended by {error.sigval.name}', -error.sigval)
-    except (DistNetworkError, DistStoreError, ValueError) as error:
+    except UNMET as error:
         reason = str(error).splitlines()[0]
         return say(f'the processes cannot meet at {arguments.master_addr}:{arguments.master_port} ({reason}): set '
                    'MASTER_ADDR and PORT to a machine and to a port of it that is free', 1)
