@@ -58,13 +58,13 @@ def open_images(images: Any, boxes: Any = None, bbox_format: str = 'xywh') -> Im
         return Images(_pairs([images], [boxes], bbox_format), 'one')
     if isinstance(images, (list, tuple)):
         if boxes is not None and (not isinstance(boxes, (list, tuple, np.ndarray)) or len(boxes) != len(images)):
-            count = f'{len(boxes)}' if hasattr(boxes, '__len__') else f'a {type(boxes).__name__}'
+            count = len(boxes) if hasattr(boxes, '__len__') else type(boxes).__name__
             raise ValueError(f'boxes must have one entry per image ({len(images)}), got {count}: give a list with the '
                              'boxes (N, 4), or None for the whole image, of each image')
         return Images(_pairs(images, boxes, bbox_format), 'list')
     if isinstance(images, Iterable) and not isinstance(images, (dict, set, bytes)) and not hasattr(images, 'shape'):
         return Images(_pairs(images, _per_image(boxes), bbox_format), 'stream')
-    raise ValueError(f'images must be {KINDS}, got a {type(images).__name__}')
+    raise ValueError(f'images must be {KINDS}, got {type(images).__name__}')
 
 
 def _per_image(boxes: Any) -> Optional[Iterable]:
@@ -93,7 +93,7 @@ def _image(source: Any, name: str) -> np.ndarray:
     if isinstance(source, (str, Path)):
         return decode_image(source)
     if not isinstance(source, np.ndarray):
-        raise ValueError(f'{name} must be a path or an array (H, W, 3) BGR uint8, got a {type(source).__name__}')
+        raise ValueError(f'{name} must be a path or an array (H, W, 3) BGR uint8, got {type(source).__name__}')
     if source.ndim == 2 or source.ndim == 3 and source.shape[2] == 1:
         raise ValueError(f'{name} must be an array (H, W, 3) BGR uint8, got a gray image of shape {source.shape}: '
                          'convert it with cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)')

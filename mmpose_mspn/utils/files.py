@@ -103,5 +103,5 @@ def read_json(name: str, path: FilePath, kinds: Union[Type, Tuple[Type, ...]] = 
         raise ValueError(f'{name} {path} is not JSON ({error}): download it or write it again') from error
     if not isinstance(content, kinds):
         wanted = ' or '.join(kind.__name__ for kind in (kinds if isinstance(kinds, tuple) else (kinds, )))
-        raise ValueError(f'{name} {path} must hold a {wanted}, got a {type(content).__name__}')
+        raise ValueError(f'{name} {path} must hold a {wanted}, got {type(content).__name__}')
     return content

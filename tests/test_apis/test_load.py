@@ -243,10 +243,10 @@ class TestRefusals:
         (np.zeros((0, 8, 3), np.uint8), {}, r'got the shape \(0, 8, 3\)'),
         (np.zeros((8, 8, 3)), {}, 'got float64: give values 0 to 255 as uint8'),
         ([GRAY], {}, 'image 0 must be'),
-        ([None], {}, 'image 0 .* must be a path or an array .* got a NoneType'),
-        (torch.zeros(8, 8, 3), {}, 'images must be the path .* got a Tensor'),
-        (7, {}, 'images must be the path .* got a int'),
-        (None, {}, 'images must be the path .* got a NoneType'),
+        ([None], {}, 'image 0 .* must be a path or an array .* got NoneType'),
+        (torch.zeros(8, 8, 3), {}, 'images must be the path .* got Tensor'),
+        (7, {}, 'images must be the path .* got int'),
+        (None, {}, 'images must be the path .* got NoneType'),
         ('image', dict(boxes=[[1, 2, 3]]), r'the boxes of image 0 must be N × 4 numbers \(xywh\), got the shape'),
         ('image', dict(boxes=[1, 2, 3, 4]), r'must be N × 4 numbers \(xywh\), got the shape \(4,\)'),
         ('image', dict(boxes=[['a', 2, 3, 4]]), 'must be N × 4 numbers'),
@@ -261,7 +261,7 @@ class TestRefusals:
         ('image', dict(batch_size=0), 'batch_size must be an integer >= 1, got 0'),
         ('image', dict(batch_size=2.5), 'batch_size must be an integer >= 1, got 2.5'),
         ('images', dict(boxes=[None]), r'boxes must have one entry per image \(7\), got 1'),
-        ('images', dict(boxes=iter([None])), r'boxes must have one entry per image \(7\), got a list_iterator'),
+        ('images', dict(boxes=iter([None])), r'boxes must have one entry per image \(7\), got list_iterator'),
     ])
     def test_predict(self, setup, images, options, message):
         images = dict(image=setup.images[0], images=setup.images).get(images, images) if isinstance(

@@ -83,7 +83,7 @@ def test_boxes_without_a_size_are_counted(tmp_path, logged):
 
 
 @pytest.mark.parametrize('boxes, message', [
-    (dict(boxes=[]), 'boxes.json must hold a list, got a dict'),
+    (dict(boxes=[]), 'boxes.json must hold a list, got dict'),
     ([], 'boxes.json holds no person to test on'),
 ])
 def test_box_files_with_other_content_are_refused(tmp_path, boxes, message):

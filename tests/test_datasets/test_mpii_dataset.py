@@ -123,7 +123,7 @@ def test_a_wrong_number_of_joints_is_refused(folder):
 @pytest.mark.parametrize('content, message', [
     ('', 'ann_file .*people.json is empty: fetch or write it again'),
     ('[{"image": ', r'ann_file .*people.json is not JSON \(.*\): download it or write it again'),
-    ('{"images": []}', 'ann_file .*people.json must hold a list, got a dict'),
+    ('{"images": []}', 'ann_file .*people.json must hold a list, got dict'),
     ('[]', 'people.json holds no person to train on: it needs people with "image", a "center"'),
     ('[7]', 'person 0 of .*people.json lacks center, image, joints, joints_vis, scale: write all'),
 ])
