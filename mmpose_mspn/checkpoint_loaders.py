@@ -64,7 +64,7 @@ def load_from_local(path: str, map_location: Any = None) -> Any:
     for names in (loaded, loaded.get('state_dict'), loaded.get('model')):
         wrong = [name for name in names if not isinstance(name, str)] if isinstance(names, Mapping) else []
         if wrong:
-            raise CheckpointError(f'{path} holds weights whose names are no text, such as {wrong[0]!r}: name the '
+            raise CheckpointError(f'{path} holds weights whose names are not strings, such as {wrong[0]!r}: name the '
                                   'checkpoint of a model')
     return loaded
 

@@ -88,7 +88,7 @@ def test_files_and_downloads(tmp_path, server, zipped):
                                      dict(meta={}, model={2.5: torch.zeros(1)})])
 def test_weights_without_names_are_refused(tmp_path, content):
     torch.save(content, tmp_path / 'a.pth')
-    with pytest.raises(CheckpointError, match='a.pth holds weights whose names are no text, such as [12]'):
+    with pytest.raises(CheckpointError, match='a.pth holds weights whose names are not strings, such as [12]'):
         CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'))
 
 

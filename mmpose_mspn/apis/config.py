@@ -141,7 +141,7 @@ def ensure_synthetic(cfg: Config, **sizes) -> None:
     if cfg.get('data_root') != SYNTHETIC_ROOT:
         return
     if int(os.environ.get('RANK', 0)) == 0:
-        print_log(f'the data are drawn people ({SYNTHETIC_ROOT}), not photographs: results on them are no results on '
+        print_log(f'the data are drawn people ({SYNTHETIC_ROOT}), not photographs: results on them say nothing about '
                   'COCO; --data-root names real data', 'current', logging.WARNING)
     if osp.exists(osp.join(SYNTHETIC_ROOT, _ANNOTATION)):
         return

@@ -69,7 +69,7 @@ def write_predictions(parts: Sequence[Path], out_dir: Path) -> Dict[str, int]:
             with open(path, 'rb') as lines:
                 header = parsed_line(lines.readline())
                 if header is None or not set(header) >= HEADER:
-                    raise ValueError(f'{path} is no part of a run: run its shard again')
+                    raise ValueError(f'{path} is not part of a run: run its shard again')
                 if first is None:
                     first = header
                     labels = json.dumps(dict(keypoint_names=header['keypoint_names'], skeleton=header['skeleton']))
@@ -88,8 +88,8 @@ def _copy_images(path: Path, lines: BinaryIO, out: BinaryIO, counts: Dict[str, i
         if content is None:
             break
         if not set(content) >= IMAGE:
-            raise ValueError(f'{path} is no part of a run, as its line {number} is no image: run its shard '
-                             'again')
+            raise ValueError(f'{path} is not part of a run, as its line {number} is not an image: run its '
+                             'shard again')
         out.write((', ' if counts['images'] else '').encode() + json.dumps(content['image']).encode())
         counts['images'] += 1
         counts['instances'] += len(content['image']['instances'])

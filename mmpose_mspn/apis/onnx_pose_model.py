@@ -26,7 +26,7 @@ class OnnxPoseModel(PoseModel):
 
     Raises:
         ImportError: Neither onnxruntime nor OpenVINO is installed.
-        ValueError: The file is no such model.
+        ValueError: The file does not hold such a model.
     """
 
     def __init__(self, path: Union[str, Path]) -> None:

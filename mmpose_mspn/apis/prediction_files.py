@@ -191,7 +191,7 @@ def _refuse_parts_of_other_runs(folder: Path, header: dict, own: Path) -> None:
             continue
         with open(path, 'rb') as file:
             other = parsed_line(file.readline())
-        if other is not None and 'about' in other:  # merge_parts refuses what is no part at all
+        if other is not None and 'about' in other:  # merge_parts refuses files that are not parts
             refuse_other_run(other, header, path)
 
 

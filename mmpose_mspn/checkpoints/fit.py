@@ -150,7 +150,7 @@ def refuse_non_finite(checkpoint: Mapping, name: object) -> None:
     """Check that the weights of a checkpoint are finite.
 
     Raises:
-        CheckpointError: Weights are NaN or infinite, or it is no dict of weights.
+        CheckpointError: Weights are NaN or infinite, or it is not a dict of weights.
     """
     if not isinstance(checkpoint, Mapping) or not all(isinstance(key, str) for key in find_state_dict(checkpoint)):
         raise CheckpointError(f'checkpoint {name} holds a {type(checkpoint).__name__} without names of weights: take a '

@@ -101,7 +101,7 @@ def open_exported(path: FilePath, backend: Optional[str] = None) -> mspn_runtime
     Raises:
         FileNotFoundError: The file does not exist.
         ImportError: The backend is not installed.
-        ValueError: The file is no such model.
+        ValueError: The file does not hold such a model.
     """
     try:
         return mspn_runtime.Pose(str(path), backend)

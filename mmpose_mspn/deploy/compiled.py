@@ -56,7 +56,7 @@ def refuse_uncompilable(estimator: nn.Module, batch: Any) -> None:
     """Check that networks of a model's kind can be compiled.
 
     Raises:
-        ValueError: ``batch`` is no number of people, or the model is of another kind or on another device.
+        ValueError: ``batch`` is not a number of people, or the model is of another kind or on another device.
     """
     if not is_integer(batch) or batch < 1:
         raise ValueError(f'compile must be the number of people in a batch, an integer >= 1, got {batch!r}')

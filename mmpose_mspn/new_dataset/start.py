@@ -45,7 +45,7 @@ def find_start(path: FilePath, names: Sequence[str], given_map: Optional[Sequenc
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is no checkpoint of MSPN with a plain ResNet, its keypoints are not known, or an item of
+        ValueError: It is not a checkpoint of MSPN with a plain ResNet, its keypoints are not known, or an item of
             ``given_map`` names no keypoint.
     """
     path = Path(path).resolve()

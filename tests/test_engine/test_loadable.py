@@ -67,7 +67,7 @@ def test_what_becomes_plain():
     kind, pair = enum.Enum('kind', dict(person=1)), namedtuple('pair', 'a b')
     plain = as_plain(dict(config=ConfigDict(a=ConfigDict(b=[1])), path=Path('a/b'), kind=kind.person, pair=pair(1, 2),
                           function=len, method=pair._make, ordered=OrderedDict(a=1), frozen=frozenset({1})))
-    assert plain.pop('function') is len  # a builtin is refused at the start, it is no part of a scheduler
+    assert plain.pop('function') is len  # a builtin is refused at the start, it is not part of a scheduler
     assert plain == dict(config=dict(a=dict(b=[1])), path='a/b', kind=1, pair=(1, 2), ordered=OrderedDict(a=1),
                          frozen={1})
     assert type(plain['config']['a']) is dict and type(plain['pair']) is tuple

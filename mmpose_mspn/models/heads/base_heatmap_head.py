@@ -23,7 +23,7 @@ PCK_THRESHOLD = 0.05
 
 
 def check_sizes(**sizes: int) -> None:
-    """Refuse sizes that are no integers from 1.
+    """Refuse sizes that are not integers >= 1.
 
     Raises:
         ValueError: Names the first such size.

@@ -12,7 +12,7 @@ def checked_weights(name: str, weights: Optional[Sequence[float]]) -> Optional[T
         weights: A list or tuple of numbers >= 0.
 
     Raises:
-        ValueError: ``weights`` is no list, is empty, or holds a value that is not a finite number >= 0.
+        ValueError: ``weights`` is not a list, is empty, or holds a value that is not a finite number >= 0.
     """
     if weights is None:
         return None

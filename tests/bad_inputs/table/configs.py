@@ -123,7 +123,7 @@ CONFIG_CASES: Rows = list(chain(
      Case('a data_root that is the beginning of another folder', [train()], ['coco/AP'], 0, _prefixed),
      Case('a box file with the data_root before it', [('test', '{config}', '{checkpoint}', '--work-dir', '{out}')],
           ['coco/AP'], 0, _root_below),
-     Case('data_root="" beside strings that are no paths', [train()], ['coco/AP'], 0, _empty_root, _strings_left)],
+     Case('data_root="" beside strings that are not paths', [train()], ['coco/AP'], 0, _empty_root, _strings_left)],
     [Case('a config outside of the repository with a base of the package', [train()], ['coco/AP'], 0, _outside)],
     added('backbone.num_units', '4', 'encoder'),
     added('backbone.num_blocks', '[3, 4, 6, 3]', 'encoder'),

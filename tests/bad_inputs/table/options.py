@@ -93,7 +93,7 @@ OPTION_CASES: Rows = [
     row('--resume of a text file', train('--resume', '{config}'), 'small.py'),
     row('--show-dir that is a file', train('--show-dir', '{config}'), '--show-dir', 'small.py'),
     row('--interval of a word', train('--interval', 'often'), '--interval', "'often'", code=2),
-    row('--local-rank that is no number', train('--local-rank', 'a'), "'a'", code=2),
+    row('--local-rank that is not a number', train('--local-rank', 'a'), "'a'", code=2),
     # Options of test.py
     row('--show-dir that is a file', test('--show-dir', '{config}'), '--show-dir', 'small.py'),
     row('--out that is the checkpoint', test('--out', '{checkpoint}'), '--out', 'iter_2.pth', '.json'),
@@ -108,7 +108,7 @@ OPTION_CASES: Rows = [
     row('--dump of a kind that is not written', test('--dump', '{out}/p.json'), '--dump', '.pkl'),
     row('--stages of 0', test('--stages', '0'), 'stages', '0'),
     row('--stages above those of the network', test('--stages', '9'), 'stages', '9'),
-    row('--stages that is no number', test('--stages', 'two'), '--stages', 'two', code=2),
+    row('--stages that is not a number', test('--stages', 'two'), '--stages', 'two', code=2),
     row('--fast of a type that does not exist', test('--fast', 'float8'), '--fast', 'float8', code=2),
     row('--badcase with boxes of a detector', test('--badcase'), '--badcase', 'bbox_file', code=2,
         prepare=lambda place: place.write_config(f'test_dataloader = dict(dataset=dict(bbox_file={BOXES!r}))')),

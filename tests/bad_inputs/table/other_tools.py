@@ -49,7 +49,7 @@ OTHER_CASES: Rows = [
     row('--pairs of a keypoint that does not exist', new_dataset('--pairs', 'nose=noze'), 'noze'),
     row('--pairs without an equal sign', new_dataset('--pairs', 'nose'), 'nose'),
     row('--sigmas of 0', new_dataset('--sigmas', 'nose=0'), 'nose', '0'),
-    row('--sigmas that is no number', new_dataset('--sigmas', 'nose=a'), 'nose'),
+    row('--sigmas that are not numbers', new_dataset('--sigmas', 'nose=a'), 'nose'),
     row('--init-from that does not exist', new_dataset('--init-from', 'nowhere.pth'), 'nowhere.pth'),
     row('--init-from a text file', new_dataset('--init-from', '{config}'), 'small.py'),
     row('--map without --init-from', new_dataset('--map', 'a=b'), '--map', '--init-from'),

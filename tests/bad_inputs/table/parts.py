@@ -90,7 +90,7 @@ PART_CASES: Rows = [
     row('--model of a text file', model('{config}'), 'small.py'),
     row('--model of weights without a config', model('{here}/alone.pth'), 'alone.pth', 'config',
         prepare=_weights_alone),
-    row('--model of a file that is no model', model('{here}/model.onnx'), 'model.onnx',
+    row('--model of a file that is not a model', model('{here}/model.onnx'), 'model.onnx',
         prepare=written('model.onnx', b'no model')),
     row('--model of a file of no bytes', model('{here}/model.onnx'), 'model.onnx', prepare=written('model.onnx', b'')),
     # infer.py --shard and --resume
