@@ -142,7 +142,7 @@ def module_graph() -> Dict[str, Set[str]]:
         package = module if path.name == '__init__.py' else module.rpartition('.')[0]
         for imported, names in imports_of(ast.unparse(top), package):
             within = {f'{imported}.{name}' for name in names} & set(modules)
-            # A name that is no module comes from the package's own __init__.
+            # A name that is not a module comes from the package's own __init__.
             graph[module] |= within if len(within) == len(names) and names else within | ({imported} & set(modules))
         graph[module].discard(module)
     return graph

@@ -121,11 +121,11 @@ def find_origins(names: Sequence[str], sources: Sequence[str],
         ValueError: ``mapping`` names keypoints that do not exist.
     """
     mapping = mapping or {}
-    for what, wrong, known in (('keypoint of the dataset', set(mapping) - set(names), names),
-                               ('keypoint of the checkpoint', set(mapping.values()) - set(sources), sources)):
+    for owner, wrong, known in (('dataset', set(mapping) - set(names), names),
+                                ('checkpoint', set(mapping.values()) - set(sources), sources)):
         if wrong:
-            raise ValueError(f'the map names {", ".join(sorted(wrong))}, which is no {what}: those are '
-                             f'{", ".join(known)}')
+            raise ValueError(f'the map names {", ".join(sorted(wrong))}, not among the keypoints of the {owner}: '
+                             f'those are {", ".join(known)}')
     origins = []
     for name in names:
         if name in mapping:

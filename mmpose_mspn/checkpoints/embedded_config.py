@@ -77,14 +77,14 @@ def parse_plain(text: str, names: tuple) -> Dict[str, Any]:
         names: Names at the top level. Others are not evaluated and may hold anything.
 
     Raises:
-        ValueError: The text is no Python, or a value is not made of numbers, strings, lists, tuples and dicts.
+        ValueError: The text is not Python, or a value is not made of numbers, strings, lists, tuples and dicts.
     """
     if len(text) > LONGEST or _depth(text) > DEEPEST:
         raise ValueError(f'its text is longer than {LONGEST} characters or nested deeper than {DEEPEST} brackets')
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise ValueError(f'its text is no Python: {error}') from error
+        raise ValueError(f'its text is not Python: {error}') from error
     found: Dict[str, Any] = {}
     for node in tree.body:
         target = node.targets[0] if isinstance(node, ast.Assign) and len(node.targets) == 1 else None

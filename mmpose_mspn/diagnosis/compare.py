@@ -13,7 +13,7 @@ def read_others(paths: Sequence[Union[str, Path]]) -> List[dict]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is no ``diagnosis.json`` with a figure.
+        ValueError: It is not a ``diagnosis.json`` with a figure.
     """
     others = []
     for path in paths:

@@ -84,7 +84,7 @@ test_dataloader = dict(dataset=dict(data_root=data_root, bbox_file='data/coco/{B
 def _empty_root(place: Place) -> None:
     place.write_config('''
 data_root = ''
-names = dict(note='relative words/that are no path')
+names = dict(note='relative words/that are not a path')
 train_dataloader = dict(dataset=dict(data_root=data_root))
 val_dataloader = dict(dataset=dict(data_root=data_root))
 test_dataloader = val_dataloader
@@ -99,7 +99,7 @@ def _outside(place: Place) -> None:
 
 def _strings_left(place: Place, outcome: Outcome) -> str:
     written = (place.out / 'config.py').read_text()
-    return '' if 'relative words/that are no path' in written else 'a string that is no path was replaced'
+    return '' if 'relative words/that are not a path' in written else 'a string that is not a path was replaced'
 
 
 CONFIG_CASES: Rows = list(chain(

@@ -155,7 +155,7 @@ OPTION_CASES: Rows = [
     row('a release of other content', ('submission', 'mpii-people', '{here}/release.mat', '{out}/a.json'),
         'release.mat', prepare=_broken_release),
     row('a text file as the release', ('submission', 'mpii-people', '{config}', '{out}/a.json'), 'small.py'),
-    row('results that are no JSON', ('submission', 'check-coco', '{config}', '{data}/' + VAL), 'small.py', 'JSON'),
+    row('results that are not JSON', ('submission', 'check-coco', '{config}', '{data}/' + VAL), 'small.py', 'JSON'),
     row('results that are annotations', ('submission', 'check-coco', '{data}/' + VAL, '{data}/' + VAL), 'list'),
     row('detections as results', ('submission', 'check-coco', '{data}/' + BOXES, '{data}/' + VAL), 'keypoints'),
     row('an unknown command', ('submission', 'check-cocoa'), "'check-cocoa'", code=2),

@@ -41,7 +41,7 @@ OTHER_CASES: Rows = [
         fast=True),
     row('a folder of images that does not exist', ('new_dataset', '{data}/' + TRAIN, 'nowhere', '--out', '{out}'),
         'nowhere'),
-    row('annotations that are no JSON', ('new_dataset', '{config}', '{data}', '--out', '{out}'), 'small.py', 'JSON'),
+    row('annotations that are not JSON', ('new_dataset', '{config}', '{data}', '--out', '{out}'), 'small.py', 'JSON'),
     row('annotations that are a list', ('new_dataset', '{data}/' + BOXES, '{data}', '--out', '{out}'), 'AP_H_56'),
     row('a category that does not exist', new_dataset('--category', 'persn'), "persn"),
     row('--val-share of 2', new_dataset('--val-share', '2'), 'val-share', '2'),
@@ -72,7 +72,7 @@ OTHER_CASES: Rows = [
     # diagnose.py
     row('nothing to explain', diagnose(), '--predictions'),
     row('--predictions that do not exist', diagnose('--predictions', 'nowhere.json'), 'nowhere.json'),
-    row('--predictions that are no JSON', diagnose('--predictions', '{config}'), 'small.py', 'JSON'),
+    row('--predictions that are not JSON', diagnose('--predictions', '{config}'), 'small.py', 'JSON'),
     row('--predictions that are annotations', diagnose('--predictions', '{data}/' + VAL), 'keypoints_val2017'),
     row('--predictions without keypoints', diagnose('--predictions', '{data}/' + BOXES), 'AP_H_56'),
     row('--people of 0', diagnose('--predictions', '{data}/' + BOXES, '--people', '0'), 'people', '0'),
