@@ -6,13 +6,16 @@ import pytest
 import torch
 
 from mmpose_mspn.codecs import CoarseToFineHeatmap
-from mmpose_mspn.deploy.check import _decided_by_rounding
+from mmpose_mspn.deploy.check import _decided_by_rounding, _in_float64
 from mmpose_mspn.deploy.graph_decode import GraphDecode
 from tests.exporting import onnx
+from tests.test_deploy import exported
 
 CODEC = CoarseToFineHeatmap((48, 64), (12, 16), (5, ), blur_kernel_size=5)
 CELL = 4.
 """Side of a cell in px of the crop."""
+LIMIT = 1e-2
+"""Of the differences of heatmaps that count as those of rounding."""
 
 
 @pytest.fixture(scope='module')
@@ -48,14 +51,14 @@ def test_what_rounding_decides(gap, cells, expected, path):
     # Both keypoints lie between the peaks: a quarter of a cell from the higher one towards the other.
     assert at_torch - at == pytest.approx(CELL * (7 - 0.5), abs=1e-4)
     moved = np.array([[CELL * (cells - 0.5)]])
-    found = _decided_by_rounding(path, dict(maps=own.numpy()), of_torch, decode, moved)
+    found = _decided_by_rounding(path, dict(maps=own.numpy()), of_torch, LIMIT, decode, moved)
     assert found.tolist() == [[expected]]
 
 
 def test_equal_maps_leave_nothing_to_rounding(path):
     """With equal maps, whose highest cells tie, a moved keypoint is an error of the file's decode."""
     maps = two_peaks(2, 0.)
-    found = _decided_by_rounding(path, dict(maps=maps.numpy()), maps, GraphDecode(CODEC), np.array([[CELL * 7]]))
+    found = _decided_by_rounding(path, dict(maps=maps.numpy()), maps, LIMIT, GraphDecode(CODEC), np.array([[CELL * 7]]))
     assert found.tolist() == [[False]]
 
 
@@ -66,5 +69,17 @@ def test_files_without_heatmaps_are_not_excused(tmp_path, path):
     onnx.save(model, tmp_path / 'other.onnx')
     maps = two_peaks(2, 1e-3)
     found = _decided_by_rounding(tmp_path / 'other.onnx', dict(maps=maps.numpy()), two_peaks(9, 1e-3),
-                                 GraphDecode(CODEC), np.array([[CELL * 6.5]]))
+                                 LIMIT, GraphDecode(CODEC), np.array([[CELL * 6.5]]))
     assert found.tolist() == [[False]]
+
+
+def test_the_limit_comes_from_a_model_in_float64():
+    """The heatmaps in float64 are those of float32 to its rounding, and the model itself stays as it is."""
+    torch.manual_seed(0)
+    model = exported.build().eval()
+    crops = torch.rand(2, 3, 64, 48)
+    with torch.no_grad():
+        maps, exact = (one.head.forward_last(one.extract_feat(crops)) for one in (model, _in_float64(model)))
+    assert exact.dtype == torch.float64 and maps.dtype == torch.float32
+    assert 0 < (maps - exact).abs().max() < 1e-5 * exact.std()
+    assert next(model.parameters()).dtype == torch.float32
