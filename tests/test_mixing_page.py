@@ -3,10 +3,12 @@ import re
 from pathlib import Path
 from typing import Dict
 
+import mmpose
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
+from mmengine.utils import digit_version
 
 from mmpose_mspn.apis.config import load_config
 from mmpose_mspn.apis.run_check import check_run
@@ -51,6 +53,8 @@ def test_the_page_names_its_files():
 
 @pytest.mark.parametrize('name', CONFIGS)
 def test_a_config_of_the_page_trains_and_tests_a_step(name, people, tmp_path, monkeypatch):
+    if name == 'stock_mspn_head.py' and digit_version(mmpose.__version__) < digit_version('1.3.2'):
+        pytest.skip('the MSPNHead of mmpose below 1.3.2 cannot be trained: its loss gets its weights in a wrong order')
     for file, text in FILES.items():
         (tmp_path / file).write_text(text)
     monkeypatch.syspath_prepend(str(tmp_path))
