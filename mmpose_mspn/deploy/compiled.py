@@ -4,6 +4,7 @@ On a GPU the compiler joins biases, additions and ReLUs to kernels of one pass o
 kernels of a batch together, for which the processor needs as long as the GPU when batches are small. On a CPU it packs
 the weights and joins what follows a convolution, as ``packed.py`` does without a compiler.
 """
+import sys
 from contextlib import contextmanager, nullcontext
 from functools import cache
 from types import FunctionType
@@ -118,8 +119,11 @@ def _compiled(function: Callable, device: torch.device) -> Callable:
 @contextmanager
 def _fixed_modes(device: torch.device) -> Iterator[None]:
     """The modes for which networks are compiled; for others, they would be compiled anew."""
+    keeps_subnormals = sys.float_info.min / 2 > 0
     with torch.inference_mode(False), torch.no_grad(), torch.autocast(device.type, enabled=False):
         yield
+    if keeps_subnormals:  # the libraries that torch 2.1 compiles set the process to round them to 0
+        torch.set_flush_denormal(False)
 
 
 def _with_constants(device: torch.device):

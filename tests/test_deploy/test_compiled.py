@@ -1,6 +1,7 @@
 """Compiled copies predict as accelerated ones, are compiled once, and are refused where that cannot be."""
 import copy
 import pickle
+import sys
 from typing import Callable, List, Sequence
 
 import pytest
@@ -261,6 +262,13 @@ def test_a_machine_without_a_compiler_is_refused(monkeypatch):
     with compiler.patch({'cpp.cxx': ('no-such-compiler', )}), pytest.raises(
             ValueError, match='No working C.. compiler found in .*; a C.. compiler is needed, such as g..,'):
         compiled.check_compiler.__wrapped__(torch.device('cpu'))
+
+
+def test_what_is_compiled_leaves_subnormal_numbers_as_they_are(one_process):
+    if hasattr(PyCodeCache, 'clear'):
+        PyCodeCache.clear()
+    compiled.check_compiler.__wrapped__(torch.device('cpu'))
+    assert sys.float_info.min / 2 > 0 and torch.tensor(1e-310, dtype=torch.float64).item() * 0.5 > 0
 
 
 def test_a_compiler_that_is_switched_off_is_refused(monkeypatch):
