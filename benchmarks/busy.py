@@ -4,7 +4,7 @@
     python benchmarks/busy.py [--busy 3] [--page docs/performance.md]
 
 Nothing else may run on the machine meanwhile. Each way is measured in processes of its own: a training step of the
-demo's network, whose data are ready, and the demo's training loop with its data workers. It takes about 6 minutes on
+demo's network, whose data are ready, and the demo's training loop with a data worker. It takes about 6 minutes on
 two cores, writes docs/busy.json, and puts the table into the page, between the lines ``<!-- busy -->``.
 """
 import argparse
@@ -56,6 +56,7 @@ def measure(watched: bool, people: str) -> Found:
     from mmpose_mspn.utils.waiting import BusyWatch
     init_default_scope('mmpose')
     cfg = load_config(str(DEMO), data_root=people)
+    cfg.train_dataloader.num_workers = 1
     cfg.work_dir, cfg.log_level = os.path.join(people, 'work_dir'), 'ERROR'
     for name in ('val', 'test'):
         cfg[f'{name}_cfg'] = cfg[f'{name}_dataloader'] = cfg[f'{name}_evaluator'] = None
@@ -124,8 +125,8 @@ def table(found: Dict[str, Dict[str, List[Found]]], busy: int) -> str:
     quiet = value(DEFAULT, 'quiet', 'step')
     slower, times = (value(CHOSEN, state, 'step') / quiet for state in ('quiet', 'busy'))
     reached = slower <= QUIET_GOAL and times <= BUSY_GOAL
-    lines += ['', f'With the watch, a step takes {100 * (slower - 1):+.0f} % time on the quiet machine (goal: at most '
-              f'+3 %) and {times:.1f}× beside {busy} busy processes (goal: at most 4×): '
+    lines += ['', f'With the watch, a step takes {round(100 * (slower - 1)):+d} % time on the quiet machine '
+              f'(goal: at most +3 %) and {times:.1f}× beside {busy} busy processes (goal: at most 4×): '
               f'{"both goals are reached" if reached else "a goal is missed"}.']
     return '\n'.join(lines)
 
