@@ -284,7 +284,7 @@ def test_a_claim_holds_where_the_interval_leaves_0_out_on_its_side():
     assert accuracy_report.verdict([]) == 'not run yet'
 
 
-def test_the_differences_of_what_lacks_an_idea_speak_for_it_where_they_are_negative():
+def test_a_claim_holds_where_networks_without_the_idea_are_worse():
     many, short = SCALES['tiny'].people[1], SCALES['tiny'].iterations[0]
     results = {Run('tiny', name, many, short, seed): result(official=value, mmpose=0.)
                for seed in (1, 2, 3) for name, value in (('official', .5), ('no-mining', .48 - .001 * seed))}
