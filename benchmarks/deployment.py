@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measure what docs/deploy.md says about exported models, and write the table into that page.
 
-    python benchmarks/deployment.py [--only WORD] [--rounds 5] [--demo work_dirs/demo/iter_1000.pth]
+    python benchmarks/deployment.py [--only WORD] [--rounds 5] [--demo work_dirs/demo/iter_1800.pth]
 
 The engines of a row predict in turns, so that changes in the speed of the machine affect all of them, and are compared
 with our network as PyTorch runs it. ``--demo`` is the checkpoint of ``make demo``, whose accuracy is measured in int8.
@@ -226,7 +226,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--only', default='', help='measure only the rows of this name')
     parser.add_argument('--rounds', type=int, default=5, help='number of turns, >= 1')
-    parser.add_argument('--demo', type=Path, default=Path('work_dirs/demo/iter_1000.pth'),
+    parser.add_argument('--demo', type=Path, default=Path('work_dirs/demo/iter_1800.pth'),
                         help='checkpoint of make demo')
     args = parser.parse_args()
     init_default_scope('mmpose')

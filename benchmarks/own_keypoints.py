@@ -91,7 +91,7 @@ model of 17 keypoints the same in a third of the iterations, and 60 seconds from
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--weights', type=Path, default=Path('work_dirs/demo/iter_1000.pth'), help='the demo\'s model')
+    parser.add_argument('--weights', type=Path, default=Path('work_dirs/demo/iter_1800.pth'), help='the demo\'s model')
     parser.add_argument('--only', default='', help='measure only the rows with this word in their names')
     parser.add_argument('--out', default='docs/own_keypoints_measured', help='path of table and JSON without suffix')
     args = parser.parse_args()

@@ -48,4 +48,4 @@ def write_demo(folder: Path, images: int) -> None:
     """Write what ``make demo`` leaves: drawn people to test on, and a checkpoint, here of random weights."""
     generate(folder / 'data/synthetic', train=0, val=images, workers=1, progress=False)
     (folder / 'work_dirs/demo').mkdir(parents=True)
-    save_random(DEMO, folder / 'work_dirs/demo/iter_1000.pth', cfg=Config.fromfile(DEMO).pretty_text)
+    save_random(DEMO, folder / 'work_dirs/demo/iter_1800.pth', cfg=Config.fromfile(DEMO).pretty_text)

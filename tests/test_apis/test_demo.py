@@ -4,9 +4,11 @@ from pathlib import Path
 
 import cv2
 import pytest
+import torch
 
 from mmpose_mspn.apis.demo import run_demo
 from mmpose_mspn.synthetic_people import generate
+from mmpose_mspn.utils.processor import computes_in_bf16
 from tests.places import DEMO
 
 
@@ -17,7 +19,7 @@ def test_results_and_picture(tmp_path, monkeypatch):
     short.write_text(f'''
 _base_ = {str(DEMO)!r}
 train_cfg = dict(max_iters=2)
-train_dataloader = dict(batch_size=4, num_workers=0, persistent_workers=False)
+train_dataloader = dict(batch_size=4)
 test_dataloader = dict(num_workers=0, persistent_workers=False)
 ''')
     results = run_demo(str(short), 'work')
@@ -27,6 +29,7 @@ test_dataloader = dict(num_workers=0, persistent_workers=False)
     assert set(written['seconds']) == {'data', 'training', 'evaluation', 'picture', 'total'}
     assert written['seconds']['total'] == pytest.approx(
         sum(value for part, value in written['seconds'].items() if part != 'total'), abs=0.2)
+    assert written['precision'] == ('bfloat16' if computes_in_bf16() and not torch.cuda.is_available() else 'float32')
     picture = cv2.imread('work/predictions.png')
     assert min(picture.shape[:2]) > 500 and picture.std() > 10
     assert json.loads(Path('work/report/diagnosis.json').read_text())['metrics']['AP'] == written['metrics']['coco/AP']

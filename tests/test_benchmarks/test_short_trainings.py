@@ -25,7 +25,7 @@ def test_a_training_that_the_file_holds_is_not_run_again(results, monkeypatch):
     assert results.obtain(short_trainings.Training(0, 4, 60)) == result((10, 0.5))
     assert results.known(short_trainings.Training(1, 4, 60)) is None
     # Settings count, the folder of a checkpoint does not.
-    weights = [short_trainings.Training(0, 4, 60, weights=f'{folder}/iter_1000.pth').named() for folder in 'ab']
+    weights = [short_trainings.Training(0, 4, 60, weights=f'{folder}/iter_1800.pth').named() for folder in 'ab']
     assert weights[0] == weights[1] != short_trainings.Training(0, 4, 60).named()
 
 

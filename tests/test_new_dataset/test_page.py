@@ -23,7 +23,7 @@ PLANNED, RUN = 1500, 2
 def folder(tmp_path) -> Path:
     """An empty working directory with a checkpoint where ``make demo`` puts one."""
     (tmp_path / 'work_dirs/demo').mkdir(parents=True)
-    save_random(DEMO, tmp_path / 'work_dirs/demo/iter_1000.pth',
+    save_random(DEMO, tmp_path / 'work_dirs/demo/iter_1800.pth',
                 dataset_meta=dict(keypoint_id2name=dict(enumerate(KEYPOINT_NAMES))))
     return tmp_path
 
