@@ -26,7 +26,7 @@ import mmpose_mspn, mspn_runtime
 from mmengine.config import Config
 home = Path(sys.path[1])  # PYTHONPATH
 assert all(Path(one.__file__).is_relative_to(home) for one in (mmpose_mspn, mspn_runtime)), sys.path
-assert Config.fromfile('named.py').max_iters == 1000
+assert Config.fromfile('named.py').input_size == (96, 128)
 name = Path(sys.argv[1]).stem
 for config in (None, name, f'mmpose_mspn::{sys.argv[1]}'):
     model = mmpose_mspn.load('work/iter_1.pth', config, device='cpu')

@@ -173,9 +173,9 @@ def test_images_that_cannot_be_loaded_raise_what_mmposes_step_raises(name, conte
     (dict(cache_gb=True), 'got True'),
     (dict(cache_gb=1, cache_folder='/nowhere'), "cache_folder must be a folder .* got '/nowhere': make the folder"),
     (dict(cache_folder='/tmp'), "cache_folder '/tmp' is given without cache_gb"),
-    (dict(cache_gb=1, to_float32=True), 'leave to_float32, color_type and backend_args'),
-    (dict(cache_gb=1, color_type='grayscale'), 'leave to_float32, color_type and backend_args'),
-    (dict(cache_gb=1, backend_args=dict(backend='local')), 'leave to_float32, color_type and backend_args'),
+    (dict(cache_gb=1, to_float32=True), 'keep to_float32, color_type and backend_args'),
+    (dict(cache_gb=1, color_type='grayscale'), 'keep to_float32, color_type and backend_args'),
+    (dict(cache_gb=1, backend_args=dict(backend='local')), 'keep to_float32, color_type and backend_args'),
 ])
 def test_wrong_values_are_refused(wrong, message):
     with pytest.raises(ValueError, match=message):
