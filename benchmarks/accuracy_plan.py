@@ -41,7 +41,7 @@ class Scale:
 
 
 SCALES = {
-    # The demo's network and crops: about 6 minutes for 1,000 iterations on two quiet cores.
+    # The demo's network and crops: about 5 minutes of a core for 1,000 iterations.
     'demo': Scale((96, 128), (29, 21, 17, 13, 9), 24, 2, 16, 1e-2, 300, (1000, 8000), (500, 1500)),
     # The demo's crops and kernels at three quarters and two thirds of its channels: a training takes about a minute.
     'small': Scale((72, 96), (21, 15, 13, 9, 7), 16, 2, 16, 1e-2, 300, (500, 4000), (400, 1200)),

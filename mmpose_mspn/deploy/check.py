@@ -1,5 +1,6 @@
 """The check at the end of an export: the file's keypoints beside those of PyTorch."""
 import copy
+from functools import cache, partial
 from typing import Dict, Sequence, Tuple
 
 import numpy as np
@@ -41,6 +42,7 @@ def compare(path: FilePath, model: nn.Module, pictures: Sequence[Picture]) -> Di
         OpenCV 4.
     """
     pose = mspn_runtime.Pose(path)
+    in_float64 = cache(partial(_in_float64, model))  # one copy for all pictures, and none where nothing differs
     image_px, crop_px, scores, moved_scores, undecided, other_crops = [], [], [], [], [], 0
     for image, boxes in pictures:
         found = pose(image, boxes)
@@ -56,7 +58,7 @@ def compare(path: FilePath, model: nn.Module, pictures: Sequence[Picture]) -> Di
         undecided.append(image_px[-1] > TOLERANCE)
         if undecided[-1].any():
             inputs = dict(image=image, boxes=boxes) if pose.metadata['input'] == 'image' else dict(crops=crops)
-            _, exact, _ = _predicted(_in_float64(model), image, boxes, crops)
+            _, exact, _ = _predicted(in_float64(), image, boxes, crops)
             limit = ROUNDINGS * (maps - exact).abs().max().item()
             undecided[-1] &= _decided_by_rounding(
                 path, inputs, maps, limit, GraphDecode(model.head.decoder), crop_px[-1])

@@ -5,7 +5,9 @@ from pathlib import Path
 import cv2
 import pytest
 import torch
+from mmengine.config import Config
 
+from mmpose_mspn.apis import demo
 from mmpose_mspn.apis.demo import run_demo
 from mmpose_mspn.synthetic_people import generate
 from mmpose_mspn.utils.processor import computes_in_bf16
@@ -34,3 +36,17 @@ test_dataloader = dict(num_workers=0, persistent_workers=False)
     assert min(picture.shape[:2]) > 500 and picture.std() > 10
     assert json.loads(Path('work/report/diagnosis.json').read_text())['metrics']['AP'] == written['metrics']['coco/AP']
     assert Path('work/report/index.html').is_file()
+
+
+@pytest.mark.parametrize('has_bf16, wrapper, expected', [
+    (True, dict(), 'mmpose_mspn.CPUAmpOptimWrapper'),
+    (False, dict(), None),
+    (True, dict(type='mmpose_mspn.GuardedOptimWrapper'), 'mmpose_mspn.GuardedOptimWrapper'),
+    (True, dict(type='mmpose_mspn.CPUAmpOptimWrapper'), 'mmpose_mspn.CPUAmpOptimWrapper'),
+])
+def test_a_cpu_with_bf16_trains_in_it_unless_the_config_has_chosen(has_bf16, wrapper, expected, monkeypatch):
+    monkeypatch.setattr(demo, 'computes_in_bf16', lambda: has_bf16)
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    cfg = Config(dict(optim_wrapper=wrapper))
+    demo.train_in_bf16(cfg)
+    assert cfg.optim_wrapper.get('type') == expected
