@@ -37,5 +37,16 @@ def test_a_row_shows_the_last_figures_and_when_they_were_enough():
 def test_a_cell_shows_the_seeds_that_are_measured(results):
     for seed, pck in ((0, 0.5), (2, 0.7)):
         results.content['trainings'][start_of_norms.training(seed, 1e-2, 1., 20.).named()] = result((200, pck))
-    assert start_of_norms.cell(results, 1e-2, 1., 20.) == '0.600 (0.500-0.700 of 2), **1.00**'
+    assert start_of_norms.cell(results, 1e-2, 1., 20.) == '0.600 (0.500-0.700 of 2), 0.300, **1.00**'
     assert start_of_norms.cell(results, 1e-3, 1., 20.) == ''
+
+
+def test_a_start_is_trained_with_a_config_as_it_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(short_trainings, 'FOLDER', tmp_path)
+    monkeypatch.setattr(short_trainings, 'IMAGES', 4)
+    monkeypatch.setattr(short_trainings, 'HELD_OUT', 2)
+    monkeypatch.setattr(start_of_norms, 'ITERATIONS', 20)
+    monkeypatch.setitem(short_trainings.NETWORKS, 'tiny', None)  # train() sets it; removed after the test
+    training = start_of_norms.training(0, 1e-2, 1., 20.)._replace(images=4)
+    found = short_trainings.train(training)
+    assert found['iterations'] == 20 and [one['iteration'] for one in found['validations']] == [20]
