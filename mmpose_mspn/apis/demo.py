@@ -44,6 +44,14 @@ def train_in_bf16(cfg: Config) -> None:
         use_amp(cfg)
 
 
+def training_precision(runner: Runner) -> str:
+    """The type in which a runner's optimizer wrapper lets matrices be multiplied, such as ``'bfloat16'``."""
+    device = next(runner.model.parameters()).device
+    with torch.no_grad(), runner.optim_wrapper.optim_context(runner.model):
+        product = torch.ones(1, 1, device=device) @ torch.ones(1, 1, device=device)
+    return str(product.dtype).split('.')[-1]
+
+
 def run_demo(config: str, work_dir: str) -> dict:
     """Generate the data, train, evaluate on the held-out images and draw predictions.
 
@@ -55,8 +63,7 @@ def run_demo(config: str, work_dir: str) -> dict:
 
     Returns:
         The content of ``results.json``: the ``metrics``, the ``seconds`` of each part, and the config, data, torch
-        version and number of threads that they belong to, and ``precision``: ``'bfloat16'`` of a training under bf16
-        autocast on a CPU, else ``'float32'``.
+        version and number of threads that they belong to, and the ``precision`` of :func:`training_precision`.
     """
     watch = Stopwatch()
     cfg = load_config(config)
@@ -84,6 +91,6 @@ def run_demo(config: str, work_dir: str) -> dict:
         measured_on=cfg.test_dataloader.dataset.ann_file,
         torch=torch.__version__,
         threads=torch.get_num_threads(),
-        precision='bfloat16' if type_name(cfg.optim_wrapper) == 'CPUAmpOptimWrapper' else 'float32')
+        precision=training_precision(runner))
     write_json(osp.join(work_dir, 'results.json'), results, indent=2)
     return results

@@ -1,14 +1,17 @@
 """The demo with few training steps: its results and its picture."""
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.optim import OptimWrapper
 
 from mmpose_mspn.apis import demo
 from mmpose_mspn.apis.demo import run_demo
+from mmpose_mspn.engine import CPUAmpOptimWrapper
 from mmpose_mspn.synthetic_people import generate
 from mmpose_mspn.utils.processor import computes_in_bf16
 from tests.places import DEMO
@@ -50,3 +53,10 @@ def test_a_cpu_with_bf16_trains_in_it_unless_the_config_has_chosen(has_bf16, wra
     cfg = Config(dict(optim_wrapper=wrapper))
     demo.train_in_bf16(cfg)
     assert cfg.optim_wrapper.get('type') == expected
+
+
+@pytest.mark.parametrize('wrapper, expected', [(OptimWrapper, 'float32'), (CPUAmpOptimWrapper, 'bfloat16')])
+def test_the_precision_is_that_in_which_the_optimizer_wrapper_computes(wrapper, expected):
+    model = torch.nn.Linear(1, 1)
+    runner = SimpleNamespace(model=model, optim_wrapper=wrapper(torch.optim.SGD(model.parameters(), 1.)))
+    assert demo.training_precision(runner) == expected
