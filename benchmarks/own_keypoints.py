@@ -26,6 +26,7 @@ SEEDS = (0, 1, 2)
 ENOUGH = 0.8
 """PCK at 0.1 of the box that a training should reach."""
 SCRATCH, COLORS_KEPT = 'random weights', 'random weights, colors not varied'
+NORMS_AT_1 = 'random weights, norms of the predictors start at 1'
 CARRIED, RENAMED = "the demo's weights", "the demo's weights, other names"
 
 
@@ -34,6 +35,7 @@ def trainings(weights: Path) -> Dict[str, List[Training]]:
     return {
         SCRATCH: [Training(seed, 4, 60) for seed in SEEDS],
         COLORS_KEPT: [Training(SEEDS[0], 4, 60, colors=False)],
+        NORMS_AT_1: [Training(seed, 4, 60, first=1., last=1.) for seed in SEEDS],
         CARRIED: [Training(seed, 4, 60, weights=str(weights)) for seed in SEEDS],
         RENAMED: [Training(seed, 4, 60, weights=str(weights), renamed=True) for seed in SEEDS],
     }
