@@ -6,11 +6,11 @@
     python benchmarks/accuracy.py report       # writes docs/accuracy.md and its plot
     python benchmarks/accuracy.py list         # the runs, which are finished, and the time that is left
 
-All networks train on drawn people and are measured on others. benchmarks/accuracy_plan.py holds the tables of what is
-trained, the most important comparison first. Each run is a process of one thread whose result is a file below
-``--work``; finished runs are not repeated, and an interrupted one resumes from its last checkpoint, so the command can
-be stopped and repeated at any time. Results that docs/accuracy.json holds of a machine like this one, with the same
-versions, are not repeated either.
+All networks train on drawn people and are measured on others. benchmarks/accuracy_plan.py holds the table of
+questions, accuracy_variants.py the networks that answer them. Each run is a process of one thread whose result is a
+file below ``--work``; finished runs are not repeated, and an interrupted one resumes from its last checkpoint, so the
+command can be stopped and repeated at any time. Results that docs/accuracy.json holds of a machine like this one, with
+the same versions, are not repeated either.
 """
 import argparse
 import json
@@ -24,7 +24,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Dict, List, Optional
 
-from accuracy_plan import QUESTIONS, SCALES, Run, plan
+from accuracy_plan import QUESTIONS, Run, plan
+from accuracy_variants import SCALES
 
 SPEED = 'speed.json'
 POLL = 1.

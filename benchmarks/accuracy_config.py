@@ -12,7 +12,8 @@ from pathlib import Path
 import accuracy_crops  # noqa: F401  registers CroppedPeople
 import numpy as np
 from accuracy_measure import CELL, mmpose_codec
-from accuracy_plan import MMPOSE, SCALES, VARIANTS, Run, Scale
+from accuracy_plan import Run
+from accuracy_variants import MMPOSE, SCALES, VARIANTS, Scale
 from mmcv.transforms import BaseTransform
 from mmengine.config import Config, ConfigDict
 from mmpose.registry import TRANSFORMS
@@ -27,8 +28,6 @@ WARM_UP = 0.06
 """Share of the training in which the learning rate rises."""
 CHECKPOINTS = 4
 """In a training; an interrupted one loses at most what follows the last of them."""
-NORM_WEIGHT = 20.
-"""Start of the norms in the predictors, whose maps must reach 255 within a short training (docs/start_of_norms.md)."""
 
 
 @TRANSFORMS.register_module()
@@ -76,12 +75,13 @@ def _base(data_root: str) -> Config:
 def _network(cfg: Config, run: Run, scale: Scale) -> None:
     """The scale's network with the run's stages."""
     # Even; operations rise by the square of the channels.
-    channels = 2 * round(scale.channels * math.sqrt(VARIANTS[run.variant].operations) / 2)
+    variant = VARIANTS[run.variant]
+    channels = 2 * round(scale.channels * math.sqrt(variant.operations) / 2)
     cfg.model.backbone.update(
         num_stages=run.stages, unit_channels=2 * channels, init_cfg=None,
         encoder=dict(type='ResNet', depth=18, stem_channels=channels, base_channels=channels))
     cfg.model.head.update(num_stages=run.stages, unit_channels=2 * channels, init_cfg=[
-        dict(type='Kaiming', layer='Conv2d'), dict(type='Constant', layer='BatchNorm2d', val=NORM_WEIGHT)])
+        dict(type='Kaiming', layer='Conv2d'), dict(type='Constant', layer='BatchNorm2d', val=variant.norm_weight)])
     cfg.model.head.decoder.update(
         input_size=scale.input_size, heatmap_size=tuple(side // CELL for side in scale.input_size),
         kernel_sizes=scale.kernel_sizes)

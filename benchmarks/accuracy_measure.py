@@ -1,10 +1,10 @@
-"""What a network of benchmarks/accuracy.py is worth: AP and error, by the official decode and by mmpose's."""
+"""What a network of benchmarks/accuracy.py is worth: AP and error, by both decodes and their crossings."""
 from pathlib import Path
 from typing import Dict, List
 
 import numpy as np
 import torch
-from accuracy_plan import MMPOSE, OFFICIAL, RULES, Scale
+from accuracy_variants import DECODES, MMPOSE, OFFICIAL, Scale
 from mmengine.config import Config
 from mmengine.runner import Runner
 from mmpose.registry import KEYPOINT_CODECS, METRICS
@@ -21,10 +21,11 @@ def mmpose_codec(codec: dict, kernel_size: int) -> dict:
 
 
 def measure(model: nn.Module, cfg: Config, scale: Scale) -> Dict[str, Dict[str, float]]:
-    """What a trained network is worth, by each rule's decode of the same heatmaps.
+    """What a trained network is worth, by each decode of the same heatmaps.
 
     Returns:
-        By rule, ``AP``, ``AP50``, ``AP75`` and ``px``, the mean error of visible keypoints in px of the image.
+        By key of :data:`accuracy_variants.DECODES`,
+        ``AP``, ``AP50``, ``AP75`` and ``px``, the mean error of visible keypoints in px of the image.
     """
     sizes = dict(input_size=scale.input_size, heatmap_size=tuple(side // CELL for side in scale.input_size),
                  kernel_sizes=scale.kernel_sizes)
@@ -34,11 +35,12 @@ def measure(model: nn.Module, cfg: Config, scale: Scale) -> Dict[str, Dict[str, 
         OFFICIAL: KEYPOINT_CODECS.build(dict(sizes, type='mmpose_mspn.CoarseToFineHeatmap', blur_kernel_size=blur)),
         MMPOSE: KEYPOINT_CODECS.build(mmpose_codec(sizes, blur))}
     loader = Runner.build_dataloader(cfg.test_dataloader, seed=0)
-    meters = {rule: _Meter(cfg, loader.dataset.metainfo) for rule in RULES}
+    meters = {name: _Meter(cfg, loader.dataset.metainfo) for name in DECODES}
     own, model.head.decoder = model.head.decoder, None
     model.test_cfg['output_heatmaps'] = True
     with torch.no_grad():
         for batch in loader:
+            found: Dict[str, List[dict]] = {}
             for rule, decoder in decoders.items():
                 model.head.decoder = decoder
                 if rule == OFFICIAL:  # the first; the other decodes the same maps
@@ -46,9 +48,18 @@ def measure(model: nn.Module, cfg: Config, scale: Scale) -> Dict[str, Dict[str, 
                     maps = torch.stack([sample.pred_fields.heatmaps for sample in samples])
                 else:
                     samples = model.add_pred_to_datasample(model.head.decode(maps), None, samples)
-                meters[rule].add(samples)
+                found[rule] = [sample.to_dict() for sample in samples]
+            for name, (positions, scores) in DECODES.items():
+                meters[name].add(with_scores(found[positions], found[scores]))
     model.head.decoder = own
-    return {rule: meter.found() for rule, meter in meters.items()}
+    return {name: meter.found() for name, meter in meters.items()}
+
+
+def with_scores(predictions: List[dict], others: List[dict]) -> List[dict]:
+    """Predictions of people with the scores that others have for the same people."""
+    return [dict(one, pred_instances=dict(one['pred_instances'],
+                                          keypoint_scores=other['pred_instances']['keypoint_scores']))
+            for one, other in zip(predictions, others)]
 
 
 class _Meter:
@@ -67,10 +78,10 @@ class _Meter:
                       for person in self.metric.coco.dataset['annotations']}
         self.errors: List[np.ndarray] = []
 
-    def add(self, samples: list) -> None:
-        self.metric.process({}, [sample.to_dict() for sample in samples])
-        self.errors += [visible_errors(sample.pred_instances.keypoints[0], self.truth[sample.metainfo['id']])
-                        for sample in samples]
+    def add(self, predictions: List[dict]) -> None:
+        self.metric.process({}, predictions)
+        self.errors += [visible_errors(one['pred_instances']['keypoints'][0], self.truth[one['id']])
+                        for one in predictions]
 
     def found(self) -> Dict[str, float]:
         metrics = self.metric.evaluate(len(self.errors))

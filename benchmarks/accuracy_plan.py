@@ -1,106 +1,22 @@
-"""What benchmarks/accuracy.py trains: one table of variants, one of the questions that they answer.
+"""What benchmarks/accuracy.py trains: a table of the questions that variants answer.
 
-A variant is the official rule with some changes. A question compares variants with a reference, each pair from the same
-people, start, order of samples, flips and iterations, several times with other seeds. The questions stand in the order
-in which they are run, the most important one first.
+A question compares variants with a reference, each pair from the same people, start, order of samples, flips and
+iterations, several times with other seeds. The questions stand in the order in which they are run, the long trainings
+last.
 """
 import re
 from dataclasses import dataclass, field
 from typing import Dict, List, Optional, Tuple
 
-OFFICIAL, MMPOSE = 'official', 'mmpose'
-RULES = (OFFICIAL, MMPOSE)
-"""Whose targets, masks, losses and decode."""
-SEEDS = (1, 2, 3, 4, 5)
-
-
-@dataclass(frozen=True)
-class Scale:
-    """The size of everything.
-
-    Attributes:
-        input_size: (w, h) px of the crops; the heatmaps have cells of 2 px.
-        kernel_sizes: In cells, coarse to fine.
-        channels: Of the encoder's first layer; ``unit_channels`` is twice that.
-        stages: Of the network, unless a variant says otherwise.
-        batch_size: People of an iteration.
-        learning_rate: Of Adam.
-        val_images: Held-out images.
-        people: Few and many people to train on.
-        iterations: A short and a long training.
-    """
-    input_size: Tuple[int, int]
-    kernel_sizes: Tuple[int, ...]
-    channels: int
-    stages: int
-    batch_size: int
-    learning_rate: float
-    val_images: int
-    people: Tuple[int, int]
-    iterations: Tuple[int, int]
-
-
-SCALES = {
-    # The demo's network and crops: about 5 minutes of a core for 1,000 iterations.
-    'demo': Scale((96, 128), (29, 21, 17, 13, 9), 24, 2, 16, 1e-2, 300, (1000, 8000), (500, 1500)),
-    # The demo's crops and kernels at three quarters and two thirds of its channels: a training takes about a minute.
-    'small': Scale((72, 96), (21, 15, 13, 9, 7), 16, 2, 16, 1e-2, 300, (500, 4000), (400, 1200)),
-    # For tests.
-    'tiny': Scale((32, 48), (15, 11, 9, 7, 5), 8, 1, 2, 1e-3, 2, (4, 6), (2, 4)),
-}
-
-
-@dataclass(frozen=True)
-class Variant:
-    """The official rule with changes.
-
-    Attributes:
-        title: In tables.
-        rule: One of :data:`RULES`.
-        model: Merged into the config's ``model``; of the official rule only.
-        stages: Number of stages; ``None``: the scale's.
-        operations: How many times the channels' operations, by wider layers.
-        batch: How many times the scale's batch.
-        rate: How many times the scale's learning rate.
-        fast: Train by ``--fast --amp``.
-    """
-    title: str
-    rule: str = OFFICIAL
-    model: dict = field(default_factory=dict)
-    stages: Optional[int] = None
-    operations: float = 1.
-    batch: float = 1.
-    rate: float = 1.
-    fast: bool = False
-
-
-def _loss(**changes: object) -> dict:
-    return dict(head=dict(loss=changes))
-
-
-VARIANTS: Dict[str, Variant] = {
-    'official': Variant('official rule'),
-    'mmpose': Variant("mmpose's rule", MMPOSE),
-    'labeled': Variant('coarse units learn occluded keypoints too', model=_loss(visibility='labeled')),
-    'start-1': Variant('last norms start at 1, as the official code has it', model=dict(head=dict(init_cfg=[
-        dict(type='Kaiming', layer='Conv2d'), dict(type='Constant', layer='BatchNorm2d', val=1)]))),
-    '1-stage': Variant('1 stage', stages=1),
-    '3-stage': Variant('3 stages', stages=3),
-    '4-stage': Variant('4 stages', stages=4),
-    '1-stage-wide-2': Variant('1 wide stage, about the operations of 2', stages=1, operations=2.),
-    '1-stage-wide-3': Variant('1 wide stage, about the operations of 3', stages=1, operations=3.),
-    '1-stage-wide-4': Variant('1 wide stage, about the operations of 4', stages=1, operations=4.),
-    'no-aggregation': Variant('no cross-stage aggregation', model=dict(backbone=dict(cross_stage_aggregation=False))),
-    'no-coarse-to-fine': Variant('all stages learn the same kernels', model=_loss(coarse_to_fine=False)),
-    'no-mining': Variant('no hard keypoint mining', model=_loss(ohkm_topk=None)),
-    'one-kernel': Variant('all units learn the finest kernel', model=dict(head=dict(decoder=dict(kernel_sizes=-1)))),
-    'weights-equal': Variant('unit weights 1, 1, 1, 1', model=_loss(unit_weights=(1., 1., 1., 1.))),
-    'weights-last': Variant('only the last unit of a stage learns', model=_loss(unit_weights=(0., 0., 0., 1.))),
-    'half-batch': Variant('batches half as large', batch=0.5),
-    'half-rate': Variant('half the learning rate', rate=0.5),
-    'double-rate': Variant('twice the learning rate', rate=2.),
-    'fast': Variant('official rule, bf16', fast=True),
-}
+from accuracy_variants import (
+    DECODES,
+    MMPOSE,
+    MMPOSE_POSITIONS,
+    OFFICIAL,
+    OFFICIAL_POSITIONS,
+    SCALES,
+    VARIANTS,
+)
 
 
 @dataclass(frozen=True)
@@ -109,7 +25,7 @@ class Row:
 
     Attributes:
         variant: A key of :data:`VARIANTS`.
-        decode: Whose decode; ``None``: that of the variant's rule.
+        decode: A key of :data:`accuracy_variants.DECODES`; ``None``: that of the variant's rule.
         claim: What is true if the AP differs from the reference's in the direction of ``sign``.
         sign: 1: the claim says that this row is better than the reference; -1: that it is worse.
         length: How many times the setting's iterations it trains.
@@ -129,7 +45,11 @@ class Row:
         said = VARIANTS[self.variant].title
         if self.length != 1:
             said += f', {self.length:g} times the iterations'
-        return said if self.decode is None else f"{said}, {'official' if self.decode == OFFICIAL else 'mmpose'} decode"
+        if self.decode is None:
+            return said
+        positions, scores = DECODES[self.decode]
+        decode = f'{positions} decode' if positions == scores else f'{positions} positions, {scores} scores'
+        return f'{said}, {decode}'
 
 
 @dataclass(frozen=True)
@@ -170,7 +90,9 @@ QUESTIONS: Dict[str, Question] = {
          Row('mmpose', OFFICIAL, "The official decode is better, on maps that mmpose's rule has trained"))),
     'decode': Question(
         'Which decode is better on maps that the official rule has trained?', Row('official', MMPOSE),
-        (Row('official', claim='The official decode is better, on maps that the official rule has trained'), )),
+        (Row('official', claim='The official decode is better, on maps that the official rule has trained'),
+         Row('official', OFFICIAL_POSITIONS, "The official positions are better, with mmpose's scores"),
+         Row('official', MMPOSE_POSITIONS, "The official scores are better, at mmpose's positions"))),
     'paper': Question("Do the paper's three ideas help?", REFERENCE, IDEAS),
     'stages': Question('What does the second stage bring, at equal iterations?', REFERENCE,
                        (Row('1-stage', claim='Two stages are better than one', sign=-1), )),
@@ -194,16 +116,13 @@ QUESTIONS: Dict[str, Question] = {
         (Row('1-stage-wide-2', claim='Two stages are better than a wider one of as many operations', sign=-1), )),
     'few': Question("Is the official rule better than mmpose's with few people to learn from?", Row('mmpose'),
                     (BETTER, ), ((0, 0), )),
-    'long': Question("Is the official rule better than mmpose's after longer trainings?", Row('mmpose'),
-                     (BETTER, ), ((1, 1), (0, 1))),
-    'paper-long': Question("Do the paper's three ideas help longer trainings?", REFERENCE, IDEAS, ((1, 1), )),
     'more-stages': Question(
         'What do further stages bring, at equal iterations?', REFERENCE,
         (Row('3-stage', claim='Three stages are better than two'),
          Row('4-stage', claim='Four stages are better than two'))),
     'start': Question(
-        'Does the start of the last norms matter?', REFERENCE,
-        (Row('start-1', claim="Short trainings gain where the last norms start at the demo's 20", sign=-1), )),
+        "Does the start of the predictors' norms matter?", REFERENCE,
+        (Row('start-20', claim="Short trainings gain where the predictors' norms start at the demo's 20"), )),
     'time': Question("Is it better at equal time, each by its own fastest way?", Row('mmpose'),
                      (Row('fast', claim="The official rule is better than mmpose's at equal time"), ),
                      equal_time=True),
@@ -213,6 +132,9 @@ QUESTIONS: Dict[str, Question] = {
     'operations-4': Question(
         'Are four stages better than a wider one of as many operations?', Row('4-stage'),
         (Row('1-stage-wide-4', claim='Four stages are better than a wider one of as many operations', sign=-1), )),
+    'long': Question("Is the official rule better than mmpose's after longer trainings?", Row('mmpose'),
+                     (BETTER, ), ((1, 1), (0, 1))),
+    'paper-long': Question("Do the paper's three ideas help longer trainings?", REFERENCE, IDEAS, ((1, 1), )),
 }
 
 

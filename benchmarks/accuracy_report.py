@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 import matplotlib
-from accuracy_plan import QUESTIONS, SCALES, Row, Run, run_of
+from accuracy_plan import QUESTIONS, Row, Run, run_of
 from accuracy_run import operations
+from accuracy_variants import SCALES
 from pages import listed, machine
 from scipy.stats import t as student
 
@@ -29,9 +30,10 @@ Is the official rule better than mmpose's, and do the paper's ideas help? Each c
 trainings that differ in one choice. They have the same drawn people, start, order of samples, flips and, unless said
 otherwise, iterations; another seed changes all of these but the people. The networks have {size.channels} channels
 and {size.stages} stages, crops of {size.input_size[0]}×{size.input_size[1]} px and batches of {size.batch_size}, and
-Adam's rate of {size.learning_rate:g} falls along a cosine. They are measured on {size.val_images} images of people
-that no training sees, with annotated boxes and the flip test; both decodes blur by the finest kernel, as they do at
-the official sizes.
+Adam's rate of {size.learning_rate:g} falls along a cosine. Unless said otherwise, the norms of the predictors start
+at 1, as in the official code. The networks are measured on {size.val_images} images of people that no training sees,
+with annotated boxes and the flip test. A decode finds positions and scores of keypoints; some rows cross one rule's
+positions with the other's scores. Both decodes blur by the finest kernel, as they do at the official sizes.
 
 "AP in its favor" is the mean difference of the pairs in COCO's AP, positive where it speaks for the claim, with the
 95 % confidence interval by Student's t. A claim is undecided where that interval holds 0. If none of the claims were

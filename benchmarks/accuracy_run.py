@@ -10,7 +10,8 @@ from typing import Dict, List, Optional
 import torch
 from accuracy_config import build_config, fingerprint
 from accuracy_measure import measure
-from accuracy_plan import MMPOSE, OFFICIAL, SCALES, VARIANTS, Run
+from accuracy_plan import Run
+from accuracy_variants import MMPOSE, OFFICIAL, SCALES, VARIANTS
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmpose.registry import DATASETS, MODELS
@@ -36,7 +37,7 @@ def make_people(folder: Path, name: str, workers: Optional[int] = None) -> None:
 
     Args:
         folder: Of the people.
-        name: Key of :data:`accuracy_plan.SCALES`.
+        name: Key of :data:`accuracy_variants.SCALES`.
         workers: Processes that draw.
     """
     scale = SCALES[name]

@@ -1,4 +1,4 @@
-"""The comparison of accuracy: pairs differ in the rule alone, interruptions change nothing, intervals are Student's."""
+"""The comparison of accuracy: pairs differ in the rule alone, and interruptions change nothing."""
 import argparse
 import json
 import os
@@ -15,7 +15,8 @@ import mmpose
 import numpy as np
 import pytest
 import torch
-from accuracy_plan import QUESTIONS, SCALES, VARIANTS, Row, Run, plan, run_of
+from accuracy_plan import QUESTIONS, Run
+from accuracy_variants import DECODES
 from mmengine.hooks import Hook
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
@@ -35,73 +36,6 @@ def data(tmp_path_factory):
     return folder
 
 
-# ------------------------------------------------------------------ the plan
-
-
-def test_both_sides_of_a_pair_have_equal_data_length_and_seed():
-    for part, question in QUESTIONS.items():
-        for setting, (people, length) in enumerate(question.settings):
-            for row in question.rows:
-                run = run_of('demo', part, row, setting, 3, speed=1.5)
-                longer = 1.5 if question.equal_time and row != question.reference else row.length
-                assert run.people == SCALES['demo'].people[people]
-                assert run.iterations == SCALES['demo'].iterations[length] * longer and run.seed == 3
-
-
-def test_runs_that_questions_share_are_planned_once_and_the_pairs_of_a_row_come_together():
-    runs = plan('small', ('paper', 'rules'), (1, 2))
-    assert [(run.variant, run.seed) for run in runs] == [
-        # "rules" stands before "paper", and both decodes read the same networks.
-        ('mmpose', 1), ('official', 1), ('mmpose', 2), ('official', 2),
-        # The reference is trained already.
-        ('no-mining', 1), ('no-mining', 2), ('no-coarse-to-fine', 1), ('no-coarse-to-fine', 2),
-        ('no-aggregation', 1), ('no-aggregation', 2)]
-    assert all(Run.named(run.name) == run for run in plan('demo', tuple(QUESTIONS), (1, 2), speed=1.5))
-
-
-def test_a_row_that_trains_longer_is_a_run_of_more_iterations():
-    row = next(row for row in QUESTIONS['recipe'].others if row.variant == '1-stage')
-    assert row.length == 2 and row.title == '1 stage, 2 times the iterations'
-    runs = {run.iterations for run in plan('small', ('recipe', ), (1, )) if run.variant == '1-stage'}
-    assert runs == {2 * SCALES['small'].iterations[0]}
-
-
-def test_batches_and_rates_follow_the_variant(tmp_path):
-    init_default_scope('mmpose')
-    half, double = (accuracy_config.build_config(Run('tiny', name, 4, 2, 1), tmp_path, tmp_path)
-                    for name in ('half-batch', 'double-rate'))
-    assert half.train_dataloader.batch_size == 1 and double.train_dataloader.batch_size == 2
-    assert half.optim_wrapper.optimizer.lr == 1e-3 and double.optim_wrapper.optimizer.lr == 2e-3
-
-
-def test_every_row_has_a_claim_of_its_own_wording_in_its_question():
-    for question in QUESTIONS.values():
-        said = [row.claim for row in question.others]
-        assert all(said) and len(set(said)) == len(said) and not question.reference.claim
-
-
-def test_equal_time_needs_the_measured_speed():
-    with pytest.raises(ValueError, match='part time needs the measured speed'):
-        plan('small', ('time', ), (1, ))
-
-
-def test_every_variant_is_a_config_of_its_own_wherever_its_folders_are(tmp_path):
-    init_default_scope('mmpose')
-    found = {}
-    for name in VARIANTS:
-        cfg = accuracy_config.build_config(Run('tiny', name, 4, 2, 1), tmp_path, tmp_path)
-        MODELS.build(cfg.model)
-        found[name] = accuracy_config.fingerprint(cfg)
-    # At this scale, a network has 1 stage anyway.
-    assert found.pop('1-stage') == found['official']
-    assert len(set(found.values())) == len(found)
-    moved = accuracy_config.build_config(MMPOSE, tmp_path / 'data', tmp_path / 'work')
-    assert accuracy_config.fingerprint(moved) == found['mmpose']
-
-
-# ------------------------------------------------------------------ pairs
-
-
 def test_both_rules_start_from_the_same_network(data, tmp_path):
     crop, maps = torch.rand(1, 3, 48, 32), []
     for run in (OFFICIAL, MMPOSE):
@@ -112,6 +46,13 @@ def test_both_rules_start_from_the_same_network(data, tmp_path):
         maps.append(out[-1] if isinstance(out[-1], torch.Tensor) else out[-1][-1])
     assert maps[0].abs().max() > 1
     torch.testing.assert_close(maps[0], maps[1], rtol=1e-5, atol=1e-3)
+
+
+@pytest.mark.parametrize('name, expected', [('official', 1), ('mmpose', 1), ('start-20', 20)])
+def test_the_norms_of_predictors_start_as_the_variant_says(name, expected, data, tmp_path):
+    state = accuracy_run.start_weights(Run('tiny', name, 4, 2, 1), data, tmp_path)
+    norms = [value for key, value in state.items() if key.startswith('head.') and key.endswith('bn.weight')]
+    assert len(norms) >= 4 and all((value == expected).all() for value in norms)
 
 
 class Watch(Hook):
@@ -230,69 +171,23 @@ def test_mmposes_rule_gets_visibility_0_and_1():
     assert seen['keypoints_visible'].tolist() == [[0, 1, 1]]
 
 
+def test_crossed_decodes_take_positions_from_one_and_scores_from_the_other(pair):
+    for result in pair[1]:
+        measured = result['measured']
+        # The error is of positions alone.
+        assert measured['official positions']['px'] == measured['official']['px']
+        assert measured['mmpose positions']['px'] == measured['mmpose']['px']
+    ours, theirs = (dict(id=1, pred_instances=dict(keypoints=place, keypoint_scores=score))
+                    for place, score in (('here', .5), ('there', .7)))
+    assert accuracy_measure.with_scores([ours], [theirs]) == [
+        dict(id=1, pred_instances=dict(keypoints='here', keypoint_scores=.7))]
+    assert ours['pred_instances']['keypoint_scores'] == .5
+
+
 def test_errors_are_distances_from_visible_keypoints():
     truth = np.array([[0, 0, 2], [10, 0, 1], [0, 10, 0], [5, 5, 2]], float)
     points = np.array([[3, 4], [99, 99], [99, 99], [5, 6]], float)
     assert accuracy_measure.visible_errors(points, truth).tolist() == [5, 1]
-
-
-# ------------------------------------------------------------------ the report
-
-
-def test_an_interval_by_hand():
-    """Student's quantile of 2 degrees of freedom is 4.3027; 1, 2, 3 have a standard deviation of 1."""
-    interval = accuracy_report.Interval.of([1, 2, 3])
-    assert interval.mean == 2
-    assert interval.half == pytest.approx(4.302652729911275 / 3**.5, rel=1e-9)
-    assert not interval.clear
-    assert accuracy_report.Interval.of([2., 2.1, 1.9]).clear
-    single = accuracy_report.Interval.of([1.])
-    assert single.half is None and not single.clear
-
-
-def result(**by_rule):
-    return dict(measured={rule: dict(AP=value, AP50=value, AP75=value, px=10 * value)
-                          for rule, value in by_rule.items()})
-
-
-def test_differences_are_paired_by_seed_and_follow_the_decode():
-    many, short = SCALES['tiny'].people[1], SCALES['tiny'].iterations[0]
-    results = {}
-    for seed, (ours, theirs) in enumerate([(.5, .4), (.7, .4), (.9, .4)], 1):
-        results[Run('tiny', 'official', many, short, seed)] = result(official=ours, mmpose=ours - .1)
-        results[Run('tiny', 'mmpose', many, short, seed)] = result(official=0., mmpose=theirs)
-    del results[Run('tiny', 'mmpose', many, short, 3)]
-    found = {one.row: one for one in accuracy_report.compare('tiny', 'rules', results, None)}
-    assert found[Row('official')].differences['AP'] == pytest.approx([.1, .3])
-    assert found[Row('official', 'mmpose')].differences['AP'] == pytest.approx([0, .2])
-    assert found[Row('official')].differences['px'] == pytest.approx([1, 3])
-    assert found[Row('mmpose')].differences['AP'] == [0, 0] and found[Row('mmpose')].is_reference
-    lines = accuracy_report.table(list(found.values()), lambda run: 12.3).splitlines()
-    # The difference's interval by hand: 0.2 ± 12.7062 · (0.2 / √2) / √2.
-    assert lines[3] == ('| official rule | 12 | 6 | 2 | 2 | 0.600 | 0.600 | 0.600 | 6.00 | +0.200 ± 1.271 | '
-                        '+2.00 ± 12.71 |')
-    assert lines[2].endswith('| reference | reference |')
-
-
-def test_a_claim_holds_where_the_interval_leaves_0_out_on_its_side():
-    """The half width of three differences with a standard deviation of 0.01 is 4.3027 · 0.01 / √3 = 0.0248."""
-    clear, unclear = [.02, .03, .04], [.01, .02, .03]
-    assert accuracy_report.verdict(clear) == '**holds**'
-    assert accuracy_report.verdict([-value for value in clear]) == '**the opposite holds**'
-    assert accuracy_report.verdict(unclear) == 'undecided'
-    assert accuracy_report.verdict([.5]) == 'undecided'
-    assert accuracy_report.verdict([]) == 'not run yet'
-
-
-def test_a_claim_holds_where_networks_without_the_idea_are_worse():
-    many, short = SCALES['tiny'].people[1], SCALES['tiny'].iterations[0]
-    results = {Run('tiny', name, many, short, seed): result(official=value, mmpose=0.)
-               for seed in (1, 2, 3) for name, value in (('official', .5), ('no-mining', .48 - .001 * seed))}
-    found = dict(paper=accuracy_report.compare('tiny', 'paper', results, None))
-    lines = accuracy_report.claims('tiny', found).splitlines()
-    # 0.021, 0.022 and 0.023, with a half width of 4.3027 · 0.001 / √3.
-    assert '| Hard keypoint mining helps | 6 | 2 | 3 | **+0.022 ± 0.002** | **holds** |' in lines
-    assert '| Cross-stage aggregation helps | 6 | 2 | 0 |  | not run yet |' in lines
 
 
 def test_time_left_follows_iterations_and_stages():
@@ -331,5 +226,5 @@ def test_the_command_trains_what_is_not_finished(pair, data, tmp_path):
                     '--work', tmp_path, '--data', data], check=True, env=dict(os.environ, PYTHONPATH=str(ROOT)))
     assert (tmp_path / done[0] / accuracy_run.RESULT).stat().st_mtime_ns == before
     result = json.loads((tmp_path / done[1] / accuracy_run.RESULT).read_text())
-    assert set(result['measured']) == {'official', 'mmpose'} and result['threads'] == 1
+    assert set(result['measured']) == set(DECODES) and result['threads'] == 1
     assert not list(tmp_path.rglob('*.pth'))
