@@ -8,12 +8,13 @@ import json
 import multiprocessing
 import os
 import platform
+import re
 import statistics
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Callable, Dict, List, NamedTuple, Optional, Protocol, Tuple
 
 import torch
 from mmengine.hooks import Hook
@@ -23,7 +24,7 @@ import mmpose_mspn  # applies compatibility fixes
 from mmpose_mspn.apis.config import load_config
 from mmpose_mspn.new_dataset import Options, create
 from mmpose_mspn.new_dataset.config_file import COLOR_STEP
-from mmpose_mspn.new_dataset.plan import NETWORKS, Network
+from mmpose_mspn.new_dataset.plan import NETWORKS, SCHEDULES, Network
 from mmpose_mspn.synthetic_people import generate
 from mmpose_mspn.synthetic_people.robots import EIGHT, FOUR, write_robots
 from mmpose_mspn.utils.files import write_json
@@ -33,8 +34,18 @@ IMAGES, HELD_OUT, SEED = 200, 150, 1  # the demo's people are of seed 0, so a mo
 KEYPOINTS = {4: FOUR, 8: EIGHT}
 TINY = Network(
     dict(num_stages=1, encoder=dict(type='ResNet', depth=18, stem_channels=16, base_channels=16), unit_channels=32),
-    {'1:2': (32, 64)}, 2, 16, 1e-2, '1 stage, ResNet-18 of 16 channels')
+    {'1:2': (32, 64)}, 2, 16, 1e-2, SCHEDULES, '1 stage, ResNet-18 of 16 channels')
 """Small enough for dozens of trainings."""
+
+
+class Named(Protocol):
+    """Settings of a training."""
+
+    def named(self) -> str:
+        """The settings as a key of the file of results."""
+
+    def folder(self) -> str:
+        """The name of a folder for the training."""
 
 
 class Training(NamedTuple):
@@ -51,6 +62,7 @@ class Training(NamedTuple):
         first: Start of the weight of each predictor's first norm.
         last: Likewise of its last norm, on which the height of the heatmaps depends.
         options: Changes of the written config, as with ``--cfg-options``.
+        lines: Variables whose values are changed in the file of the config, such as ``('max_iters', 2000)``.
     """
     seed: int
     keypoints: int
@@ -62,6 +74,7 @@ class Training(NamedTuple):
     first: Optional[float] = None
     last: Optional[float] = None
     options: Tuple[Tuple[str, object], ...] = ()
+    lines: Tuple[Tuple[str, object], ...] = ()
 
     def named(self) -> str:
         """The settings as a key of the file of results."""
@@ -109,6 +122,16 @@ def make_people() -> Path:
     return folder
 
 
+def change_lines(config: Path, lines: Tuple[Tuple[str, object], ...]) -> None:
+    """Give variables of a config other values, each in its line of the file."""
+    text = config.read_text()
+    for name, value in lines:
+        text, found = re.subn(rf'^{name} = .*?(?=  #|$)', f'{name} = {value!r}', text, flags=re.M)
+        if found != 1:
+            raise ValueError(f'{config} has {found} lines that set {name}, not one')
+    config.write_text(text)
+
+
 def train(training: Training) -> dict:
     """Run a training in this process.
 
@@ -127,6 +150,7 @@ def train(training: Training) -> dict:
         out / 'train-robots.json', people / 'train2017', out, val=out / 'val-robots.json',
         val_images=people / 'val2017', init_from=training.weights,
         network=None if training.weights else training.network, force=True))
+    change_lines(dataset.config, training.lines)
     cfg = load_config(str(dataset.config), dict(training.options))
     if not training.colors:
         dataset_cfg = cfg.train_dataloader.dataset
@@ -147,23 +171,24 @@ class Results:
 
     Args:
         path: The file.
+        run: Runs a training, in a process of its own, and returns its result.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, run: Callable[[Named], dict] = train) -> None:
+        self.path, self.run = path, run
         self.content = json.loads(path.read_text()) if path.exists() else dict(about=about(), trainings={})
 
-    def known(self, training: Training) -> Optional[dict]:
+    def known(self, training: Named) -> Optional[dict]:
         """What the file holds of a training."""
         return self.content['trainings'].get(training.named())
 
-    def obtain(self, training: Training) -> dict:
-        """What :func:`train` returns, from the file or from a process that trains now."""
+    def obtain(self, training: Named) -> dict:
+        """The result of a training, from the file or from a process that trains now."""
         key = training.named()
         if key not in self.content['trainings']:
             print(f'training {key}', flush=True)
             with ProcessPoolExecutor(1, mp_context=_processes()) as pool:
-                self.content['trainings'][key] = pool.submit(_train_quietly, training).result()
+                self.content['trainings'][key] = pool.submit(_train_quietly, self.run, training).result()
             write_json(self.path, self.content, indent=1)
         return self.content['trainings'][key]
 
@@ -182,10 +207,10 @@ def _processes() -> multiprocessing.context.BaseContext:
     return context
 
 
-def _train_quietly(training: Training) -> dict:
-    """:func:`train`, whose output goes to a file."""
+def _train_quietly(run: Callable[[Named], dict], training: Named) -> dict:
+    """The result of a training, whose output goes to a file."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     with open(FOLDER / f'{training.folder()}.log', 'w') as log:
         for stream in (sys.stdout, sys.stderr):
             os.dup2(log.fileno(), stream.fileno())
-    return train(training)
+    return run(training)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
 import yaml
+from demo import CONFIG as DEMO
 from mmengine.config import Config
 from model_costs import Cost, cost, input_size
 
@@ -94,7 +95,7 @@ def start_command(cfg: Config, path: str) -> str:
     """The command that trains a config, or that tests it if the config is only for testing."""
     name = Path(path).stem
     if 'demo' in name:
-        return 'make demo'
+        return 'make demo' if name == DEMO.stem else f'python tools/demo.py --config {path} --work-dir work_dirs/{name}'
     root = 'data/coco/' if cfg.data_root == SYNTHETIC_ROOT else cfg.data_root
     option = '' if root == cfg.data_root else f' --data-root {root}'
     processes = re.search(r'_(\d+)xb\d+', name)

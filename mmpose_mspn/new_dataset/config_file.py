@@ -78,7 +78,7 @@ _base_ = ['./base.py', './metainfo.py']
 # What to change first.
 max_iters = {plan.max_iters}
 warmup_iters = max(1, round(max_iters / {1 / WARMUP_SHARE:.0f}))
-val_interval = max(1, max_iters // {VALIDATIONS})  # iterations between validations and checkpoints
+val_interval = (max_iters + {VALIDATIONS - 1}) // {VALIDATIONS}  # iterations between validations and checkpoints
 batch_size = {plan.batch_size}
 lr = {plan.lr}  # after the warm-up, for this batch size
 load_from = {str(facts.load_from) if facts.load_from else None!r}  # checkpoint to start from, of any keypoint set

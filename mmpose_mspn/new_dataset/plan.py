@@ -15,6 +15,12 @@ OFFICIAL_KERNELS = (15, 11, 9, 7, 5)
 OFFICIAL_CELL = 4
 
 
+class Schedule(NamedTuple):
+    """Iterations of a training from random weights, up to this many objects."""
+    objects: float
+    iterations: int
+
+
 class Network(NamedTuple):
     """A network and what it trains on.
 
@@ -24,6 +30,7 @@ class Network(NamedTuple):
         cell: Side of a heatmap's cell in px of the crop.
         batch_size: Objects of a step.
         lr: Learning rate of Adam at that batch size, after the warm-up.
+        schedules: Iterations by the number of objects.
         described: In words.
     """
     backbone: dict
@@ -31,36 +38,35 @@ class Network(NamedTuple):
     cell: int
     batch_size: int
     lr: float
+    schedules: Tuple[Schedule, ...]
     described: str
 
 
 SMALL_CROPS = {'1:2': (64, 128), '3:4': (96, 128), '1:1': (128, 128), '4:3': (128, 96), '2:1': (128, 64)}
 CROPS = {'1:2': (128, 256), '3:4': (192, 256), '1:1': (224, 224), '4:3': (256, 192), '2:1': (256, 128)}
 
+SCHEDULES = (Schedule(500, 1500), Schedule(5000, 3000), Schedule(50000, 12000), Schedule(math.inf, 48000))
+SMALL_SCHEDULES = (Schedule(500, 3500), Schedule(5000, 7000), Schedule(50000, 28000), Schedule(math.inf, 112000))
+"""With one stage and batches of 8, they take as long as :data:`SCHEDULES` would with two stages and batches of 16, and
+reach a higher AP with 60 images and with the demo's people (docs/own_keypoints_measured.md, docs/demo_recipes.md)."""
+
 NETWORKS: Dict[str, Network] = dict(
     small=Network(
-        dict(num_stages=2, encoder=dict(type='ResNet', depth=18, stem_channels=24, base_channels=24), unit_channels=48),
-        SMALL_CROPS, 2, 16, 1e-2, '2 stages, ResNet-18 of 24 channels'),
+        dict(num_stages=1, encoder=dict(type='ResNet', depth=18, stem_channels=24, base_channels=24), unit_channels=48),
+        SMALL_CROPS, 2, 8, 1e-2, SMALL_SCHEDULES, '1 stage, ResNet-18 of 24 channels'),
     medium=Network(
         dict(num_stages=2, encoder=dict(type='ResNet', depth=18), unit_channels=256),
-        CROPS, 4, 32, 1e-3, '2 stages, ResNet-18'),
+        CROPS, 4, 32, 1e-3, SCHEDULES, '2 stages, ResNet-18'),
     large=Network(
         dict(num_stages=2, encoder=dict(type='ResNet', depth=50), unit_channels=256),
-        CROPS, 4, 32, 1e-3, '2 stages, ResNet-50'))
-"""By name. ``small`` is the demo's, which two CPU cores train in minutes."""
+        CROPS, 4, 32, 1e-3, SCHEDULES, '2 stages, ResNet-50'))
+"""By name. ``small`` is a stage of the demo's, which two CPU cores train in minutes."""
 
 
 MANY_OBJECTS = 5000
 """With more objects than that a GPU gets the large network."""
 
 
-class Schedule(NamedTuple):
-    """Iterations of a training from random weights, up to this many objects."""
-    objects: float
-    iterations: int
-
-
-SCHEDULES = (Schedule(500, 1500), Schedule(5000, 3000), Schedule(50000, 12000), Schedule(math.inf, 48000))
 SHARE_WITH_WEIGHTS = 1 / 3
 """Iterations of a training from other weights, as a share of those from random weights."""
 WARMUP_SHARE = 1 / 16
@@ -76,8 +82,8 @@ class Plan(NamedTuple):
     """What a config says beyond the names of its keypoints.
 
     Attributes:
-        network: Key of :data:`NETWORKS`, or ``'of the checkpoint'``.
-        backbone: Arguments of ``mmpose_mspn.MSPN``.
+        network: Key of :data:`NETWORKS`, whose crops, batch, rate and schedule it has.
+        backbone: Arguments of ``mmpose_mspn.MSPN``: the network's or those of a checkpoint.
         aspect: One of :data:`ASPECTS`.
         input_size: Crop in px.
         heatmap_size: In cells.
@@ -132,10 +138,11 @@ def make_plan(objects: int, keypoints: int, aspect: str, network: str, backbone:
         keypoints: K.
         aspect: One of :data:`ASPECTS`.
         network: One of :data:`NETWORKS`.
-        backbone: Backbone of a checkpoint that training starts from; the network's crops, batch and rate stay.
+        backbone: Backbone of a checkpoint that training starts from; the network's crops, batch,
+            rate and schedule stay.
     """
     row = NETWORKS[network]
-    iterations = next(schedule.iterations for schedule in SCHEDULES if objects <= schedule.objects)
+    iterations = next(schedule.iterations for schedule in row.schedules if objects <= schedule.objects)
     if backbone is not None:
         iterations = round(iterations * SHARE_WITH_WEIGHTS)
     width, height = row.crops[aspect]
@@ -151,7 +158,7 @@ def make_plan(objects: int, keypoints: int, aspect: str, network: str, backbone:
         lr=row.lr,
         max_iters=iterations,
         warmup_iters=max(1, round(iterations * WARMUP_SHARE)),
-        val_interval=max(1, iterations // VALIDATIONS),
+        val_interval=(iterations + VALIDATIONS - 1) // VALIDATIONS,
         full_augmentation=times_seen(iterations, row.batch_size, objects) >= FEW_TIMES,
         ohkm_topk=max(8, keypoints // 2))
 

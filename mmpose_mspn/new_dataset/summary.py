@@ -10,7 +10,6 @@ from mmpose_mspn.new_dataset.plan import (
     FEW_TIMES,
     MANY_OBJECTS,
     NETWORKS,
-    SCHEDULES,
     SHARE_WITH_WEIGHTS,
     VALIDATIONS,
     WARMUP_SHARE,
@@ -75,8 +74,9 @@ def _assumed(dataset: NewDataset) -> Iterator[Row]:
     yield ('crop', _size(plan.input_size), f'{plan.aspect} of {", ".join(ASPECTS)} fits the boxes best, whose median '
            f'width / height is {dataset.median_aspect:.2f}')
     yield 'network', _network(dataset), _network_rule(dataset)
-    rows = ', '.join(f'{row.objects:.0f} objects: {row.iterations}' for row in SCHEDULES[:-1])
-    yield ('iterations', str(plan.max_iters), f'up to {rows}, more: {SCHEDULES[-1].iterations}'
+    *schedules, longest = NETWORKS[plan.network].schedules
+    rows = ', '.join(f'{row.objects:.0f} objects: {row.iterations}' for row in schedules)
+    yield ('iterations', str(plan.max_iters), f'up to {rows}, more: {longest.iterations}'
            + (f'; × {SHARE_WITH_WEIGHTS:.2f} with weights to start from' if dataset.start else ''))
     yield ('warm-up', f'{plan.warmup_iters} iterations',
            f'1/{1 / WARMUP_SHARE:.0f} of them; then lr {plan.lr:g} for {plan.batch_size} objects, falling to 0')
@@ -90,8 +90,8 @@ def _assumed(dataset: NewDataset) -> Iterator[Row]:
 
 def _network(dataset: NewDataset) -> str:
     if dataset.start:
-        encoder = dataset.plan.backbone['encoder']
-        return f'{dataset.plan.backbone["num_stages"]} stages, ResNet-{encoder["depth"]}'
+        stages, encoder = dataset.plan.backbone['num_stages'], dataset.plan.backbone['encoder']
+        return f'{stages} stage{"s" if stages > 1 else ""}, ResNet-{encoder["depth"]}'
     return f'{dataset.plan.network}: {NETWORKS[dataset.plan.network].described}'
 
 

@@ -1,10 +1,13 @@
 """The files of short trainings: what they hold is not trained again, and how it is shown."""
+import functools
 import json
 
+import demo_recipes
 import own_keypoints
 import pytest
 import short_trainings
 import start_of_norms
+import torch
 
 
 def result(*validations, iterations: int = 500) -> dict:
@@ -50,3 +53,28 @@ def test_a_start_is_trained_with_a_config_as_it_is_written(tmp_path, monkeypatch
     training = start_of_norms.training(0, 1e-2, 1., 20.)._replace(images=4)
     found = short_trainings.train(training)
     assert found['iterations'] == 20 and [one['iteration'] for one in found['validations']] == [20]
+
+
+def test_lines_of_a_written_config_are_changed(tmp_path):
+    (tmp_path / 'config.py').write_text(
+        'max_iters = 1500\nval_interval = (max_iters + 9) // 10  # steps\nlr = 0.1  # x\n')
+    short_trainings.change_lines(tmp_path / 'config.py', (('max_iters', 20), ('val_interval', 5), ('lr', 0.01)))
+    assert (tmp_path / 'config.py').read_text() == 'max_iters = 20\nval_interval = 5  # steps\nlr = 0.01  # x\n'
+    with pytest.raises(ValueError, match='0 lines that set batch_size, not one'):
+        short_trainings.change_lines(tmp_path / 'config.py', (('batch_size', 8), ))
+
+
+def test_a_recipe_trains_the_demo_for_its_iterations(tmp_path, monkeypatch):
+    monkeypatch.setattr(demo_recipes, 'FOLDER', tmp_path)
+    monkeypatch.setattr(demo_recipes, 'generate', functools.partial(demo_recipes.generate, train=4, val=2, workers=1))
+    recipe = demo_recipes.Recipe(seed=0, stages=1, batch_size=2, iterations=3)
+    found = demo_recipes.train(recipe)
+    assert 0 <= found['AP'] <= 1
+    weights = torch.load(tmp_path / recipe.folder() / 'iter_3.pth', weights_only=False)['state_dict']
+    assert {name.split('.')[2] for name in weights if name.startswith('head.predictors')} == {'0'}
+
+
+def test_a_row_of_recipes_shows_the_seeds_that_are_measured():
+    found = [dict(AP=0.75), None, dict(AP=0.76)]
+    assert demo_recipes.line(found, 1, 16, 3000) == '| 1 | 16 | 3,000 | 0.750, 0.760 | 0.755 |'
+    assert demo_recipes.line([None], 1, 16, 3000) == '| 1 | 16 | 3,000 |  |  |'

@@ -29,12 +29,12 @@ codec = dict(
     kernel_sizes=(29, 21, 17, 13, 9), blur_kernel_size=5)
 model = dict(
     backbone=dict(
-        num_stages=2,
+        num_stages=1,
         encoder=dict(_delete_=True, type='ResNet', depth=18, stem_channels=24, base_channels=24),
         unit_channels=48,
         init_cfg=None),
     head=dict(
-        num_stages=2,
+        num_stages=1,
         unit_channels=48,
         out_channels=8,
         decoder=codec,
@@ -57,7 +57,7 @@ val_pipeline = [
     dict(type='PackPoseInputs'),
 ]
 train_dataloader = dict(
-    batch_size=16,
+    batch_size=8,
     num_workers=1,
     sampler=dict(_delete_=True, type='InfiniteSampler'),
     dataset=dict(
@@ -74,15 +74,15 @@ val_evaluator = dict(type='mmpose_mspn.CocoMetric', score_mode='bbox_keypoint', 
                      use_area=False)
 test_evaluator = val_evaluator
 
-train_cfg = dict(by_epoch=False, max_iters=1500, val_interval=150)
+train_cfg = dict(by_epoch=False, max_iters=3500, val_interval=350)
 val_cfg = dict()
 test_cfg = dict()
 optim_wrapper = dict(optimizer=dict(type='Adam', lr=1e-2, weight_decay=1e-5, fused=True))
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.1, begin=0, end=95, by_epoch=False),
-    dict(type='CosineAnnealingLR', eta_min=0, begin=94, end=1501, by_epoch=False),
+    dict(type='LinearLR', start_factor=0.1, begin=0, end=220, by_epoch=False),
+    dict(type='CosineAnnealingLR', eta_min=0, begin=219, end=3501, by_epoch=False),
 ]
-default_hooks = dict(logger=dict(interval=50), checkpoint=dict(by_epoch=False, interval=150, save_best='coco/AP',
+default_hooks = dict(logger=dict(interval=50), checkpoint=dict(by_epoch=False, interval=350, save_best='coco/AP',
                                                                rule='greater'))
 custom_hooks = [*_base_.custom_hooks, dict(type='mmpose_mspn.ChannelsLastHook')]
 log_processor = dict(by_epoch=False)

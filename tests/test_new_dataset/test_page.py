@@ -15,7 +15,7 @@ from tests.places import DEMO, ROOT
 from tests.test_new_dataset.test_names import NUMBERED, WITHOUT_PAIRS
 
 PAGE = (ROOT / 'docs/own_keypoints.md').read_text(encoding='utf-8')
-PLANNED, RUN = 1500, 2
+PLANNED, RUN = 3500, 2
 """Iterations of the training that the page starts, and those that the test leaves of it."""
 
 

@@ -21,19 +21,23 @@ def test_the_network_follows_from_the_device_and_the_number_of_objects(objects, 
     assert choose_network(objects, has_gpu) == network
 
 
-@pytest.mark.parametrize('objects, iterations', [
-    (1, 1500), (500, 1500), (501, 3000), (5000, 3000), (5001, 12000), (50001, 48000)])
-def test_iterations_follow_from_the_number_of_objects(objects, iterations):
-    plan = make_plan(objects, 4, '1:1', 'small')
+@pytest.mark.parametrize('network, objects, iterations', [
+    ('small', 1, 3500), ('small', 500, 3500), ('small', 501, 7000), ('small', 5000, 7000), ('small', 5001, 28000),
+    ('small', 50001, 112000), ('medium', 500, 1500), ('medium', 501, 3000), ('large', 5001, 12000),
+    ('large', 50001, 48000)])
+def test_iterations_follow_from_the_number_of_objects(network, objects, iterations):
+    plan = make_plan(objects, 4, '1:1', network)
     assert plan.max_iters == iterations
     assert plan.val_interval == iterations // 10 and plan.warmup_iters == round(iterations / 16)
-    # With weights to start from a third is enough.
-    assert make_plan(objects, 4, '1:1', 'small', backbone=dict(num_stages=1)).max_iters == round(iterations / 3)
+    # With weights to start from a third is enough, with as many validations.
+    third = make_plan(objects, 4, '1:1', network, backbone=dict(num_stages=1))
+    assert third.max_iters == round(iterations / 3)
+    assert math.ceil(third.max_iters / third.val_interval) == 10
 
 
-@pytest.mark.parametrize('objects, full', [(4800, True), (4801, True), (38400, True), (38401, False)])
+@pytest.mark.parametrize('objects, full', [(5000, True), (5001, True), (44800, True), (44801, False)])
 def test_augmentation_follows_from_how_often_an_object_is_seen(objects, full):
-    """3000 × 16 = 5 × 9600 and 12000 × 16 = 5 × 38400."""
+    """7000 × 8 = 5 × 11200 and 28000 × 8 = 5 × 44800."""
     assert make_plan(objects, 4, '1:1', 'small').full_augmentation == full
 
 
