@@ -1,7 +1,6 @@
 """docs/accuracy.md: claims, and paired differences between variants with confidence intervals, as tables and a plot."""
 import argparse
 import datetime
-import math
 import statistics
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,11 +12,10 @@ from accuracy_plan import QUESTIONS, Row, Run, run_of
 from accuracy_run import operations
 from accuracy_variants import SCALES
 from pages import listed, machine
-from scipy.stats import t as student
+from paired import Interval
 
 from mmpose_mspn.utils.files import write_json
 
-CONFIDENCE = 0.95
 RECORDED = ('config', 'seconds', 'threads', 'measured')
 """What the JSON file keeps of a result."""
 METRICS = {'AP': 3, 'AP50': 3, 'AP75': 3, 'px': 2}
@@ -59,26 +57,6 @@ FASTER = 'The fast side did {speed:.2f} iterations in the time of one of the ref
 NOT_RUN = 'not run yet'
 CONCLUSIONS = '## What follows'
 """The heading of what is written by hand at the end of the page, and stays when the page is written again."""
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A mean and half the width of its confidence interval by Student's t; ``half`` is ``None`` of a single value."""
-    mean: float
-    half: Optional[float]
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> 'Interval':
-        mean = statistics.fmean(values)
-        if len(values) < 2:
-            return cls(mean, None)
-        quantile = student.ppf((1 + CONFIDENCE) / 2, len(values) - 1)
-        return cls(mean, float(quantile * statistics.stdev(values) / math.sqrt(len(values))))
-
-    @property
-    def clear(self) -> bool:
-        """Whether the interval leaves 0 out."""
-        return self.half is not None and abs(self.mean) > self.half
 
 
 @dataclass(frozen=True)
@@ -143,11 +121,7 @@ def table(comparisons: List[Comparison], operations: Callable[[Run], float]) -> 
 
 
 def _difference(differences: Sequence[float], name: str) -> str:
-    interval = Interval.of(differences)
-    said = f'{interval.mean:+.{METRICS[name]}f}'
-    if interval.half is not None:
-        said += f' ± {interval.half:.{METRICS[name]}f}'
-    return f'**{said}**' if interval.clear else said
+    return Interval.of(differences).said(METRICS[name])
 
 
 def verdict(favor: Sequence[float]) -> str:

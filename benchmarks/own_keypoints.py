@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Dict, List, Optional
 
 from pages import listed
+from paired import Interval
 from places import ROOT
 from short_trainings import FOLDER, KEYPOINTS, Results, Training, make_people
 
@@ -86,11 +87,19 @@ def seconds_to_first_iteration() -> float:
     raise RuntimeError('the training ended without an iteration')
 
 
+def gain(own: List[dict], others: List[dict], metric: str) -> str:
+    """The difference in a metric between trainings of the same seeds, after their last iteration."""
+    pairs = zip(*([one['validations'][-1][metric] for one in side] for side in (own, others)))
+    return Interval.of([value - other for value, other in pairs]).said(3)
+
+
 def page(results: Results, rows: Dict[str, List[dict]]) -> str:
     table = ['| start | iterations | PCK@0.1 of each seed | AP | iterations until PCK ≥ 0.8 | minutes, fastest seed |',
              '| --- | --- | --- | --- | --- | --- |', *(line(name, found) for name, found in rows.items())]
     first = results.content.get('first_iteration')
     after = f'\n\nFrom the command to the first iteration, 200 images with 8 keypoints: {first:.0f} s' if first else ''
+    pair = rows.get(SCRATCH), rows.get(f'{SCRATCH}, {FIRST}')
+    gains = f' AP {gain(*pair, "AP")}, PCK {gain(*pair, "PCK")} in {len(pair[0])} pairs.' if all(pair) else ''
     return f"""# Trainings on a few keypoints of one's own
 
 {listed(results.content['about'])}
@@ -101,6 +110,7 @@ model of 17 keypoints the same in a third of the iterations, and 60 seconds from
 
 The written config has one stage and batches of 8. Rows with other stages or batches have as many iterations as take the
 same time. They were compared on three seeds; the best of them was written then, and two more seeds confirmed it.
+What it gains over {FIRST}, with the 95 % confidence interval:{gains}
 
 {chr(10).join(table)}{after}
 """

@@ -37,6 +37,13 @@ def test_a_row_shows_the_last_figures_and_when_they_were_enough():
     assert line == '| x | 500 | 0.750, 0.790 | 0.375, 0.395 | 20, never | 2.5 |'
 
 
+def test_a_gain_is_the_difference_of_the_last_figures_of_the_same_seeds():
+    """Differences 0.1 and 0.3: their mean, and t = 12.706 times 0.1."""
+    own, others = ([result((10, 0.9), (20, pck)) for pck in side] for side in ((0.6, 0.9), (0.5, 0.6)))
+    assert own_keypoints.gain(own, others, 'PCK') == '+0.200 ± 1.271'
+    assert own_keypoints.gain(own, others, 'AP') == '+0.100 ± 0.635'
+
+
 def test_a_cell_shows_the_seeds_that_are_measured(results):
     for seed, pck in ((0, 0.5), (2, 0.7)):
         results.content['trainings'][start_of_norms.training(seed, 1e-2, 1., 20.).named()] = result((200, pck))
@@ -74,7 +81,10 @@ def test_a_recipe_trains_the_demo_for_its_iterations(tmp_path, monkeypatch):
     assert {name.split('.')[2] for name in weights if name.startswith('head.predictors')} == {'0'}
 
 
-def test_a_row_of_recipes_shows_the_seeds_that_are_measured():
-    found = [dict(AP=0.75), None, dict(AP=0.76)]
-    assert demo_recipes.line(found, 1, 16, 3000) == '| 1 | 16 | 3,000 | 0.750, 0.760 | 0.755 |'
-    assert demo_recipes.line([None], 1, 16, 3000) == '| 1 | 16 | 3,000 |  |  |'
+def test_a_row_of_recipes_shows_the_seeds_that_are_measured_and_their_difference():
+    reference, found = {0: 0.72, 1: 0.7, 2: 0.74}, {0: 0.75, 2: 0.77}
+    # Both pairs differ by 0.03, so the interval has no width.
+    assert demo_recipes.line((1, 16, 3000), found, reference) == (
+        '| 1 | 16 | 3,000 | 0.750, 0.770 | 0.760 | **+0.030 ± 0.000** |')
+    assert demo_recipes.line((1, 16, 3000), {4: 0.75}, reference) == '| 1 | 16 | 3,000 | 0.750 | 0.750 |  |'
+    assert demo_recipes.line((2, 16, 1800), reference, reference).endswith('| 0.720, 0.700, 0.740 | 0.720 |  |')
