@@ -29,7 +29,7 @@ from mmengine.runner import CheckpointLoader
 from mmengine.runner import checkpoint as mmengine_checkpoint
 
 from .safe_loading import load_safely
-from .utils.checkpoint_errors import CheckpointError, UnsafeCheckpointError
+from .utils.errors import CheckpointError, UnsafeCheckpointError
 
 
 def register_loaders() -> None:

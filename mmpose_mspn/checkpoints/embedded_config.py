@@ -14,7 +14,7 @@ from mmengine.config import Config
 from mmengine.registry import Registry
 from mmpose import registry as mmpose_registry
 
-from mmpose_mspn.utils.checkpoint_errors import CheckpointError
+from mmpose_mspn.utils.errors import CheckpointError
 
 PARTS = ('default_scope', 'model', 'test_dataloader', 'visualizer', 'category')
 """The parts of a config that predictions need. Nothing else of the text is evaluated."""

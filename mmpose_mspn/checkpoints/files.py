@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
-from mmpose_mspn.utils.checkpoint_errors import CheckpointError
+from mmpose_mspn.utils.errors import CheckpointError
 from mmpose_mspn.utils.files import FilePath, write_atomically
 
 from .convert import convert, recognize, unpack

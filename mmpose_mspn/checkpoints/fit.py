@@ -5,7 +5,7 @@ from typing import Dict, List, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from mmpose_mspn.utils.checkpoint_errors import CheckpointError
+from mmpose_mspn.utils.errors import CheckpointError
 
 from .convert import find_state_dict, unpack
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from mmengine.runner import CheckpointLoader, Runner
 
-from mmpose_mspn.utils.checkpoint_errors import CheckpointError
+from mmpose_mspn.utils.errors import CheckpointError
 
 _FUNCTIONS = (FunctionType, MethodType, partial)
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from mmpose_mspn.checkpoints.fit import is_non_finite
-from mmpose_mspn.utils.checkpoint_errors import CheckpointError
+from mmpose_mspn.utils.errors import CheckpointError
 
 IMPLEMENTATION = ('fused', 'foreach', 'capturable', 'differentiable')
 """Options of torch's optimizers that choose how a step is computed, and not what it computes."""

@@ -4,9 +4,7 @@ import inspect
 from difflib import get_close_matches
 from typing import Callable, Iterable, Mapping, Optional
 
-
-class UnknownArgumentError(TypeError, ValueError):
-    """An argument that a class does not have."""
+from mmpose_mspn.utils.errors import UnknownArgumentError
 
 
 def near_matches(name: str, known: Iterable[str]) -> str:

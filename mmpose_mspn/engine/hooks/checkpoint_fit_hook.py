@@ -13,7 +13,7 @@ from mmpose_mspn.checkpoints.trained_crops import other_crops
 from mmpose_mspn.engine.optimizer_state import adapt, refuse_other_optimizers
 from mmpose_mspn.engine.schedules import other_schedule
 from mmpose_mspn.registry import HOOKS
-from mmpose_mspn.utils.checkpoint_errors import CheckpointError
+from mmpose_mspn.utils.errors import CheckpointError
 from mmpose_mspn.utils.numbers import is_integer
 
 TYPE = 'mmpose_mspn.CheckpointFitHook'
