@@ -21,7 +21,7 @@ from peers import mmpose_model, our_model, pair
 from places import CONFIGS, ROOT
 from rows import step
 
-from mmpose_mspn.engine.hooks.freed_memory_hook import KEEP, RETURN, set_malloc
+from mmpose_mspn.engine.hooks.speed_hooks import KEEP, RETURN, set_malloc
 from mmpose_mspn.synthetic_people import generate
 
 PEOPLE = 500

@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader
 from mmpose_mspn import CoarseToFineHeatmap, accelerate
 from mmpose_mspn.apis.config import load_config
 from mmpose_mspn.apis.options import use_image_cache
-from mmpose_mspn.engine.hooks.freed_memory_hook import KEEP, MMAP_MAX, MMAP_THRESHOLD, MMAPS, TRIM_THRESHOLD, set_malloc
+from mmpose_mspn.engine.hooks.speed_hooks import KEEP, MMAP_MAX, MMAP_THRESHOLD, MMAPS, TRIM_THRESHOLD, set_malloc
 from mmpose_mspn.synthetic_people import generate
 
 Maker = Callable[..., Sides]

@@ -20,7 +20,7 @@ from mmpose_mspn.deploy.accelerate import DTYPES
 from mmpose_mspn.engine import end_launch
 from mmpose_mspn.engine.hooks.accelerated_test_hook import INT8
 from mmpose_mspn.engine.hooks.checkpoint_fit_hook import check_loaded_weights
-from mmpose_mspn.engine.weight_files import check_weight_files
+from mmpose_mspn.engine.work_dir import check_weight_files
 from mmpose_mspn.utils.files import write_atomically
 
 

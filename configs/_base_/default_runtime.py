@@ -11,7 +11,7 @@ default_hooks = dict(checkpoint=dict(type='mmpose_mspn.AtomicCheckpointHook'))
 custom_hooks = [
     *_base_.custom_hooks,
     dict(type='mmpose_mspn.ResumableDataHook'),
-    dict(type='mmpose_mspn.CarryKeypointsHook'),
+    dict(type='mmpose_mspn.TransferKeypointsHook'),
     dict(type='mmpose_mspn.NonFiniteLossHook'),
     dict(type='mmpose_mspn.CheckpointFitHook'),
 ]

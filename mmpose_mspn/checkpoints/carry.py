@@ -56,7 +56,7 @@ def source_names(checkpoint: Mapping, given: Optional[Sequence[str]] = None) -> 
     names = own_names(checkpoint) or USUAL_NAMES.get(count)
     if names is None:
         raise ValueError(f'the checkpoint predicts {count} keypoints and does not name them: give their names in order '
-                         '(--source-names of tools/new_dataset.py, source_names of CarryKeypointsHook)')
+                         '(--source-names of tools/new_dataset.py, source_names of TransferKeypointsHook)')
     return names
 
 

@@ -1,4 +1,4 @@
-"""Hooks, optimizer wrappers and distributed launches that mmengine does not have."""
+"""Hooks, an optimizer wrapper and distributed launches that mmengine does not have."""
 from .distributed import CPUDistributedDataParallel, end_launch, prepare_launch
 from .hooks import (
     AcceleratedTestHook,
@@ -6,18 +6,19 @@ from .hooks import (
     CarryKeypointsHook,
     ChannelsLastHook,
     CheckpointFitHook,
+    ExportedTestHook,
     FreedMemoryHook,
     GradientCompressionHook,
     NonFiniteLossError,
     NonFiniteLossHook,
     ResumableDataHook,
+    TransferKeypointsHook,
 )
-from .optim_wrappers import CPUAmpOptimWrapper, GuardedOptimWrapper
+from .optim_wrappers import CPUAmpOptimWrapper
 
 __all__ = [
     'AcceleratedTestHook', 'AtomicCheckpointHook', 'CPUAmpOptimWrapper', 'CPUDistributedDataParallel',
-    'CarryKeypointsHook', 'ChannelsLastHook', 'CheckpointFitHook', 'FreedMemoryHook', 'GradientCompressionHook',
-    'GuardedOptimWrapper',
-    'NonFiniteLossError',
-    'NonFiniteLossHook', 'ResumableDataHook', 'end_launch', 'prepare_launch'
+    'CarryKeypointsHook', 'ChannelsLastHook', 'CheckpointFitHook', 'ExportedTestHook', 'FreedMemoryHook',
+    'GradientCompressionHook', 'NonFiniteLossError', 'NonFiniteLossHook', 'ResumableDataHook', 'TransferKeypointsHook',
+    'end_launch', 'prepare_launch'
 ]

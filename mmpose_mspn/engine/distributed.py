@@ -8,9 +8,10 @@ from mmengine.model import MMDistributedDataParallel
 from torch import distributed, nn
 
 from mmpose_mspn.registry import MODEL_WRAPPERS
+from mmpose_mspn.utils.errors import UserError
 
 
-class LaunchError(RuntimeError, ValueError):
+class LaunchError(UserError, RuntimeError):
     """A run cannot be started as it was asked for."""
 
 
@@ -57,10 +58,10 @@ def set_wrapper(cfg: Config, **options) -> None:
         cfg: The run's config; changed in place.
         options: Options of ``MMDistributedDataParallel``, which take precedence.
     """
-    given = cfg.get('model_wrapper_cfg') or dict(
+    wrapper = cfg.get('model_wrapper_cfg') or dict(
         type='MMDistributedDataParallel', broadcast_buffers=False,
         find_unused_parameters=cfg.get('find_unused_parameters', False))
-    cfg.model_wrapper_cfg = dict(given, **options)
+    cfg.model_wrapper_cfg = dict(wrapper, **options)
 
 
 def set_static_graph(cfg: Config) -> None:

@@ -1,4 +1,4 @@
-"""The folder of a training: which checkpoint it is resumed from, and that only one training writes to it."""
+"""What a run starts from: the checkpoint of its folder, weight files, and that only one training writes to a folder."""
 import logging
 import os
 import os.path as osp
@@ -6,25 +6,34 @@ import re
 import shutil
 import time
 from pathlib import Path
-from typing import IO, Dict, List, Optional
+from typing import IO, Dict, Iterator, List, Optional
 
 from mmengine.config import Config
 from mmengine.logging import print_log
+from mmengine.runner import CheckpointLoader
+from torch import distributed
 
-from mmpose_mspn.engine.launched import is_first_process
+from mmpose_mspn.utils.errors import OutputError
 
 try:
     import fcntl
 except ImportError:  # not on Windows
     fcntl = None
 
+RANKS = dict(pytorch='RANK', slurm='SLURM_PROCID', mpi='OMPI_COMM_WORLD_RANK')
+"""The environment variables in which launchers tell a process its rank, before mmengine has created the group."""
 LOCK = '.training.lock'
 _LOCKS: Dict[str, IO] = {}
 """Locks that this process holds, by folder."""
 
 
-class WorkDirError(OSError):
+class WorkDirError(OutputError):
     """A training cannot start in a work directory, because it belongs to another one."""
+
+
+def is_first_process(cfg: Config) -> bool:
+    """Whether this is the run's only process, or the one of rank 0."""
+    return int(os.environ.get(RANKS.get(cfg.get('launcher', 'none'), ''), 0)) == 0
 
 
 def latest_checkpoint(work_dir: str, out_dir: Optional[str] = None) -> Optional[str]:
@@ -52,10 +61,10 @@ def latest_checkpoint(work_dir: str, out_dir: Optional[str] = None) -> Optional[
     name = re.split(r'[\\/]', recorded)[-1]
     if name and (folder / name).exists():
         return str(folder.absolute() / name)
-    there = _checkpoints(folder)
-    if there:
+    present = _checkpoints(folder)
+    if present:
         what = f'names {recorded}, whose file is not there' if recorded else 'is missing or empty'
-        raise WorkDirError(f'{record} {what}, but {folder} holds {", ".join(there[-3:])}: choose one with '
+        raise WorkDirError(f'{record} {what}, but {folder} holds {", ".join(present[-3:])}: choose one with '
                            '--resume FILE')
     return None
 
@@ -66,8 +75,8 @@ def _checkpoint_folder(work_dir: str, out_dir: Optional[str]) -> Path:
 
 
 def _checkpoints(folder: Path) -> List[str]:
-    found = [path for path in folder.glob('*.pth') if re.fullmatch(r'(iter|epoch)_\d+', path.stem)]
-    return [path.name for path in sorted(found, key=lambda path: int(path.stem.split('_')[1]))]
+    paths = [path for path in folder.glob('*.pth') if re.fullmatch(r'(iter|epoch)_\d+', path.stem)]
+    return [path.name for path in sorted(paths, key=lambda path: int(path.stem.split('_')[1]))]
 
 
 def choose_start(cfg: Config, resume: Optional[str]) -> None:
@@ -108,10 +117,10 @@ def _out_dir(cfg: Config) -> Optional[str]:
 
 
 def _refuse_checkpoints_of_another_training(work_dir: str, out_dir: Optional[str]) -> None:
-    there = _checkpoints(_checkpoint_folder(work_dir, out_dir))
-    if there:
+    present = _checkpoints(_checkpoint_folder(work_dir, out_dir))
+    if present:
         raise WorkDirError(
-            f'work directory {work_dir} holds checkpoints of another training ({", ".join(there[-3:])}), and the two '
+            f'work directory {work_dir} holds checkpoints of another training ({", ".join(present[-3:])}), and the two '
             'would mix: continue that training with --resume, choose another --work-dir, or set its checkpoints aside '
             'with --restart')
 
@@ -155,9 +164,9 @@ def lock(work_dir: str) -> None:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError) as error:
         file.seek(0)
-        other = file.read().strip()
+        holder = file.read().strip()
         file.close()
-        raise WorkDirError(f'another training{f" (process {other})" if other else ""} is running in {work_dir}, and '
+        raise WorkDirError(f'another training{f" (process {holder})" if holder else ""} is running in {work_dir}, and '
                            'their checkpoints would mix: wait for its end, or choose another --work-dir') from error
     except OSError as error:
         file.close()
@@ -168,3 +177,38 @@ def lock(work_dir: str) -> None:
     file.write(f'{os.getpid()} on {os.uname().nodename}')
     file.flush()
     _LOCKS[key] = file
+
+
+def check_weight_files(cfg: Config, initializes: bool) -> None:
+    """Read the weight files that a run starts from: ``load_from``, and those of ``init_cfg`` in the model.
+
+    Files with a URL, such as ImageNet weights, are downloaded if they are not on this machine. In a distributed run
+    the first process does this.
+
+    Args:
+        cfg: Config of the run.
+        initializes: Whether the run applies ``init_cfg``. A training does; a test takes all weights from its
+            checkpoint, and must not need ImageNet weights.
+
+    Raises:
+        FileNotFoundError: A file does not exist.
+        CheckpointError: A file is not a checkpoint, is not safe to load, or cannot be downloaded.
+    """
+    # The loaders of downloads wait for all processes where there is a process group.
+    if not is_first_process(cfg) and not (distributed.is_available() and distributed.is_initialized()):
+        return
+    names = [*(_pretrained(cfg.get('model')) if initializes else []),
+             *([cfg.load_from] if cfg.get('load_from') else [])]
+    for name in dict.fromkeys(names):
+        CheckpointLoader.load_checkpoint(name, map_location='cpu', logger='silent')
+
+
+def _pretrained(node: object) -> Iterator[str]:
+    """Checkpoints in the ``init_cfg`` of a model's config and of its parts."""
+    if isinstance(node, dict):
+        if node.get('type') == 'Pretrained' and isinstance(node.get('checkpoint'), str):
+            yield node['checkpoint']
+        node = list(node.values())
+    if isinstance(node, (list, tuple)):
+        for value in node:
+            yield from _pretrained(value)

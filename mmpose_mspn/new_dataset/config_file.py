@@ -16,7 +16,7 @@ measured."""
 COLOR_STEP = 'PhotometricDistortion'
 """Changes brightness, contrast, saturation and hue of a crop, and the order of its channels.
 docs/own_keypoints_measured.md shows what that is worth with 60 images."""
-HOOK = 'mmpose_mspn.CarryKeypointsHook'
+HOOK = 'mmpose_mspn.TransferKeypointsHook'
 
 
 class ConfigFacts(NamedTuple):
@@ -35,7 +35,7 @@ class ConfigFacts(NamedTuple):
         visibility: See :class:`mmpose_mspn.models.losses.visibility_rule.VisibilityRule`.
         save_best: Name of the metric that chooses the best checkpoint.
         load_from: Checkpoint to start from, absolute, or ``None``.
-        keypoint_map: See :class:`mmpose_mspn.engine.CarryKeypointsHook`.
+        keypoint_map: See :class:`mmpose_mspn.engine.TransferKeypointsHook`.
         source_names: Likewise.
     """
     title: str

@@ -44,7 +44,7 @@ test_dataloader = dict(num_workers=0, persistent_workers=False)
 @pytest.mark.parametrize('has_bf16, wrapper, expected', [
     (True, dict(), 'mmpose_mspn.CPUAmpOptimWrapper'),
     (False, dict(), None),
-    (True, dict(type='mmpose_mspn.GuardedOptimWrapper'), 'mmpose_mspn.GuardedOptimWrapper'),
+    (True, dict(type='AmpOptimWrapper'), 'AmpOptimWrapper'),
     (True, dict(type='mmpose_mspn.CPUAmpOptimWrapper'), 'mmpose_mspn.CPUAmpOptimWrapper'),
 ])
 def test_a_cpu_with_bf16_trains_in_it_unless_the_config_has_chosen(has_bf16, wrapper, expected, monkeypatch):

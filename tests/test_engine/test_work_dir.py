@@ -12,8 +12,13 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 
 from mmpose_mspn.checkpoints import CheckpointError, read_checkpoint
-from mmpose_mspn.engine.weight_files import check_weight_files
-from mmpose_mspn.engine.work_dir import WorkDirError, choose_start, latest_checkpoint, set_checkpoints_aside
+from mmpose_mspn.engine.work_dir import (
+    WorkDirError,
+    check_weight_files,
+    choose_start,
+    latest_checkpoint,
+    set_checkpoints_aside,
+)
 from tests.planted import plant
 from tests.test_engine.toy import WithMeta, runner
 

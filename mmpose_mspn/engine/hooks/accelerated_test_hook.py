@@ -10,6 +10,7 @@ from mmpose_mspn.deploy.accelerate import DTYPES, accelerate
 from mmpose_mspn.deploy.backends import accelerate_by, fastest_backend, load_exported
 from mmpose_mspn.deploy.pictures import crops_of, pictures_of_config
 from mmpose_mspn.registry import HOOKS
+from mmpose_mspn.utils.errors import ConfigError
 
 INT8 = 'int8'
 """The ``dtype`` with which the fastest backend that is installed computes the test."""
@@ -50,16 +51,16 @@ class AcceleratedTestHook(_ReplacedModelHook):
         compile: Whether the network is compiled for the batches of the test.
 
     Raises:
-        ValueError: ``dtype`` is another type, or ``compile`` is set and ``dtype`` is ``'int8'``.
+        ConfigError: ``dtype`` is another type, or ``compile`` is set and ``dtype`` is ``'int8'``.
     """
 
     def __init__(self, dtype: str = 'float32', compile: bool = False) -> None:
         super().__init__()
         if dtype not in (*DTYPES, INT8):
-            raise ValueError(f'dtype must be one of {", ".join((*DTYPES, INT8))}, got {dtype!r}')
+            raise ConfigError(f'dtype must be one of {", ".join((*DTYPES, INT8))}, got {dtype!r}')
         self.is_int8 = dtype == INT8
         if compile and self.is_int8:
-            raise ValueError(f'compile is for PyTorch, which does not compute dtype {INT8!r}: omit one of them')
+            raise ConfigError(f'compile is for PyTorch, which does not compute dtype {INT8!r}: omit one of them')
         self.dtype = DTYPES.get(dtype)
         self.compile = compile
 

@@ -10,8 +10,7 @@ from torch import nn
 
 from mmpose_mspn.checkpoints.fit import describe_carried, refuse_incomplete_weights, refuse_other_models
 from mmpose_mspn.checkpoints.trained_crops import other_crops
-from mmpose_mspn.engine.optimizer_state import adapt, refuse_other_optimizers
-from mmpose_mspn.engine.schedules import other_schedule
+from mmpose_mspn.engine.training_state import adapt, refuse_other_optimizers, schedule_mismatch
 from mmpose_mspn.registry import HOOKS
 from mmpose_mspn.utils.errors import CheckpointError
 from mmpose_mspn.utils.numbers import is_integer
@@ -28,7 +27,7 @@ class CheckpointFitHook(Hook):
     - a test refuses a checkpoint that does not have all weights of the model,
     - a resumed training refuses one that has not exactly the model's weights, is of another optimizer or other
       parameter schedulers, or has no state of them, and warns of schedulers with other settings; the run's own
-      implementation of the optimizer remains in effect (see :func:`mmpose_mspn.engine.optimizer_state.adapt`),
+      implementation of the optimizer remains in effect (see :func:`mmpose_mspn.engine.training_state.adapt`),
     - a training from ``load_from`` refuses one that has none of the model's weights, and otherwise logs which are
       carried over,
     - all warn of one that was trained on crops of another size.
@@ -42,9 +41,9 @@ class CheckpointFitHook(Hook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         name = runner._load_from or f'in {runner.work_dir}'
-        sizes = other_crops(checkpoint, model, name)
-        if sizes is not None:
-            runner.logger.warning(sizes)
+        crops = other_crops(checkpoint, model, name)
+        if crops is not None:
+            runner.logger.warning(crops)
         if isinstance(runner._train_loop, BaseLoop):
             if runner._resume:
                 _check_resumed(runner, model, checkpoint, name)
@@ -73,9 +72,9 @@ def _check_resumed(runner: Runner, model: nn.Module, checkpoint: dict, name: str
         raise CheckpointError(
             f'checkpoint {name} cannot be resumed: it has {len(checkpoint["param_schedulers"])} parameter schedulers, '
             f'the run has {len(schedulers)}: resume with the config it was trained with')
-    other = other_schedule(checkpoint['param_schedulers'], schedulers) if isinstance(schedulers, list) else None
-    if other is not None:
-        runner.logger.warning(f'{other}: its learning rate will not be that of a training with this config from the '
+    mismatch = schedule_mismatch(checkpoint['param_schedulers'], schedulers) if isinstance(schedulers, list) else None
+    if mismatch is not None:
+        runner.logger.warning(f'{mismatch}: its learning rate will not be that of a training with this config from the '
                               'start. To make trainings longer, give the schedulers an end from the first run on, or '
                               'start a new training from the weights with load_from')
     if isinstance(runner.optim_wrapper, OptimWrapper):  # a dict of wrappers has one state for each

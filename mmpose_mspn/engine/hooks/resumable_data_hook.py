@@ -1,23 +1,20 @@
 """Training data that depend only on the seed and the iteration, so that a resumed run is given the same data."""
 import random
-from itertools import islice
+from itertools import islice, repeat
 from typing import Dict, Iterator, List, Optional, Tuple
 
-import mmengine
 import numpy as np
 import torch
 from mmengine.dataset import InfiniteSampler
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
-from mmengine.utils import digit_version
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from mmpose_mspn.registry import HOOKS
+from mmpose_mspn.utils.errors import ConfigError
 
 Draw = Tuple[int, int]
 """(epoch, index) of a sample."""
-LOOP_DROPS = digit_version(mmengine.__version__) >= digit_version('0.10.3')
-"""Whether a resumed loop of the installed mmengine first asks for the batches that the run has trained on."""
 
 
 @HOOKS.register_module()
@@ -27,14 +24,13 @@ class ResumableDataHook(Hook):
     mmengine shuffles by seed and epoch, but it augments with random number generators that continue in each worker, and
     it does not save their states. Here the random numbers of a sample depend on the seed, the epoch and the sample's
     index only, so neither the number of workers nor the worker that loads the sample matters. mmengine resumes a run
-    that counts iterations by loading and dropping all earlier batches, and below 0.10.3 at the first batch; here the
-    loader starts at the right batch.
+    that counts iterations by loading and dropping all earlier batches; here the loader starts at the right batch.
 
     Random numbers of the network itself (dropout; MSPN has none) are not covered. On a GPU, results are reproducible as
     far as its kernels are (``randomness=dict(deterministic=True)``).
 
     Raises:
-        ValueError: The train loader's sampler is neither an InfiniteSampler nor one with an ``epoch`` by which it
+        ConfigError: The train loader's sampler is neither an InfiniteSampler nor one with an ``epoch`` by which it
             shuffles, such as DefaultSampler.
     """
 
@@ -44,7 +40,7 @@ class ResumableDataHook(Hook):
         loop = runner.train_loop
         loader = _seeded(loop.dataloader, runner.seed)
         if isinstance(loop, IterBasedTrainLoop):
-            loop.dataloader_iterator = _Remaining(loader, loop.iter, loop.iter if LOOP_DROPS else 0)
+            loop.dataloader_iterator = _remaining(loader, loop.iter)
         loop.dataloader = loader
 
     def after_train(self, runner: Runner) -> None:
@@ -58,7 +54,7 @@ class ResumableDataHook(Hook):
 def _seeded(loader: DataLoader, seed: int) -> DataLoader:
     """The loader with a seed for each sample."""
     if not isinstance(loader.sampler, InfiniteSampler) and not hasattr(loader.sampler, 'epoch'):
-        raise ValueError('ResumableDataHook needs train_dataloader.sampler=dict(type=\'DefaultSampler\', …) or '
+        raise ConfigError('ResumableDataHook needs train_dataloader.sampler=dict(type=\'DefaultSampler\', …) or '
                          f'\'InfiniteSampler\', got {type(loader.sampler).__name__}')
     if isinstance(loader.dataset, SeededDataset):
         return loader
@@ -135,36 +131,20 @@ class EpochBatches(Sampler):
         return len(self.batches)
 
 
-class _Remaining:
+def _remaining(loader: DataLoader, trained: int) -> Iterator[Optional[dict]]:
     """The batches from an iteration on, over all epochs, for mmengine's loop.
+
+    A resumed loop first asks for the batches that the run has trained on, to drop them. They are ``None`` here, and
+    nothing is loaded for them.
 
     Args:
         loader: The loader of :func:`_seeded`.
         trained: Number of batches that the run has trained on.
-        to_drop: Number of batches that the loop drops first. They are ``None``, and nothing is loaded for them.
     """
-
-    def __init__(self, loader: DataLoader, trained: int, to_drop: int) -> None:
-        self._to_drop = to_drop
-        self._batches = self._from(loader, trained)
-
-    def __iter__(self) -> '_Remaining':
-        return self
-
-    def __next__(self) -> Optional[dict]:
-        if self._to_drop:
-            self._to_drop -= 1
-            return None
-        return next(self._batches)
-
-    def close(self) -> None:
-        self._batches.close()
-
-    @staticmethod
-    def _from(loader: DataLoader, trained: int) -> Iterator[dict]:
-        endless = isinstance(loader.batch_sampler.sampler, InfiniteSampler)
-        epoch, loader.batch_sampler.start = (0, trained) if endless else divmod(trained, len(loader))
-        while True:
-            loader.batch_sampler.sampler.set_epoch(epoch)
-            yield from loader
-            epoch += 1
+    yield from repeat(None, trained)
+    endless = isinstance(loader.batch_sampler.sampler, InfiniteSampler)
+    epoch, loader.batch_sampler.start = (0, trained) if endless else divmod(trained, len(loader))
+    while True:
+        loader.batch_sampler.sampler.set_epoch(epoch)
+        yield from loader
+        epoch += 1

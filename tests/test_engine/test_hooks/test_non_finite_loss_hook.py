@@ -1,16 +1,15 @@
-"""Non-finite losses in a real Runner: it stops or skips, and the weights never change by them."""
-import logging
-
+"""Non-finite losses in a real Runner: it stops, and the weights never change by them."""
 import pytest
 import torch
-from mmengine.optim import OptimWrapperDict
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 
 from mmpose_mspn.checkpoints import read_checkpoint
-from mmpose_mspn.engine import GuardedOptimWrapper, NonFiniteLossError, NonFiniteLossHook
-from tests.test_engine.toy import Points, Toy, runner
+from mmpose_mspn.engine import NonFiniteLossError, NonFiniteLossHook
+from mmpose_mspn.utils.errors import ConfigError, UserError
+from tests.launching import two_processes
+from tests.test_engine.toy import Toy, runner
 
 STOP = dict(type='mmpose_mspn.NonFiniteLossHook')
-SKIP = dict(type='mmpose_mspn.NonFiniteLossHook', action='skip')
 
 
 @pytest.fixture(params=['OptimWrapper', 'AmpOptimWrapper', 'mmpose_mspn.CPUAmpOptimWrapper'])
@@ -20,14 +19,6 @@ def wrapper(request, monkeypatch) -> dict:
     # It refuses to be built without a GPU; there its scaler is disabled and passes everything through.
     monkeypatch.setattr('mmengine.optim.optimizer.amp_optimizer_wrapper.is_cuda_available', lambda: True)
     return dict(type=request.param, dtype='bfloat16')
-
-
-def weights(run) -> dict:
-    return {key: value.clone() for key, value in run.model.state_dict().items() if value.is_floating_point()}
-
-
-def same(left: dict, right: dict) -> bool:
-    return all(torch.equal(left[key], right[key]) for key in left)
 
 
 def test_stops_before_the_step(tmp_path, wrapper):
@@ -43,78 +34,108 @@ def test_stops_before_the_step(tmp_path, wrapper):
     assert sorted(path.name for path in tmp_path.glob('*.pth')) == ['iter_1.pth', 'iter_2.pth']
 
 
-def test_finite_losses_train_to_the_same_weights(tmp_path, wrapper):
+def test_finite_losses_train_to_the_same_weights_and_states(tmp_path, wrapper):
     trained = []
-    for name, hooks in (('bare', []), ('stop', [STOP]), ('skip', [SKIP])):
-        run = runner(tmp_path / name, hooks=hooks, optim=wrapper)
+    for name, hooks in (('without', []), ('with', [STOP])):
+        run = runner(tmp_path / name, hooks=hooks, optim=wrapper, param_scheduler=dict(
+            type='ExponentialLR', gamma=0.5, by_epoch=False))
         run.train()
-        trained.append(weights(run))
-        assert 'step' not in vars(run.optim_wrapper)
-        assert not isinstance(run.optim_wrapper, GuardedOptimWrapper)
-    assert same(trained[0], trained[1]) and same(trained[0], trained[2])
+        assert 'backward' not in vars(run.optim_wrapper)
+        trained.append(read_checkpoint(tmp_path / name / 'iter_6.pth'))
+    without, guarded = trained
+    assert all(torch.equal(guarded['state_dict'][key], value) for key, value in without['state_dict'].items())
+    assert guarded['optimizer'].keys() == without['optimizer'].keys()
+    assert guarded['optimizer']['param_groups'] == without['optimizer']['param_groups']
 
 
-def test_skips_and_counts(tmp_path, wrapper, caplog):
-    """Skipping the third batch trains to the weights of a run whose data lack it."""
-    run = runner(tmp_path / 'bad', hooks=[SKIP], bad=(4, ), optim=wrapper)
-    run.logger.addHandler(caplog.handler)
-    with caplog.at_level(logging.WARNING):
+def test_with_accumulation_the_loss_before_the_step_counts_too(tmp_path):
+    """The third and fourth batch are one step; the third loss is NaN."""
+    run = runner(tmp_path, iterations=4, hooks=[STOP], bad=(4, ), optim=dict(accumulative_counts=2))
+    with pytest.raises(NonFiniteLossError, match='iteration 3: '):
         run.train()
-    assert 'iteration 3: the loss is nan of the samples (img_id 104, id 4)' in caplog.text
-    assert 'Skipped, 1 so far' in caplog.text
-    assert run.message_hub.get_scalar('train/skipped_steps').data[0].tolist() == [0, 0, 1, 1, 1, 1]
-    without = runner(tmp_path / 'without', iterations=5, optim=wrapper, loader=dict(
-        sampler=dict(type='DefaultSampler', shuffle=False)), dataset=_Without(2, 3))
-    without.train()
-    assert same(weights(run), weights(without))
+    saved = read_checkpoint(tmp_path / 'iter_2.pth')['state_dict']
+    assert all(torch.equal(value.cpu(), saved[key]) for key, value in run.model.named_parameters())
 
 
-class _Without(torch.utils.data.Dataset):
-    """The points without the batches ``first`` to ``after - 1``, of two points each."""
-
-    def __init__(self, first: int, after: int) -> None:
-        points = Points()
-        self.samples = [points[index] for index in range(12) if index // 2 not in range(first, after)]
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __getitem__(self, index: int) -> dict:
-        return self.samples[index]
-
-
-def test_with_accumulation_the_whole_step_is_left_out(tmp_path):
-    run = runner(tmp_path, iterations=4, hooks=[SKIP], bad=(4, ), optim=dict(accumulative_counts=2))
-    run.train()
-    saved = [read_checkpoint(tmp_path / f'iter_{step}.pth')['state_dict']['layers.0.weight'] for step in (1, 2, 3, 4)]
-    assert not torch.equal(saved[0], saved[1])
-    assert torch.equal(saved[1], saved[2]) and torch.equal(saved[2], saved[3])
-
-
-def test_skipping_ends_when_the_patience_does(tmp_path):
-    run = runner(tmp_path, hooks=[dict(SKIP, patience=2)], bad=tuple(range(4, 12)))
-    with pytest.raises(NonFiniteLossError, match='iteration 4: .*, 2 times in a row'):
+def test_a_run_goes_on_after_the_error(tmp_path):
+    """The second training of the same process has one guard and reads its own batches."""
+    run = runner(tmp_path, hooks=[STOP, STOP], bad=(4, ))
+    with pytest.raises(NonFiniteLossError):
         run.train()
-    assert all(torch.isfinite(value).all() for value in weights(run).values())
+    resumed = runner(tmp_path, hooks=[STOP], resume=True)
+    resumed.train()
+    assert resumed.iter == 6
 
 
-def test_the_count_survives_resume(tmp_path):
-    runner(tmp_path, iterations=3, hooks=[SKIP], bad=(0, )).train()
-    run = runner(tmp_path, iterations=5, hooks=[SKIP], resume=True)
-    run.train()
-    assert run.message_hub.get_scalar('train/skipped_steps').current() == 1
+class Twice(OptimWrapper):
+    """A class with an ``update_params`` of its own: two steps with each gradient."""
+
+    def update_params(self, loss, step_kwargs=None, zero_kwargs=None) -> None:
+        self.backward(loss)
+        self.step()
+        self.step()
+        self.zero_grad()
 
 
-def test_arguments():
-    with pytest.raises(ValueError, match="action must be 'stop' or 'skip', got 'go'"):
-        NonFiniteLossHook('go')
-    with pytest.raises(ValueError, match='patience must be >= 1, got 0'):
-        NonFiniteLossHook('skip', 0)
-
-
-def test_several_optimizers_are_refused(tmp_path):
+@pytest.mark.parametrize('factor', (float('nan'), float('inf')))
+def test_an_update_of_its_own_is_guarded(tmp_path, factor):
     run = runner(tmp_path)
-    one = run.build_optim_wrapper(dict(optimizer=torch.optim.SGD(Toy().parameters(), 1.)))
-    run.optim_wrapper = OptimWrapperDict(one=one)
-    with pytest.raises(ValueError, match='one optim_wrapper, got OptimWrapperDict'):
+    weight = torch.nn.Parameter(torch.tensor([1., 1.]))
+    run.optim_wrapper = Twice(torch.optim.SGD([weight], 0.5))
+    NonFiniteLossHook().before_train(run)
+    run.optim_wrapper.update_params((weight * torch.tensor([1., 2.])).sum())
+    assert weight.tolist() == [0., -1.]
+    with pytest.raises(NonFiniteLossError):
+        run.optim_wrapper.update_params(factor * weight.sum())
+    assert weight.tolist() == [0., -1.]
+
+
+def test_what_it_does_not_have_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="'stop' alone, got 'skip': remove action"):
+        NonFiniteLossHook('skip')
+    with pytest.raises(UserError, match='patience'):
+        NonFiniteLossHook(patience=3)
+    run = runner(tmp_path)
+    run.optim_wrapper = OptimWrapperDict(
+        model=run.build_optim_wrapper(dict(optimizer=torch.optim.SGD(Toy().parameters(), 1.))))
+    with pytest.raises(ConfigError, match='OptimWrapperDict'):
         NonFiniteLossHook().before_train(run)
+
+
+EXCHANGE = '''
+import os, sys, time
+from types import SimpleNamespace
+import torch
+from torch import distributed, nn
+from mmengine.optim import OptimWrapper
+from mmpose_mspn.engine import NonFiniteLossError, NonFiniteLossHook, end_launch
+
+distributed.init_process_group('gloo')
+rank, mark, factor = distributed.get_rank(), sys.argv[1], float(sys.argv[2])
+layer = nn.Linear(2, 1, bias=False)
+nn.init.ones_(layer.weight)
+wrapper = OptimWrapper(torch.optim.SGD(layer.parameters(), 0.5))
+hook = NonFiniteLossHook()
+hook.before_train(SimpleNamespace(optim_wrapper=wrapper, iter=0, message_hub=SimpleNamespace(runtime_info={})))
+if rank == 0:
+    layer.weight.register_hook(lambda gradient: open(mark, 'w').close())
+    loss = layer(torch.tensor([[1., 2.]])).sum()
+else:  # its loss is known only when the other's backward pass has come to its end
+    while not os.path.exists(mark):
+        time.sleep(0.01)
+    loss = factor * layer(torch.tensor([[1., 2.]])).sum()
+try:
+    wrapper.update_params(loss)
+    print('went on', layer.weight.tolist())
+except NonFiniteLossError as error:
+    print('another process' in str(error), layer.weight.tolist())
+end_launch()
+'''
+
+
+@pytest.mark.parametrize('factor, said', [('1', ['went on [[0.5, 0.0]]'] * 2),
+                                          ('nan', ['True [[1.0, 1.0]]', 'False [[1.0, 1.0]]'])])
+def test_a_process_runs_its_backward_pass_before_the_others_losses_are_known(tmp_path, factor, said):
+    """With a blocking exchange, both processes would wait for each other forever."""
+    results = two_processes('-c', EXCHANGE, tmp_path / 'mark', factor)
+    assert [done.stdout.strip() for done in results] == said, [done.stderr for done in results]

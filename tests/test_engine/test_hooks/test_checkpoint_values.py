@@ -11,7 +11,7 @@ from mmengine.config import ConfigDict
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from mmpose_mspn.checkpoints import read_checkpoint
-from mmpose_mspn.engine.loadable import as_plain
+from mmpose_mspn.engine.hooks.atomic_checkpoint_hook import as_plain
 from tests.test_engine.toy import WithMeta, runner
 
 ATOMIC = dict(type='mmpose_mspn.AtomicCheckpointHook')

@@ -1,7 +1,8 @@
-"""The state of an optimizer in a checkpoint, and how a run takes it over."""
+"""The state of a training in a checkpoint, its optimizer's and its schedules', and how a resumed run takes it over."""
 from itertools import chain
-from typing import Dict, List, Optional
+from typing import Dict, List, Mapping, Optional
 
+import numpy as np
 import torch
 from mmengine.optim import OptimWrapper
 from torch import Tensor
@@ -20,6 +21,10 @@ _ADAMW = 'decoupled_weight_decay'
 """By this option alone AdamW differs from Adam, in torch 2.7 and later."""
 _OF_SOME_VERSIONS = {_ADAMW, 'maximize', 'initial_accumulator_value'}
 """Options that only some versions of torch write."""
+PROGRESS = {'last_step', 'base_values', 'verbose'}
+"""Where a schedule stands, which differs between a checkpoint and a new run; so do names with an underscore."""
+SETTINGS = (int, float, str, list, Mapping)
+"""Types of a schedule's settings."""
 
 
 def refuse_other_optimizers(state: dict, optimizer: Optimizer, name: object) -> None:
@@ -33,11 +38,11 @@ def refuse_other_optimizers(state: dict, optimizer: Optimizer, name: object) -> 
     Raises:
         CheckpointError: It belongs to an optimizer of another class, or to other parameters, or is NaN or infinite.
     """
-    found = _difference(state, optimizer)
-    if found:
+    difference = _difference(state, optimizer)
+    if difference:
         raise CheckpointError(
-            f'checkpoint {name} cannot be resumed with this optimizer, {type(optimizer).__name__}: {found}: resume '
-            'with the config it was trained with, or start a new training from its weights with load_from')
+            f'checkpoint {name} cannot be resumed with this optimizer, {type(optimizer).__name__}: {difference}: '
+            'resume with the config it was trained with, or start a new training from its weights with load_from')
     for index, moments in state['state'].items():
         for key, value in moments.items():
             if is_non_finite(value):
@@ -48,18 +53,18 @@ def refuse_other_optimizers(state: dict, optimizer: Optimizer, name: object) -> 
 def _difference(state: dict, optimizer: Optimizer) -> Optional[str]:
     if not isinstance(state, dict) or not {'state', 'param_groups'} <= state.keys():
         return 'its optimizer state is not one of torch'
-    groups, own = state['param_groups'], optimizer.param_groups
-    sizes, own_sizes = ([len(group['params']) for group in one] for one in (groups, own))
-    if sizes != own_sizes:
-        return f'it has parameter groups of {_few(sizes)} parameters, the run has groups of {_few(own_sizes)}'
+    groups = state['param_groups']
+    sizes, run_sizes = ([len(group['params']) for group in side] for side in (groups, optimizer.param_groups))
+    if sizes != run_sizes:
+        return f'it has parameter groups of {_few(sizes)} parameters, the run has groups of {_few(run_sizes)}'
     defaults = optimizer.defaults
     for group in groups:
-        other = set(defaults) ^ (set(group) & (set(defaults) | _ALGORITHM_OPTIONS))
-        other -= {*IMPLEMENTATION, *_OF_SOME_VERSIONS}
+        differing = set(defaults) ^ (set(group) & (set(defaults) | _ALGORITHM_OPTIONS))
+        differing -= {*IMPLEMENTATION, *_OF_SOME_VERSIONS}
         if group.get(_ADAMW, defaults.get(_ADAMW)) != defaults.get(_ADAMW, group.get(_ADAMW)):
-            other.add(_ADAMW)
-        if other:
-            return f'its state was written by another one (they differ in {", ".join(sorted(other))})'
+            differing.add(_ADAMW)
+        if differing:
+            return f'its state was written by another one (they differ in {", ".join(sorted(differing))})'
     for index, parameter in _numbered(state, optimizer).items():
         for key, value in state['state'].get(index, {}).items():
             if isinstance(value, Tensor) and value.dim() and value.shape != parameter.shape:
@@ -89,10 +94,10 @@ def adapt(state: dict, wrapper: OptimWrapper) -> None:
         state: ``state_dict`` of mmengine's wrapper, as for :func:`refuse_other_optimizers`.
         wrapper: The run's wrapper.
     """
-    for group, own in zip(state['param_groups'], wrapper.optimizer.param_groups):
+    for group, run_group in zip(state['param_groups'], wrapper.optimizer.param_groups):
         for key in IMPLEMENTATION:
-            if key in own:
-                group[key] = own[key]
+            if key in run_group:
+                group[key] = run_group[key]
             else:
                 group.pop(key, None)
     for index, parameter in _numbered(state, wrapper.optimizer).items():
@@ -117,3 +122,27 @@ def _with_strides(value: Tensor, like: Tensor) -> Tensor:
     if value.stride() == like.stride():
         return value
     return torch.empty_like(like, dtype=value.dtype, device=value.device, requires_grad=False).copy_(value)
+
+
+def schedule_mismatch(states: List[Mapping], schedulers: list) -> Optional[str]:
+    """How the schedule that a resumed run takes over from its checkpoint differs from that of its config.
+
+    mmengine restores all settings of the schedulers from the checkpoint, and where a config gives no ``end``, it is the
+    number of iterations or epochs of the run that wrote the checkpoint. A training that is resumed with another length
+    has therefore another learning rate than one that had this length from the start.
+
+    Args:
+        states: The schedulers' states in the checkpoint.
+        schedulers: The run's schedulers, as many.
+
+    Returns:
+        The differences of the first scheduler that has some, as a sentence, ``None`` if there is none.
+    """
+    for state, scheduler in zip(states, schedulers):
+        settings = {name: value for name, value in vars(scheduler).items()
+                    if not name.startswith('_') and name not in PROGRESS and isinstance(value, SETTINGS)}
+        differ = [f'{name}={state[name]} (the config: {value})' for name, value in settings.items()
+                  if name in state and not np.array_equal(state[name], value)]
+        if differ:
+            return f'{type(scheduler).__name__} continues with the checkpoint\'s {", ".join(differ)}'
+    return None

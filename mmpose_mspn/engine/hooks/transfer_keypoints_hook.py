@@ -9,16 +9,17 @@ from mmengine.runner import BaseLoop, Runner
 from mmpose_mspn.checkpoints.carry import carry, number_of_keypoints, origins_table, own_names, source_names
 from mmpose_mspn.checkpoints.fit import compare_state_dicts
 from mmpose_mspn.registry import HOOKS
+from mmpose_mspn.utils.errors import CheckpointError
 
 
-@HOOKS.register_module()
-class CarryKeypointsHook(Hook):
+@HOOKS.register_module(name=['TransferKeypointsHook', 'CarryKeypointsHook'])
+class TransferKeypointsHook(Hook):
     """Lets ``load_from`` of a training name a checkpoint with another keypoint set, in any layout of MSPN.
 
-    The predictors are carried over by keypoint name, as :func:`mmpose_mspn.checkpoints.carry.carry` does it, and the
-    log says for every keypoint where it starts. Left alone are checkpoints with the dataset's own keypoints, as many
+    The predictors are transferred by keypoint name, as :func:`mmpose_mspn.checkpoints.carry.carry` does it, and the log
+    says for every keypoint where it starts. Left alone are checkpoints with the dataset's own keypoints, as many
     keypoints under unknown names or under none of the dataset's names, checkpoints without predictors of heatmaps, and
-    whatever is loaded to resume a training or for a test.
+    whatever is loaded to resume a training or for a test. Older configs name the hook ``CarryKeypointsHook``.
 
     Args:
         mapping: By keypoint of the dataset: the keypoint of the checkpoint that it starts from, if not the one of the
@@ -27,7 +28,7 @@ class CarryKeypointsHook(Hook):
             MPII's 16.
 
     Raises:
-        ValueError: The keypoints cannot be carried over, or other weights are not those of the model: names them.
+        CheckpointError: The keypoints cannot be carried over, or other weights are not those of the model: names them.
     """
 
     def __init__(self, mapping: Optional[Dict[str, str]] = None, source_names: Optional[Sequence[str]] = None) -> None:
@@ -45,11 +46,11 @@ class CarryKeypointsHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         mismatches = compare_state_dicts(weights, model.state_dict())
         if mismatches:
-            raise ValueError(f'the checkpoint of load_from is not of this network: {mismatches}')
+            raise CheckpointError(f'the checkpoint of load_from is not of this network: {mismatches}')
         for key in set(checkpoint) - {'meta'}:
             del checkpoint[key]
         checkpoint['state_dict'] = weights
-        print_log(f'keypoints carried over from the checkpoint:\n{origins_table(origins)}', 'current')
+        print_log(f'keypoints transferred from the checkpoint:\n{origins_table(origins)}', 'current')
 
     def _differs(self, checkpoint: dict, names: Sequence[str]) -> bool:
         """Whether a checkpoint has other keypoints than ``names``."""
@@ -57,7 +58,10 @@ class CarryKeypointsHook(Hook):
             count = number_of_keypoints(checkpoint)
         except ValueError:
             return False
-        own = self.source_names or own_names(checkpoint)
         if count != len(names):
             return True
-        return own is not None and list(own) != list(names) and bool(self.mapping or set(own) & set(names))
+        known = self.source_names or own_names(checkpoint)
+        return known is not None and list(known) != list(names) and bool(self.mapping or set(known) & set(names))
+
+
+CarryKeypointsHook = TransferKeypointsHook
