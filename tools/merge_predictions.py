@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 """Merge the parts that tools/infer.py --shard has written into one predictions.json."""
 from mmpose_mspn.apis.command_line import ToolParser, run_tool
-from mmpose_mspn.apis.merging import merge_parts
-from mmpose_mspn.apis.prediction_files import PREDICTIONS
+from mmpose_mspn.apis.prediction_files import PREDICTIONS, merge_parts
 
 
 def main() -> None:

@@ -12,8 +12,7 @@ from mmpose_mspn.apis.options import (
     use_image_cache,
     use_low_memory,
 )
-from mmpose_mspn.apis.run_check import check_run
-from mmpose_mspn.apis.run_metrics import check_best
+from mmpose_mspn.apis.run_check import check_best, check_run
 from mmpose_mspn.engine import end_launch
 from mmpose_mspn.engine.hooks.checkpoint_fit_hook import check_loaded_weights
 from mmpose_mspn.engine.work_dir import check_weight_files, choose_start, set_checkpoints_aside

@@ -1,18 +1,211 @@
-"""Sources of person boxes: a detector of mmdet, or the whole image; those of a COCO file lie in ``box_files.py``.
-
-Each source is called with a :class:`~mmpose_mspn.apis.inputs.Frame` and returns boxes (N, 4), x, y, width, height in
-image px, and scores (N,), both float64.
-"""
-from pathlib import Path
-from typing import Tuple, Union
+"""Sources of person boxes: a COCO file, a detector of mmdet, or the whole image."""
+import logging
+import posixpath
+from pathlib import Path, PurePosixPath
+from typing import Dict, Iterable, List, NamedTuple, Optional, Set, Tuple, Union
 
 import numpy as np
+from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 
-from .box_files import PERSON, Boxes, first_few
-from .inputs import Frame
-from .loading import check_file, check_weights, detector_device
-from .pose_inputs import outside
+from mmpose_mspn.apis.inputs import Frame, Images, outside
+from mmpose_mspn.apis.load import check_file, check_weights, detector_device
+from mmpose_mspn.datasets.coordinate_rules import are_corners
+from mmpose_mspn.datasets.problems import LARGEST_SIDE
+from mmpose_mspn.utils.files import read_json
+from mmpose_mspn.utils.numbers import is_finite
+
+Boxes = Tuple[np.ndarray, np.ndarray]
+"""Boxes (N, 4), x, y, width, height in image px, and scores (N,), both float64."""
+PERSON = 'person'
+COCO_PERSON_ID = 1
+"""Category id of persons in a file that does not name its categories."""
+
+
+class BoxCategory(NamedTuple):
+    """The category of the boxes that a model was trained for, used unless another one is named."""
+    name: str = PERSON
+    id: int = COCO_PERSON_ID  # in a file that does not name its categories
+
+
+PERSONS = BoxCategory()
+
+SHOWN = 5
+"""Number of entries that an error message names."""
+
+
+class FileBoxes:
+    """Person boxes from a COCO file.
+
+    A box belongs to the image whose path ends with the file name that the box gives, folders included: a box of
+    ``b/1.jpg`` is none of ``a/1.jpg``. Boxes of other categories and of crowds are ignored; their number is logged.
+
+    Args:
+        path: An annotation file (``images`` and ``annotations``), or a list of detections, each with ``bbox`` (x, y,
+            width, height in px), ``file_name`` or ``image_id``, and optionally ``score`` (default 1) and
+            ``category_id`` (default: that of ``expected``).
+        ann_file: Annotation file whose ``images`` map the ``image_id`` of a list's entries to file names.
+        images: The images that the entries may name.
+        category: Name or id of the category whose boxes are used. The default is the name of ``expected``, or the only
+            category that a file names; in a file without names it is the id of ``expected``.
+        expected: Category of the boxes that the model was trained for.
+
+    Raises:
+        FileNotFoundError: A file is missing.
+        ValueError: A file has another format, names images that do not exist, or has boxes, but none of the category.
+    """
+
+    def __init__(self, path: Union[str, Path], ann_file: Optional[Union[str, Path]], images: Images,
+                 category: Optional[str] = None, expected: BoxCategory = PERSONS) -> None:
+        self.path, self.ann_file, self.expected = Path(path), ann_file, expected
+        self._warned = False
+        content = read_json('boxes', self.path)
+        catalog, entries = self._split(content)
+        self._names = self._file_names(catalog)
+        persons = self._wanted_ids(catalog, entries, category)
+        self._boxes: Dict[str, List[Tuple[List[float], float]]] = {}
+        by_name: Dict[str, Optional[str]] = {}
+        others = 0
+        for index, name in enumerate(self._names_of(entries)):
+            entry, box = entries[index], self._box(entries[index], index)
+            if name not in by_name:
+                by_name[name] = _image_of(name, images)
+            if entry.get('category_id', expected.id) not in persons or entry.get('iscrowd'):
+                others += 1
+                continue
+            self._boxes.setdefault(by_name[name] or name, []).append(box)
+        if others:
+            print_log(f'{others} boxes of {path} are of crowds or of other categories and are ignored', 'current')
+        if entries and not self._boxes:
+            raise ValueError(f'boxes {path} have {len(entries)} entries, all of them of crowds: take other boxes')
+        unknown = {name for name, image in by_name.items() if image is None}
+        if unknown:
+            raise ValueError(f'boxes {path} name {len(unknown)} images that are not in {images.folder}, such as '
+                             f'{first_few(unknown)} (folders are part of a name): put them there, or take the boxes '
+                             'of these images')
+
+    def __call__(self, frame: Frame) -> Boxes:
+        found = self._boxes.get(frame.name, [])
+        boxes = np.array([box for box, _ in found], np.float64).reshape(-1, 4)
+        self._warn_of_corners(boxes, frame)
+        return boxes, np.array([score for _, score in found], np.float64)
+
+    def _warn_of_corners(self, boxes: np.ndarray, frame: Frame) -> None:
+        """Log the first image whose boxes reach beyond it, but lie in it if they are read as two corners."""
+        size = frame.image.shape[1::-1]
+        if not self._warned and are_corners(boxes.tolist(), [size] * len(boxes)):
+            self._warned = True
+            print_log(f'{frame.name}: its boxes in {self.path} reach beyond the image as x, y, width, height, and lie '
+                      'in it as x1, y1, x2, y2: if they are corners, write widths and heights', 'current',
+                      logging.WARNING)
+
+    def _split(self, content: Union[dict, list]) -> Tuple[dict, List[dict]]:
+        """Return the annotation file's content that maps ids to names, and the entries with boxes."""
+        if isinstance(content, dict) and 'images' in content and 'annotations' in content:
+            if self.ann_file is not None:
+                raise ValueError(f'ann_file {self.ann_file} is for a list of detections, but boxes {self.path} is an '
+                                 'annotation file, which names its images itself: omit ann_file')
+            return content, self._entries(content['annotations'])
+        content = self._entries(content)
+        if self.ann_file is None:
+            return {}, content
+        catalog = read_json('ann_file', self.ann_file)
+        if not isinstance(catalog, dict) or 'images' not in catalog:
+            raise ValueError(f'ann_file {self.ann_file} must be a COCO annotation file, with images')
+        return catalog, content
+
+    def _entries(self, found: object) -> List[dict]:
+        """Check that the entries with boxes are a list of objects whose ids can be ids."""
+        if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+            raise ValueError(f'boxes {self.path} must be a COCO annotation file (images and annotations) or a list of '
+                             'detections')
+        for index, entry in enumerate(found):
+            for field in ('image_id', 'category_id'):
+                if not isinstance(entry.get(field, 0), (int, str)):
+                    raise ValueError(f'entry {index} of boxes {self.path}: {field} must be a number or a name, got '
+                                     f'{entry[field]}')
+        return found
+
+    def _file_names(self, catalog: dict) -> Dict[object, str]:
+        """File names by image id."""
+        names: Dict[object, str] = {}
+        images = catalog.get('images', [])
+        if not isinstance(images, list):
+            raise ValueError(f'images of {self.ann_file or self.path} must be a list, got {images}: write the file '
+                             'again')
+        for index, image in enumerate(images):
+            if not isinstance(image, dict) or not isinstance(image.get('file_name'), str) or not isinstance(
+                    image.get('id'), (int, str)):
+                raise ValueError(f'each of the images of {self.ann_file or self.path} must have id and file_name, got '
+                                 f'{image} at index {index}')
+            name = names.setdefault(image['id'], image['file_name'])
+            if name != image['file_name']:
+                raise ValueError(f'the images of {self.ann_file or self.path} have the id {image["id"]} twice, for '
+                                 f'{name} and {image["file_name"]}: give each image an id of its own')
+        return names
+
+    def _wanted_ids(self, catalog: dict, entries: List[dict], category: Optional[str]) -> Set[object]:
+        """Ids of the category whose boxes are used."""
+        try:
+            names = {item['id']: str(item.get('name')) for item in catalog.get('categories') or []}
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f'each of the categories of {self.ann_file or self.path} must have id and name, got one '
+                             f'without: {error}') from error
+        used = {entry.get('category_id', self.expected.id) for entry in entries}
+        shown = first_few({f'{one} ({names[one]})' if one in names else str(one) for one in {*names, *used}})
+        if category is not None:
+            wanted = {one for one in {*names, *used} if category in (str(one), names.get(one))}
+        else:
+            wanted = {one for one, name in names.items() if name == self.expected.name} or (
+                set(names) if len(names) == 1 else set() if names else {self.expected.id})
+        if entries and not wanted & used:
+            named = category or self.expected.name
+            raise ValueError(f'boxes {self.path} have no box of the category {named!r}, only of {shown}: name one of '
+                             'these with --category')
+        return wanted
+
+    def _names_of(self, entries: List[dict]) -> List[str]:
+        """Return the file name of each entry's image."""
+        unnamed = [index for index, entry in enumerate(entries) if not {'file_name', 'image_id'} & set(entry)]
+        if unnamed:
+            raise ValueError(f'entry {unnamed[0]} of boxes {self.path} has neither file_name nor image_id')
+        ids = {entry['image_id'] for entry in entries if 'file_name' not in entry}
+        if ids and not self._names:
+            raise ValueError(f'boxes {self.path} name images by id only: set ann_file (--ann-file) to the annotation '
+                             'file with these images')
+        unknown = ids - set(self._names)
+        if unknown:
+            raise ValueError(f'boxes {self.path} have {len(unknown)} image ids that {self.ann_file or "their images"} '
+                             f'does not list, such as {first_few(map(repr, unknown))}: take the annotation file that '
+                             'lists them')
+        return [str(entry['file_name']) if 'file_name' in entry else self._names[entry['image_id']]
+                for entry in entries]
+
+    def _box(self, entry: dict, index: int) -> Tuple[List[float], float]:
+        box, score = entry.get('bbox'), entry.get('score', 1.)
+        values = [*box, score] if isinstance(box, list) else []
+        if len(values) != 5 or not is_finite(*values):
+            raise ValueError(f'entry {index} of boxes {self.path}: bbox must be four finite numbers (x, y, width, '
+                             f'height) and score one, got bbox {box} and score {score}')
+        if max(map(abs, box)) > LARGEST_SIDE:
+            raise ValueError(f'entry {index} of boxes {self.path}: bbox {box} reaches further than {LARGEST_SIDE} px, '
+                             'the largest image that OpenCV reads: correct it')
+        return box, score
+
+
+def _image_of(name: str, images: Images) -> Optional[str]:
+    """Name of the image in the folder whose path ends with ``name``; ``None`` if there is none."""
+    parts = PurePosixPath(posixpath.normpath(name.replace('\\', '/'))).parts
+    if not parts or parts[-1] not in images.names_in_folder:
+        return None
+    path = (images.folder.resolve() / parts[-1]).parts
+    return parts[-1] if path[-len(parts):] == parts else None
+
+
+def first_few(items: Iterable) -> str:
+    """The first :data:`SHOWN` items in sorted order, followed by "…" if there are more."""
+    items = sorted(items, key=str)  # ids may be numbers and words
+    return ', '.join(map(str, items[:SHOWN])) + (', …' if len(items) > SHOWN else '')
 
 
 def whole_image(frame: Frame) -> Boxes:
@@ -28,7 +221,7 @@ class DetectorBoxes:
         config: The detector's config file.
         checkpoint: The detector's weights.
         device: Device on which the detector runs, if mmcv's operators are built for it (see
-            :func:`~mmpose_mspn.apis.loading.detector_device`).
+            :func:`~mmpose_mspn.apis.load.detector_device`).
         name: Class whose boxes are used; of a detector with a single class, that one.
 
     Raises:

@@ -2,17 +2,27 @@
 import os.path as osp
 import time
 from contextlib import contextmanager
-from typing import Dict, Iterator
+from typing import Dict, Iterator, List, Tuple
 
+import matplotlib
+import mmcv
+import numpy as np
 import torch
+from matplotlib.figure import Figure
 from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
 from mmengine.logging import print_log
 from mmengine.runner import Runner
+from mmengine.structures import InstanceData
+from mmpose.registry import DATASETS as MMPOSE_DATASETS
+from mmpose.structures import PoseDataSample
+from mmpose.visualization import PoseLocalVisualizer
+from torch import nn
 
 from mmpose_mspn.apis.config import ensure_synthetic, load_config
 from mmpose_mspn.apis.diagnosis import explain
+from mmpose_mspn.apis.drawing import KEYPOINT_THRESHOLD
 from mmpose_mspn.apis.options import use_amp
-from mmpose_mspn.apis.pictures import draw_demo
 from mmpose_mspn.apis.run_check import check_output_folder, check_run
 from mmpose_mspn.diagnosis.curves import find_logs
 from mmpose_mspn.utils.config_types import type_name
@@ -94,3 +104,97 @@ def run_demo(config: str, work_dir: str) -> dict:
         precision=training_precision(runner))
     write_json(osp.join(work_dir, 'results.json'), results, indent=2)
     return results
+
+
+matplotlib.use('Agg')  # works without a screen
+
+IMAGES = 4
+"""Number of images in the picture, each with all its people."""
+
+
+def draw_demo(model: nn.Module, cfg: Config, path: str) -> None:
+    """Write the picture.
+
+    Args:
+        model: A trained pose estimator with :class:`~mmpose_mspn.models.MSPNHead`.
+        cfg: Its config. The people are those of the annotations of ``test_dataloader``.
+        path: PNG file to write.
+    """
+    people = _people(cfg)
+    by_image: dict = {}
+    for index in range(len(people)):
+        by_image.setdefault(people.get_data_info(index)['img_path'], []).append(index)
+    model.eval()
+    chosen = sorted(by_image.items(), key=lambda item: (-min(len(item[1]), 3), item[0]))[:IMAGES]
+    stages, units = model.head.num_stages, model.head.num_units
+
+    figure = Figure(figsize=(3.6 * IMAGES, 6.4 + 2.6 * stages), layout='constrained')
+    above, below = figure.subfigures(2, 1, height_ratios=[6, 2.6 * stages])
+    above.suptitle('held-out images: true skeletons above, predicted below')
+    for axis, (image_path, indices) in zip(above.subplots(2, IMAGES).T, chosen):
+        samples = [_predict(model, people[index]) for index in indices]
+        for row, (truth, name) in enumerate(((True, 'true'), (False, 'predicted'))):
+            axis[row].imshow(_skeletons(people, image_path, samples, truth))
+            axis[row].set_title(name, fontsize=9)
+            axis[row].axis('off')
+
+    largest = max(range(len(people)), key=lambda index: float(people.get_data_info(index)['area']))
+    below.suptitle('one person: maximum over the joints of the heatmaps of each stage and unit, and of their targets')
+    axes = below.subplots(stages, 2 * units + 1, squeeze=False)
+    crop, heatmaps, targets = _heatmaps(model, people[largest])
+    for stage in range(stages):
+        axes[stage, 0].imshow(crop)
+        axes[stage, 0].set_title(f'stage {stage}', fontsize=9)
+        for unit in range(units):
+            level = model.head.loss_module.level(stage, unit, stages)
+            kernel = model.head.decoder.kernel_sizes[level]
+            for column, maps, name in ((1 + unit, heatmaps[stage][unit], f'unit {unit}'),
+                                       (1 + units + unit, targets[level], f'target, kernel {kernel}')):
+                axes[stage, column].imshow(maps.amax(0), vmin=0, vmax=255)
+                axes[stage, column].set_title(name, fontsize=9)
+    for axis in axes.flat:
+        axis.axis('off')
+    figure.savefig(path, dpi=110)
+
+
+def _people(cfg: Config):
+    """Build the test dataset with annotated boxes and labels, and with the crops of the test protocol."""
+    settings = cfg.test_dataloader.dataset.copy()
+    settings.update(bbox_file=None, test_mode=False)
+    pipeline = list(settings.pipeline)
+    encoder = cfg.model.head.decoder
+    settings.pipeline = [*pipeline[:-1], dict(type='GenerateTarget', encoder=encoder), pipeline[-1]]
+    return MMPOSE_DATASETS.build(settings)
+
+
+def _predict(model: nn.Module, item: dict) -> PoseDataSample:
+    with torch.no_grad():
+        return model.test_step(pseudo_collate([item]))[0]
+
+
+def _skeletons(people, image_path: str, samples: List[PoseDataSample], truth: bool) -> np.ndarray:
+    image = mmcv.imread(image_path, channel_order='rgb')
+    visualizer = PoseLocalVisualizer(name=f'demo-{osp.basename(image_path)}-{truth}', radius=2, line_width=1)
+    visualizer.set_dataset_meta(people.metainfo)
+    drawn = PoseDataSample()
+    source = [sample.gt_instances if truth else sample.pred_instances for sample in samples]
+    keypoints = np.concatenate([instances.keypoints for instances in source])
+    # Unlabeled joints and predictions with low scores are not drawn.
+    if truth:
+        visible = np.concatenate([instances.keypoints_visible for instances in source]) > 0
+    else:
+        visible = np.concatenate([instances.keypoint_scores for instances in source]) > KEYPOINT_THRESHOLD
+    drawn.pred_instances = InstanceData(
+        keypoints=keypoints, keypoint_scores=visible.astype(np.float32), keypoints_visible=visible.astype(np.float32))
+    return visualizer.add_datasample('demo', image, drawn, draw_gt=False, draw_bbox=False, kpt_thr=0.5)
+
+
+def _heatmaps(model: nn.Module, item: dict) -> Tuple[np.ndarray, list, torch.Tensor]:
+    """Return the crop (h, w, 3) RGB, heatmaps [stage][unit] (K, H, W) and targets (L, K, H, W) of a person."""
+    labels = item['data_samples'].gt_instance_labels
+    with torch.no_grad():
+        data = model.data_preprocessor(pseudo_collate([item]), False)
+        outputs = model.head(model.extract_feat(data['inputs']))
+        targets = model.head.decoder.render(labels.keypoint_labels, labels.keypoints_visible)[0]
+    crop = item['inputs'].numpy().transpose(1, 2, 0)[..., ::-1]
+    return crop, [[unit[0].cpu() for unit in stage] for stage in outputs], targets

@@ -7,6 +7,8 @@ from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from torch import nn
 
+from mmpose_mspn.apis.config import ensure_synthetic, load_config
+from mmpose_mspn.apis.load import check_file, check_weights, choose_device
 from mmpose_mspn.diagnosis.cases import cases, empty_record, worst
 from mmpose_mspn.diagnosis.compare import read_others, side_by_side
 from mmpose_mspn.diagnosis.curves import find_logs, read_curves
@@ -19,9 +21,6 @@ from mmpose_mspn.diagnosis.sources import Source, read_source
 from mmpose_mspn.diagnosis.stages import has_stages
 from mmpose_mspn.diagnosis.summary import summarize
 from mmpose_mspn.diagnosis.viewer import Viewer
-
-from .config import ensure_synthetic, load_config
-from .loading import check_file, check_weights, choose_device
 
 PathLike = Union[str, Path]
 PREDICTIONS = 'predictions.json'
@@ -152,7 +151,7 @@ def report_pictures(model: nn.Module, out: PathLike, images: Sequence[dict], fol
     """Write the page of pictures without annotations: everyone predicted, and the network's heatmaps.
 
     Args:
-        model: Pose estimator of :func:`~mmpose_mspn.apis.loading.load_pose_model`.
+        model: Pose estimator of :func:`~mmpose_mspn.apis.load.load_pose_model`.
         out: Folder for ``index.html`` and ``diagnosis.json``.
         images: The images of ``predictions.json``, see :func:`mmpose_mspn.apis.inference.infer`.
         folder: Folder of the images.

@@ -4,7 +4,7 @@ from typing import Dict, List, Optional, Sequence
 
 from mmpose_mspn.apis.config import ensure_synthetic, load_config
 from mmpose_mspn.apis.inputs import IMAGE_SUFFIXES
-from mmpose_mspn.apis.loading import check_file, load_pose_model
+from mmpose_mspn.apis.load import check_file, load_pose_model
 from mmpose_mspn.deploy.export import export
 from mmpose_mspn.deploy.pictures import pictures_of_files
 

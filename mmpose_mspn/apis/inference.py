@@ -1,30 +1,24 @@
 """Prediction of keypoints in images, folders and videos, as drawings and as JSON: what ``tools/infer.py`` does."""
+import hashlib
+import json
 import logging
 from itertools import islice
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, NamedTuple, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Iterator, Mapping, NamedTuple, Optional, Tuple, Union
 
 import numpy as np
 from mmengine.config import Config
 from mmengine.logging import print_log
 
+from mmpose_mspn.apis.boxes import PERSONS, BoxCategory, Boxes, DetectorBoxes, FileBoxes, select_boxes, whole_image
+from mmpose_mspn.apis.config import load_config
+from mmpose_mspn.apis.drawing import KEYPOINT_THRESHOLD, Drawer, PictureWriter, VideoWriter, open_writer, prepare_folder
+from mmpose_mspn.apis.inputs import Frame, Images, Pair, Video, open_source
+from mmpose_mspn.apis.load import check_file, choose_device, load, load_parts
+from mmpose_mspn.apis.pose_model import BATCH_SIZE, PoseModel, TorchPoseModel, check_batch_size
+from mmpose_mspn.apis.prediction_files import PREDICTIONS, PartFile, parse_shard, warn_of_earlier_run, write_predictions
 from mmpose_mspn.deploy.accelerate import named_dtype
 from mmpose_mspn.utils.files import read_json
-
-from .box_files import PERSONS, BoxCategory, Boxes, FileBoxes
-from .boxes import DetectorBoxes, select_boxes, whole_image
-from .config import load_config
-from .drawing import KEYPOINT_THRESHOLD
-from .inference_options import check_model, check_options, check_report, refuse_for_videos
-from .inputs import Frame, Images, Video, open_source
-from .load import load, load_parts
-from .loading import choose_device
-from .merging import write_predictions
-from .outputs import PictureWriter, VideoWriter, open_writer, prepare_folder
-from .pose_inputs import Pair
-from .pose_model import BATCH_SIZE, PoseModel, TorchPoseModel, check_batch_size
-from .prediction_files import PREDICTIONS, PartFile, parse_shard, warn_of_earlier_run
-from .run_description import describe_drawings, describe_run
 
 PathLike = Union[str, Path]
 
@@ -70,7 +64,7 @@ def infer(source: PathLike,
         config: Config of the pose estimator. The pipeline of its ``test_dataloader`` makes the crops.
         checkpoint: Weights of the pose estimator.
         out_dir: Folder for the results, created if it is missing. It must not be the folder of the source.
-        boxes: COCO file with person boxes, see :class:`~mmpose_mspn.apis.box_files.FileBoxes`. Not for videos.
+        boxes: COCO file with person boxes, see :class:`~mmpose_mspn.apis.boxes.FileBoxes`. Not for videos.
         ann_file: Annotation file that maps the ``image_id`` of ``boxes`` to file names.
         det_config: Config of a detector of mmdet that finds the person boxes. Without ``boxes`` and ``det_config``, the
             whole image is one box.
@@ -93,7 +87,7 @@ def infer(source: PathLike,
             what a single run does.
         resume: Whether to continue where an unfinished run with the same arguments stopped.
         shard: ``'i/n'``: predict only the i-th of n parts of the images, which
-            :func:`~mmpose_mspn.apis.merging.merge_parts` merges. Not for videos.
+            :func:`~mmpose_mspn.apis.prediction_files.merge_parts` merges. Not for videos.
 
     Returns:
         Counts: ``images`` (or frames of a video) that were predicted on, ``instances`` in them, ``skipped`` images that
@@ -139,7 +133,7 @@ def infer(source: PathLike,
                 todo = _leave_out_done(frames, part, writer, pose, kpt_thr)
                 pairs = _pairs(todo, find_boxes, bbox_thr)
                 for found, result in pose.stream(pairs, batch_size or BATCH_SIZE, batch_size is not None):
-                    writer.write(found.frame, pose.drawer(result, kpt_thr))
+                    writer.write(found.frame, result.draw(kpt_thr))
                     part.write(*found.record(result))
             if not part.images and not shard:
                 superfluous = True
@@ -152,7 +146,7 @@ def infer(source: PathLike,
     finally:
         part.close(remove=superfluous or not part.images and not part.complete)
     if report:
-        from .diagnosis import report_pictures
+        from mmpose_mspn.apis.diagnosis import report_pictures
         images = read_json(PREDICTIONS, out_dir / PREDICTIONS, dict)['images']
         report_pictures(whole_model, out_dir / REPORT, images, frames.folder)
     return counts
@@ -210,7 +204,7 @@ def _leave_out_done(frames: Union[Images, Video], part: PartFile, writer: Union[
         people = line['image']['instances']
         keypoints = np.array([person['keypoints'] for person in people], np.float64)
         boxes = np.array([person['bbox'] for person in people])
-        writer.write(frame, pose.drawer(pose.result(keypoints, boxes, frame.image), kpt_thr))
+        writer.write(frame, pose.result(keypoints, boxes, frame.image).draw(kpt_thr))
     return rest
 
 
@@ -247,3 +241,103 @@ def _box_category(cfg: Optional[Config]) -> BoxCategory:
 
 def _describe(frame: Frame) -> str:
     return frame.name if frame.number is None else f'{frame.name}, frame {frame.number}'
+
+
+def check_model(config: Optional[PathLike], checkpoint: Optional[PathLike], model: Optional[PathLike]) -> None:
+    """Check that either a config and a checkpoint or a model is given, and that the files exist."""
+    if model is None:
+        if config is None or checkpoint is None:
+            raise ValueError('config and checkpoint belong together: give both, or a model that carries its config '
+                             '(--model)')
+        check_file('config', config)
+        check_file('checkpoint', checkpoint)
+        return
+    if config is not None or checkpoint is not None:
+        raise ValueError(f'model {model} takes the place of config and checkpoint: give it alone')
+    check_file('model', model)
+
+
+def check_options(boxes: Optional[PathLike], ann_file: Optional[PathLike], det_config: Optional[PathLike],
+                  det_checkpoint: Optional[PathLike], bbox_thr: float, kpt_thr: float, fast: Optional[str],
+                  category: Optional[str]) -> None:
+    """Check the options that need no file to be read."""
+    if fast is not None:
+        named_dtype(fast, 'fast')
+    if boxes is not None and (det_config is not None or det_checkpoint is not None):
+        raise ValueError('boxes and det_config / det_checkpoint exclude each other: give the boxes or a detector')
+    if (det_config is None) != (det_checkpoint is None):
+        raise ValueError('det_config and det_checkpoint belong together, got '
+                         f'det_config={det_config} and det_checkpoint={det_checkpoint}')
+    if ann_file is not None and boxes is None:
+        raise ValueError(f'ann_file {ann_file} names the images of boxes, but there are no boxes: give boxes or omit '
+                         'ann_file')
+    if not 0 <= bbox_thr <= 1:
+        raise ValueError(f'bbox_thr must be 0 to 1, got {bbox_thr}')
+    if not kpt_thr >= 0:
+        raise ValueError(f'kpt_thr must be >= 0, got {kpt_thr}')
+    if category is not None and boxes is None:
+        raise ValueError(f'category {category} chooses among boxes, but there are no boxes: give boxes or omit it')
+
+
+def refuse_for_videos(video: Video, **options: Any) -> None:
+    """Refuse options that are set and do not apply to a video."""
+    for name, value in options.items():
+        if value:
+            raise ValueError(f'{name} is for images, but the source {video.path} is a video: omit {name}')
+
+
+def check_report(shard: Optional[str], model: Optional[PathLike]) -> None:
+    """Check that the report can be written: its packages, and that the run has all images and heatmaps."""
+    from mmpose_mspn.diagnosis.report import check_page_packages
+    check_page_packages()
+    if shard is not None:
+        raise ValueError('report shows the people of all images, but shard predicts a part of them: omit one')
+    if model is not None and Path(model).suffix.lower() == '.onnx':
+        raise ValueError(f'report shows heatmaps, which the exported model {model} does not give: give config and '
+                         'checkpoint')
+
+
+def describe_run(frames: Union[Images, Video], cfg: Optional[Config],
+                 files: Mapping[str, Optional[Union[str, Path]]], options: Mapping[str, object]) -> Dict[str, object]:
+    """Plain values that are equal for two runs, on whatever machines, whose predictions may be mixed.
+
+    Args:
+        frames: The source, of which the names and the sizes of the files count.
+        cfg: Config of the model, of which the model, the pipeline that makes the crops, and the category of the boxes
+            count.
+        files: Files by the name of the option, of which the content counts. ``None`` where none is given.
+        options: Options that change the predictions or the drawings.
+    """
+    paths = [frames.path] if isinstance(frames, Video) else frames.paths
+    source = [f'{path.name} {path.stat().st_size if path.exists() else "gone"}' for path in paths]
+    parts = None
+    if cfg is not None:
+        dataset = (cfg.get('test_dataloader') or {}).get('dataset') or {}
+        parts = _digest(repr((cfg.get('model'), dataset.get('pipeline'), cfg.get('category'))))
+    hashes = {name: _hash(path) for name, path in files.items()}
+    return dict(source=_digest('\n'.join(source)), config=parts, **hashes, **options)
+
+
+def describe_drawings(drawer: Drawer) -> Dict[str, object]:
+    """Plain values that are equal for two drawers that draw the same."""
+    return dict(metainfo=_digest(json.dumps(drawer.meta, sort_keys=True, default=_plain)),
+                visualizer=_digest(json.dumps(drawer.settings, sort_keys=True, default=_plain)))
+
+
+def _plain(value: object) -> object:
+    """A value that JSON has, for one that it lacks: an array, a number of numpy, a set or an object."""
+    return value.tolist() if hasattr(value, 'tolist') else sorted(value) if isinstance(value, set) else str(value)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _hash(path: Optional[Union[str, Path]]) -> Optional[str]:
+    if path is None or not Path(path).is_file():  # a missing file is refused where it is read
+        return None
+    found = hashlib.sha256()
+    with open(path, 'rb') as file:
+        while block := file.read(1 << 20):
+            found.update(block)
+    return found.hexdigest()

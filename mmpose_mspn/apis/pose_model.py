@@ -1,19 +1,95 @@
-"""The object that ``mmpose_mspn.load`` returns."""
+"""The object that ``mmpose_mspn.load`` returns, and its results."""
 from abc import ABC, abstractmethod
 from collections import deque
-from typing import Any, Callable, Deque, Iterable, Iterator, List, Mapping, Optional, Tuple, Union
+from pathlib import Path
+from typing import Any, Callable, Deque, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import init_default_scope
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from mmpose.registry import DATASETS
 from torch import nn
 
+from mmpose_mspn.apis.drawing import Drawer
+from mmpose_mspn.apis.inputs import Pair, Source, decode_image, open_images
 from mmpose_mspn.deploy.accelerate import accelerate
+from mmpose_mspn.deploy.backends import open_exported
 from mmpose_mspn.utils.config_types import type_name
 
-from .pose_inputs import Pair, open_images
-from .pose_result import Draw, PoseResult, Source
+Draw = Callable[..., np.ndarray]
+
+
+class PoseResult:
+    """The keypoints of the N people in an image.
+
+    Args:
+        keypoints: (N, K, 2) in image px.
+        scores: (N, K). Those of this package's codec are 0.5 (no response) to 1.5 (a full peak).
+        boxes: (N, 4), x, y, width, height in image px: the boxes that the people were predicted in.
+        names: Names of the K keypoints.
+        skeleton: Pairs of indices of keypoints that a drawing connects.
+        source: The image (H, W, 3) BGR uint8, or its file, which is read again when ``image`` is asked for.
+        drawer: Draws the result, see :meth:`draw`.
+
+    Attributes:
+        keypoints, scores, boxes, names, skeleton: The arguments; arrays are float64, boxes float32.
+    """
+
+    def __init__(self, keypoints: np.ndarray, scores: np.ndarray, boxes: np.ndarray, names: Sequence[str],
+                 skeleton: Sequence[Tuple[int, int]], source: Source, drawer: Draw) -> None:
+        self.keypoints = np.asarray(keypoints, np.float64).reshape(-1, len(names), 2)
+        self.scores = np.asarray(scores, np.float64).reshape(-1, len(names))
+        self.boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
+        self.names = list(names)
+        self.skeleton = [(int(start), int(end)) for start, end in skeleton]
+        self._source, self._drawer = source, drawer
+
+    def __len__(self) -> int:
+        """N, the number of people."""
+        return len(self.keypoints)
+
+    def __repr__(self) -> str:
+        return f'PoseResult({len(self)} people, {len(self.names)} keypoints)'
+
+    @property
+    def image(self) -> np.ndarray:
+        """The image (H, W, 3) BGR uint8. That of a file is not kept in memory, but read at each call."""
+        return self._source if isinstance(self._source, np.ndarray) else decode_image(self._source)
+
+    def draw(self, threshold: Optional[float] = None) -> np.ndarray:
+        """Draw the skeletons on a copy (H, W, 3) BGR uint8 of the image. No file is written.
+
+        Args:
+            threshold: Lowest score of a keypoint that is drawn, >= 0. The default is a fifth of a full peak.
+
+        Raises:
+            ValueError: ``threshold`` is negative or NaN.
+        """
+        if threshold is not None and not threshold >= 0:
+            raise ValueError(f'threshold must be >= 0, got {threshold}')
+        return self._drawer(self.image, self.keypoints, self.scores, threshold)
+
+    def to_coco(self, image_id: int = 0, category_id: int = 1) -> List[dict]:
+        """The people as entries of COCO's results format, which COCO's tools and ``tools/diagnose.py`` read.
+
+        Args:
+            image_id: Id of the image in its annotation file.
+            category_id: Id of the category; 1 is COCO's person.
+
+        Returns:
+            N dicts of plain Python values: ``image_id``, ``category_id``, ``bbox`` (x, y, width, height in image px),
+            ``keypoints`` (K × x, y, score, in one list) and ``score``, the mean score of the keypoints.
+        """
+        entries = []
+        for box, keypoints, scores in zip(self.boxes, self.keypoints, self.scores):
+            entries.append(dict(
+                image_id=image_id, category_id=category_id, bbox=box.tolist(),
+                keypoints=np.concatenate([keypoints, scores[:, None]], 1).ravel().tolist(),
+                score=float(scores.mean())))
+        return entries
+
 
 BATCH_SIZE = 16
 """Default number of crops that pass the network together."""
@@ -60,7 +136,7 @@ class PoseModel(ABC):
             bbox_format: ``'xywh'`` (x, y, width, height, as in COCO's files) or ``'xyxy'`` (two corners).
 
         Returns:
-            For one image a :class:`~mmpose_mspn.apis.pose_result.PoseResult`, for a list the list of them, and else an
+            For one image a :class:`~mmpose_mspn.apis.pose_model.PoseResult`, for a list the list of them, and else an
             iterator of them. The iterator decodes and predicts as it is asked for results, and keeps in memory no more
             than one batch of crops and the images that they come from.
 
@@ -70,11 +146,11 @@ class PoseModel(ABC):
                 this may be raised while it is read.
         """
         check_batch_size(batch_size)
-        given = open_images(images, boxes, bbox_format)
-        results = (result for _, result in self.stream(given.pairs, batch_size))
-        if given.kind == 'one':
+        pairs, kind = open_images(images, boxes, bbox_format)
+        results = (result for _, result in self.stream(pairs, batch_size))
+        if kind == 'one':
             return next(results)
-        return list(results) if given.kind == 'list' else results
+        return list(results) if kind == 'list' else results
 
     @abstractmethod
     def stream(self, pairs: Iterable[Pair], batch_size: int,
@@ -108,7 +184,7 @@ class TorchPoseModel(PoseModel):
     """A pose estimator of mmpose.
 
     Args:
-        model: Pose estimator of :func:`~mmpose_mspn.apis.loading.load_pose_model`, on its device.
+        model: Pose estimator of :func:`~mmpose_mspn.apis.load.load_pose_model`, on its device.
         drawer: Draws results.
         fast: Whether to predict with an accelerated copy, see :func:`mmpose_mspn.accelerate`.
         dtype: Type in which the copy predicts; ``None`` for float32.
@@ -212,3 +288,52 @@ class _Waiting:
 
     def describe(self) -> str:
         return str(self.tag or ('an image' if isinstance(self.source, np.ndarray) else self.source))
+
+
+DATASETS_OF_CONFIGS = ('CocoDataset', 'MpiiDataset', 'CrowdPoseDataset', 'CocoWholeBodyDataset')
+
+
+class OnnxPoseModel(PoseModel):
+    """A model that ``mmpose_mspn.export`` wrote.
+
+    Args:
+        path: The ``.onnx`` file.
+
+    Attributes:
+        metadata: All that the file says about itself.
+
+    Raises:
+        ImportError: Neither onnxruntime nor OpenVINO is installed.
+        ValueError: The file does not hold such a model.
+    """
+
+    def __init__(self, path: Union[str, Path]) -> None:
+        try:
+            self.pose = open_exported(path)
+        except ImportError as error:
+            raise ImportError(f'{path} needs onnxruntime or OpenVINO ({error}): pip install onnxruntime') from error
+        self.metadata = self.pose.metadata
+        self.names, self.input_size = list(self.pose.names), tuple(self.pose.input_size)
+        self.skeleton = [(int(start), int(end)) for start, end in self.pose.skeleton]
+        self.flip_pairs = [(int(one), int(other)) for one, other in self.pose.flip_pairs]
+        self.codec = 'in the graph'
+        self.drawer = Drawer(self._meta())
+
+    def stream(self, pairs: Iterable[Pair], batch_size: int,
+               across_images: bool = True) -> Iterator[Tuple[Any, PoseResult]]:
+        # The runtime takes one image at a time, so batches never run across images.
+        for pair in pairs:
+            found = self.pose(pair.image, pair.boxes, batch_size=batch_size)
+            yield pair.tag, self.result(found, pair.boxes, pair.source)
+
+    def _meta(self) -> Dict[str, Any]:
+        """mmpose's metainfo for drawing: that of a dataset with these keypoints, with its colors, or one without."""
+        for dataset in DATASETS_OF_CONFIGS:
+            meta = parse_pose_metainfo(DATASETS.get(f'mmpose.{dataset}').METAINFO)
+            if list(meta['keypoint_id2name'].values()) == self.names:
+                return meta
+        ids = dict(enumerate(self.names))
+        return dict(
+            dataset_name='exported', num_keypoints=len(ids), keypoint_id2name=ids,
+            keypoint_name2id={name: index for index, name in ids.items()}, skeleton_links=self.skeleton,
+            keypoint_colors=[(0, 255, 0)] * len(ids), skeleton_link_colors=[(255, 128, 0)] * len(self.skeleton))

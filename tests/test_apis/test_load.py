@@ -11,8 +11,9 @@ from mmengine.config import Config
 from mmpose.apis import inference_topdown, init_model
 
 import mmpose_mspn
-from mmpose_mspn.apis.named_configs import config_path, configs_for
-from mmpose_mspn.apis.pose_result import PoseResult
+from mmpose_mspn.apis.config import config_path
+from mmpose_mspn.apis.load import configs_for
+from mmpose_mspn.apis.pose_model import PoseResult
 from mmpose_mspn.checkpoints import CheckpointError, convert, read_checkpoint
 from tests.building import backbone, head
 from tests.model_files import save_random, write_config

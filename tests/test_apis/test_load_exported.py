@@ -43,7 +43,8 @@ def test_the_same_object_with_the_same_results(files):
     raw = Pose(files / 'model.onnx')(image, BOXES)
     np.testing.assert_array_equal(np.concatenate([found.keypoints, found.scores[..., None]], -1), raw)
     np.testing.assert_allclose(found.keypoints, trained.predict(image, BOXES).keypoints, atol=1e-3)
-    assert (found.draw(0) == exported.drawer(trained.predict(image, BOXES), 0)).all()
+    people = trained.predict(image, BOXES)
+    assert (found.draw(0) == exported.drawer(image, people.keypoints, people.scores, 0)).all()
     paths = sorted((files / 'images').iterdir())
     assert [len(one) for one in exported.predict(paths, [BOXES, np.zeros((0, 4))])] == [3, 0]
     assert len(list(exported.predict(files / 'images'))) == 2

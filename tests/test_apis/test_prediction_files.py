@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 
 from mmpose_mspn.apis.inference import infer
-from mmpose_mspn.apis.merging import merge_parts
-from mmpose_mspn.apis.prediction_files import PartFile, Shard
+from mmpose_mspn.apis.prediction_files import PartFile, Shard, merge_parts
 from mmpose_mspn.synthetic_people import generate
 from tests.launching import python
 from tests.model_files import save_random, write_config

@@ -3,8 +3,8 @@ import cv2
 import numpy as np
 import pytest
 
+from mmpose_mspn.apis.drawing import VideoWriter
 from mmpose_mspn.apis.inputs import Frame
-from mmpose_mspn.apis.outputs import VideoWriter
 from tests.launching import python
 
 
@@ -33,7 +33,7 @@ def test_a_video_on_a_full_disk_is_refused_and_removed(tmp_path):
     script = (
         'import resource, signal, sys\nimport numpy as np\n'
         'import mmpose_mspn\nfrom pathlib import Path\n'
-        'from mmpose_mspn.apis.inputs import Frame\nfrom mmpose_mspn.apis.outputs import VideoWriter\n'
+        'from mmpose_mspn.apis.inputs import Frame\nfrom mmpose_mspn.apis.drawing import VideoWriter\n'
         'signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n'
         'resource.setrlimit(resource.RLIMIT_FSIZE, (60000, 60000))\n'
         'draw = np.random.default_rng(0)\n'
