@@ -5,8 +5,8 @@ from pathlib import Path
 
 from mmpose_mspn.apis.command_line import ToolParser, run_tool
 from mmpose_mspn.synthetic_people import TRAIN_IMAGES, VAL_IMAGES, generate
+from mmpose_mspn.synthetic_people.coco import annotation_file
 from mmpose_mspn.synthetic_people.robots import check_keypoints, write_robots
-from mmpose_mspn.synthetic_people.stored_arguments import annotation_file
 
 
 def parse_args() -> argparse.Namespace:

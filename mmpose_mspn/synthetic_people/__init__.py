@@ -5,11 +5,9 @@
 In this folder a "joint" is a point of the drawn body, one for each of the 17 COCO keypoints; a "keypoint" is its
 annotation: x, y in px and visibility 0, 1 or 2. Colors are BGR, 0 to 255. Shares and probabilities are 0 to 1.
 """
-from .body import KEYPOINT_NAMES, Build, Figure, pose_figure
+from .body import KEYPOINT_NAMES, Build, Figure, Pose, pose_figure
 from .coco import TRAIN_IMAGES, VAL_IMAGES, generate
-from .outfit import Outfit
-from .parts import Part, visible_joints
-from .poses import Pose
+from .outfit import Outfit, Part, visible_joints
 from .scene import OBJECT, Person, Scene, compose, render_scene
 
 __all__ = [

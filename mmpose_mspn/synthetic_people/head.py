@@ -6,8 +6,7 @@ import numpy as np
 
 from mmpose_mspn.synthetic_people.body import SIDES, Figure
 from mmpose_mspn.synthetic_people.drawing import Canvas, Color, disc, ellipsoid, hull, scaled
-from mmpose_mspn.synthetic_people.outfit import Outfit
-from mmpose_mspn.synthetic_people.parts import Part
+from mmpose_mspn.synthetic_people.outfit import Outfit, Part
 
 HAIR_SIZE = 1.07
 """Size of the head with hair over that of the skull."""

@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Dict, Optional, Sequence
 
 from mmpose_mspn.synthetic_people.body import KEYPOINT_NAMES
+from mmpose_mspn.utils.errors import UserError
 from mmpose_mspn.utils.files import FilePath, read_json, write_json
 
 CATEGORY_ID, CATEGORY = 7, 'robot'
@@ -29,7 +30,7 @@ def write_robots(source: FilePath, target: FilePath, keypoints: Sequence[str], i
         ``target``.
 
     Raises:
-        ValueError: The drawn people lack one of ``keypoints``, or it is named twice.
+        UserError: The drawn people lack one of ``keypoints``, or it is named twice.
     """
     check_keypoints(keypoints)
     content = read_json('annotation file', source)
@@ -49,12 +50,12 @@ def check_keypoints(keypoints: Sequence[str]) -> None:
     """Refuse keypoints that the drawn people lack or that are named twice.
 
     Raises:
-        ValueError: There are some, or there are no keypoints.
+        UserError: There are some, or there are no keypoints.
     """
     wrong = [name for name in keypoints if name not in KEYPOINT_NAMES or list(keypoints).count(name) > 1]
     if wrong or not keypoints:
-        raise ValueError(f'the keypoints of robots must be different ones of {", ".join(KEYPOINT_NAMES)}, got '
-                         f'{", ".join(wrong) or "none"}')
+        raise UserError(f'the keypoints of robots must be different ones of {", ".join(KEYPOINT_NAMES)}, got '
+                        f'{", ".join(wrong) or "none"}')
 
 
 def _robot(person: dict, indices: Sequence[int]) -> dict:

@@ -10,7 +10,7 @@ from mmpose_mspn.new_dataset.metainfo import build_metainfo, metainfo_text
 from mmpose_mspn.new_dataset.names import find_flip_pairs
 from mmpose_mspn.new_dataset.pairs import choose_pairs, parse_map
 from mmpose_mspn.new_dataset.sigmas import choose_sigmas
-from mmpose_mspn.synthetic_people.annotations import header
+from mmpose_mspn.synthetic_people.coco import header
 
 
 def file_of(*categories) -> dict:

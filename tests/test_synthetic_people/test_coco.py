@@ -11,6 +11,7 @@ import pytest
 from pycocotools.coco import COCO
 
 from mmpose_mspn.synthetic_people import KEYPOINT_NAMES, coco, generate
+from mmpose_mspn.utils.errors import OutputError, UserError
 
 SMALL = (160, 128)
 ANNOTATIONS = 'annotations/person_keypoints_{}2017.json'
@@ -119,7 +120,7 @@ def test_a_failure_while_writing_leaves_no_annotations(tmp_path, monkeypatch):
 
 def test_other_arguments_are_refused(small_set):
     before = digests(small_set)
-    with pytest.raises(ValueError, match=r"'seed': 3.*'seed': 5.*choose another out_dir"):
+    with pytest.raises(OutputError, match=r"'seed': 3.*'seed': 5.*choose another out_dir"):
         make(small_set, seed=5)
     assert digests(small_set) == before
 
@@ -128,21 +129,21 @@ def test_foreign_annotations_are_not_overwritten(tmp_path):
     path = tmp_path / ANNOTATIONS.format('train')
     path.parent.mkdir()
     path.write_text('{"info": {"description": "COCO 2017 Dataset"}, "images": []}')
-    with pytest.raises(ValueError, match='not made by this generator'):
+    with pytest.raises(OutputError, match='not made by this generator'):
         make(tmp_path)
     assert 'COCO 2017 Dataset' in path.read_text()
 
 
-@pytest.mark.parametrize('changes, message', [
-    ({'train': -1}, r'train must be from 0 to 999999, got -1'),
-    ({'val': -3}, r'val must be from 0 to 999999, got -3'),
-    ({'seed': 2 ** 32}, r'seed must be from 0 to 4294967295, got 4294967296'),
-    ({'workers': 0}, r'workers must be from 1 to \d+, got 0'),
-    ({'image_size': (8, 256)}, r'width\) must be from 64 to 4096, got 8'),
-    ({'image_size': (320, 9999)}, r'height\) must be from 64 to 4096, got 9999'),
-    ({'image_size': (320,)}, r'image_size must be \(width, height\), got \(320,\)')])
-def test_bad_values_are_refused(tmp_path, changes, message):
-    with pytest.raises(ValueError, match=message):
+@pytest.mark.parametrize('changes, names', [
+    ({'train': -1}, 'train .*got -1'),
+    ({'val': -3}, 'val .*got -3'),
+    ({'seed': 2 ** 32}, 'seed must be from 0 to 4294967295, got 4294967296'),
+    ({'workers': 0}, 'workers .*got 0'),
+    ({'image_size': (8, 256)}, 'width.*got 8'),
+    ({'image_size': (320, 9999)}, 'height.*got 9999'),
+    ({'image_size': (320,)}, 'image_size')])
+def test_bad_values_are_refused(tmp_path, changes, names):
+    with pytest.raises(UserError, match=names):
         make(tmp_path / 'new', **changes)
     assert not (tmp_path / 'new').exists()
 

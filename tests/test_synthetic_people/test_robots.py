@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from mmpose_mspn.synthetic_people.robots import LEFT_OUT, write_robots
+from mmpose_mspn.utils.errors import UserError
 from tests.tools import load_tool
 
 KEYPOINTS = ('right_ankle', 'left_knee', 'right_knee')
@@ -36,5 +37,5 @@ def test_the_tool_writes_robots_beside_the_people(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize('keypoints, got', [(['tip'], 'tip'), (['nose', 'nose'], 'nose'), ([], 'none')])
 def test_keypoints_that_robots_cannot_have(keypoints, got, tmp_path):
-    with pytest.raises(ValueError, match=f'must be different ones of nose, .* got {got}'):
+    with pytest.raises(UserError, match=f'must be different ones of nose, .* got {got}'):
         write_robots(tmp_path / 'none.json', tmp_path / 'out.json', keypoints)
