@@ -7,10 +7,10 @@
     python benchmarks/accuracy.py list         # the runs, which are finished, and the time that is left
 
 All networks train on drawn people and are measured on others. benchmarks/accuracy_plan.py holds the table of
-questions, accuracy_variants.py the networks that answer them. Each run is a process of one thread whose result is a
+questions and the networks that answer them. Each run is a process of one thread whose result is a
 file below ``--work``; finished runs are not repeated, and an interrupted one resumes from its last checkpoint, so the
-command can be stopped and repeated at any time. Results that docs/accuracy.json holds of a machine like this one, with
-the same versions, are not repeated either.
+command can be stopped and repeated at any time. Results that docs/measured/accuracy.json holds of a machine like this
+one, with the same versions, are not repeated either.
 """
 import argparse
 import json
@@ -24,8 +24,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Dict, List, Optional
 
-from accuracy_plan import QUESTIONS, Run, plan
-from accuracy_variants import SCALES
+from accuracy_plan import QUESTIONS, SCALES, Run, plan
+from common import ROOT
 
 SPEED = 'speed.json'
 POLL = 1.
@@ -179,7 +179,8 @@ def main() -> None:
     parser.add_argument('--parallel', type=int, default=2, help='runs at a time, >= 1 (default: %(default)s)')
     parser.add_argument('--work', type=Path, default=Path('work_dirs/accuracy'), help='default: %(default)s')
     parser.add_argument('--data', type=Path, help='folder of the drawn people (default: WORK/people-SCALE)')
-    parser.add_argument('--out', type=Path, default=Path('docs/accuracy'), help='of the report, without suffix')
+    parser.add_argument('--out', type=Path, default=ROOT / 'docs/accuracy.md',
+                        help='the report; its values and its plot go to the folder "measured" beside it')
     args = parser.parse_args()
     for name in ('seeds', 'parallel'):
         if getattr(args, name) < 1:
@@ -189,7 +190,8 @@ def main() -> None:
         from accuracy_run import measure_speed
         print(measure_speed(args.scale, args.data, args.work / args.scale / SPEED))
     else:
-        take_recorded(args.out.with_suffix('.json'), args.work)
+        from accuracy_report import files_of
+        take_recorded(files_of(args.out)['json'], args.work)
         dict(run=run_all, report=write_report, list=list_runs)[args.do](args)
 
 

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 import matplotlib
-from accuracy_plan import QUESTIONS, Row, Run, run_of
+from accuracy_plan import QUESTIONS, SCALES, Row, Run, run_of
 from accuracy_run import operations
-from accuracy_variants import SCALES
-from pages import listed, machine
-from paired import Interval
+from common import MEASURED, Interval, listed, machine
 
 from mmpose_mspn.utils.files import write_json
 
 RECORDED = ('config', 'seconds', 'threads', 'measured')
 """What the JSON file keeps of a result."""
+FOLDER = MEASURED.name
+"""Of values and plot, beside the page."""
 METRICS = {'AP': 3, 'AP50': 3, 'AP75': 3, 'px': 2}
 """Columns, and their decimals."""
 
@@ -186,6 +186,11 @@ def conclusions(page: Path) -> str:
     return f'\n{heading}{written}' if heading else ''
 
 
+def files_of(page: Path) -> Dict[str, Path]:
+    """The values and the plot of a report, by suffix."""
+    return {suffix: page.parent / FOLDER / f'{page.stem}.{suffix}' for suffix in ('json', 'png')}
+
+
 def environment() -> Dict[str, str]:
     """The machine and the versions that results belong to."""
     return {name: value for name, value in machine('cpu').items() if name != 'threads'}
@@ -213,13 +218,13 @@ def report(args: argparse.Namespace, results: Dict[Run, dict], speed: Optional[f
              if any(not one.is_reference for one in comparisons)}
     if not found:
         raise SystemExit('no pair of runs is finished: run benchmarks/accuracy.py run first')
-    files = {suffix: args.out.with_suffix(f'.{suffix}') for suffix in ('md', 'png', 'json')}
-    args.out.parent.mkdir(parents=True, exist_ok=True)
+    files = files_of(args.out)
+    files['json'].parent.mkdir(parents=True, exist_ok=True)
     plot(found, files['png'])
     about = environment()
     page = INTRODUCTION.format(
         scale=args.scale, finished=len(results), size=SCALES[args.scale], claims=claims(args.scale, found),
-        plot=files['png'].name, json=files['json'].name, date=datetime.date.today(),
+        plot=f'{FOLDER}/{files["png"].name}', json=f'{FOLDER}/{files["json"].name}', date=datetime.date.today(),
         about=listed(about))
     cost = lru_cache(operations)
     for part, question in QUESTIONS.items():
@@ -230,7 +235,7 @@ def report(args: argparse.Namespace, results: Dict[Run, dict], speed: Optional[f
         if question.equal_time:
             page += FASTER.format(speed=speed)
         page += table(found[part], lambda run: cost(run.scale, run.variant)) + '\n'
-    page += conclusions(files['md'])
-    files['md'].write_text(page)
+    page += conclusions(args.out)
+    args.out.write_text(page)
     write_record(files['json'], args.scale, results)
     print(page)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compare the speed and the memory of this package with those of mmpose's own MSPN.
 
-    python benchmarks/compare.py [--rounds 5] [--device cpu] [--only WORD] [--official DIR] [--out docs/benchmark]
+    python benchmarks/compare.py [--rounds 5] [--device cpu] [--only WORD] [--official DIR] [--out docs/benchmark.md]
 
 The sides of a row are measured in turns, so that changes in the speed of the machine affect all of them. Each row first
 checks that the sides compute the same result, or states the difference and its reason. Ratios are comparable between
@@ -16,8 +16,8 @@ from typing import List
 
 import torch
 from ceiling import PREDICTION, efficiency
+from common import MEASURED, ROOT, listed, machine
 from mmengine.registry import init_default_scope
-from pages import listed, machine
 from peers import Official
 from processes import GPU_PROCESS_ROWS, PROCESS_ROWS
 from rows import GPU_ROWS, PICTURE_ROWS, ROWS
@@ -46,10 +46,10 @@ def table(results: List[dict]) -> str:
                       '| --- | --- | --- | --- | --- | --- | --- | --- |', *map(line, results)])
 
 
-def save(out: Path, about: dict, results: List[dict], share: dict) -> None:
+def save(page: Path, record: Path, about: dict, results: List[dict], share: dict) -> None:
     """Write the table and the JSON file, after every row, so that an interrupted run keeps its rows."""
-    out.with_suffix('.json').write_text(json.dumps(dict(about=about, rows=results, efficiency=share), indent=2))
-    out.with_suffix('.md').write_text('\n\n'.join([listed(about), table(results), *share.values()]) + '\n')
+    record.write_text(json.dumps(dict(about=about, rows=results, efficiency=share), indent=2))
+    page.write_text('\n\n'.join([listed(about), table(results), *share.values()]) + '\n')
 
 
 def main() -> None:
@@ -58,7 +58,8 @@ def main() -> None:
     parser.add_argument('--device', default='cpu', help='cpu or cuda')
     parser.add_argument('--only', default='', help='measure only the rows with this word in their names')
     parser.add_argument('--official', metavar='DIR', help='clone of megvii-detection/MSPN')
-    parser.add_argument('--out', default='docs/benchmark', help='path of the table and the JSON file without suffix')
+    parser.add_argument('--out', type=Path, default=ROOT / 'docs/benchmark.md', help='page with the table')
+    parser.add_argument('--json', type=Path, help='file of all values (default: of that name in docs/measured)')
     args = parser.parse_args()
     init_default_scope('mmpose')
     torch.manual_seed(0)
@@ -67,21 +68,22 @@ def main() -> None:
     print(about)
     rows = [*ROWS, *PICTURE_ROWS, *PROCESS_ROWS] if args.device == 'cpu' else [
         *ROWS, *GPU_ROWS, *GPU_PROCESS_ROWS, *PICTURE_ROWS]
-    out = Path(args.out)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    record = args.json or MEASURED / f'{args.out.stem}.json'
+    for file in (args.out, record):
+        file.parent.mkdir(parents=True, exist_ok=True)
     known, share = {}, {}
-    if args.only and out.with_suffix('.json').exists():
-        before = json.loads(out.with_suffix('.json').read_text())
+    if args.only and record.exists():
+        before = json.loads(record.read_text())
         known, share = {result['row']: result for result in before['rows']}, before['efficiency']
     for row in rows:
         if args.only in row.name:
             known[row.name] = row.measure(args.rounds, args.device, official)
             print(line(known[row.name]), flush=True)
-            save(out, about, [known[row.name] for row in rows if row.name in known], share)
+            save(args.out, record, about, [known[row.name] for row in rows if row.name in known], share)
     if args.device == 'cpu' and args.only in PREDICTION:
         share = efficiency(args.rounds, args.device)
-    save(out, about, [known[row.name] for row in rows if row.name in known], share)
-    print(out.with_suffix('.md').read_text())
+    save(args.out, record, about, [known[row.name] for row in rows if row.name in known], share)
+    print(args.out.read_text())
 
 
 if __name__ == '__main__':

@@ -6,8 +6,8 @@
 Nothing else may run on the machine meanwhile. The pipelines are those of the trainings of the 4-stage network: mmpose's
 config, and ours with and without the cache of decoded images. The images are drawn ones of two sizes and, if they are
 given, photographs with annotations in COCO's format. The processes that read them are timed when every image has been
-read once. It takes about 4 minutes on two cores, writes docs/data_workers.json, and puts two tables into the page,
-between the lines ``<!-- data workers -->`` and ``<!-- workers of GPUs -->``.
+read once. It takes about 4 minutes on two cores, writes docs/measured/data_workers.json, and puts two tables into the
+page, between the lines ``<!-- data workers -->`` and ``<!-- workers of GPUs -->``.
 """
 import argparse
 import json
@@ -20,9 +20,7 @@ from pathlib import Path
 from typing import Dict, List, NamedTuple, Tuple
 
 import yaml
-from new_process import measured
-from pages import cpu_name, fill
-from places import CONFIGS, ROOT
+from common import CONFIGS, MEASURED, ROOT, cpu_name, fill, measured
 
 OURS, MMPOSES = 'td-hm_4xmspn50_8xb32-96k_coco-256x192.py', 'td-hm_4xmspn50_8xb32-210e_coco-256x192.py'
 SIDES = {'mmpose': "mmpose's config", 'ours': 'ours', 'kept': 'ours, images kept'}
@@ -40,7 +38,7 @@ GPU_ROWS = {
     'test, 4 stages, TF32, flip test': ('4-stage prediction, batch 64, flip test, decode', 64),
     'test, 4 stages, bf16, flip test': ('4-stage prediction, batch 64, flip test, decode, bf16', 64),
 }
-"""Rows of docs/benchmark_gpu.json, and the people of their batch."""
+"""Rows of docs/measured/benchmark_gpu.json, and the people of their batch."""
 COCO_IMAGES, COCO_BYTES = 57_000, 640 * 480 * 3
 """COCO's training images with labeled keypoints, and bytes of such an image when it is decoded."""
 FULL_GB = COCO_IMAGES * COCO_BYTES / 1e9
@@ -142,7 +140,7 @@ def operations(stages: int) -> int:
 
 
 def gpu_rates(rows: List[dict]) -> List[Tuple[str, float, str]]:
-    """Work, people/s of a GPU, and how they are known, from the rows of docs/benchmark_gpu.json."""
+    """Work, people/s of a GPU, and how they are known, from the rows of docs/measured/benchmark_gpu.json."""
     by_name = {row['row']: row['ours'] for row in rows}
     rates = [(work, 1000 * batch / by_name[row], 'measured') for work, (row, batch) in GPU_ROWS.items()]
     four = rates[0][1]
@@ -179,7 +177,7 @@ def main() -> None:
     parser.add_argument('--workers', nargs='+', type=int, default=[1, 2], help='numbers of workers')
     parser.add_argument('--rounds', type=int, default=1, help='times that everything is measured, in turns')
     parser.add_argument('--page', type=Path, default=ROOT / 'docs/performance.md', help='page with the tables')
-    parser.add_argument('--out', type=Path, default=ROOT / 'docs/data_workers.json', help='file of all values')
+    parser.add_argument('--out', type=Path, default=MEASURED / 'data_workers.json', help='file of all values')
     parser.add_argument('--measure', nargs=5, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.measure:
@@ -207,7 +205,7 @@ def report(args: argparse.Namespace, results: Results) -> None:
     """Write the values and the tables."""
     largest = list(results)[-1]
     plain, kept = (median(results[largest][side][min(args.workers)]) for side in ('ours', 'kept'))
-    gpu = json.loads((ROOT / 'docs/benchmark_gpu.json').read_text())
+    gpu = json.loads((MEASURED / 'benchmark_gpu.json').read_text())
     tables = {'data workers': table(results, args.workers),
               'workers of GPUs': gpu_table(gpu['about']['machine'], gpu_rates(gpu['rows']), largest, plain, kept)}
     args.out.write_text(json.dumps(dict(cpu=cpu_name(), cores=len(os.sched_getaffinity(0)), found=results), indent=1)

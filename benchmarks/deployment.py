@@ -23,11 +23,9 @@ from unittest.mock import patch
 import mmengine
 import numpy as np
 import torch
-from batches import samples
+from common import CONFIGS, DEMO, MEASURED, ROOT, fill, listed, machine
 from mmengine.registry import init_default_scope
-from pages import fill, listed, machine
-from peers import FLIP, INPUT, our_model
-from places import CONFIGS, DEMO, ROOT
+from peers import FLIP, INPUT, our_model, samples
 from timing import seconds
 
 import mspn_runtime
@@ -36,7 +34,7 @@ from mmpose_mspn.apis.config import load_config
 from mmpose_mspn.apis.export import export_checkpoint
 from mmpose_mspn.deploy.pictures import pictures_of_config
 
-PAGE, JSON = ROOT / 'docs/deploy.md', ROOT / 'docs/deployment.json'
+PAGE, JSON = ROOT / 'docs/deploy.md', MEASURED / 'deployment.json'
 TESTED = ROOT / CONFIGS / 'td-hm_2xmspn50_8xb32-96k_coco-256x192.py'
 PICTURE = 'data/synthetic/val2017/000000000001.jpg'
 SHAPES = [(2, 1), (2, 8), (4, 8)]

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Dict, Optional
 
 import torch
-from batches import our_labels, samples
 from mmengine.registry import init_default_scope
-from peers import INPUT, our_model
+from peers import INPUT, our_labels, our_model, samples
 from rows import step
 from timing import Work, seconds
 from torch.profiler import ProfilerActivity, profile

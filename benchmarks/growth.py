@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Plot the time and the peak memory of a prediction and of a training step against the size of the model and its input.
 
-    python benchmarks/growth.py [--out docs/growth]
+    python benchmarks/growth.py [--out docs/measured/growth]
 
 Each point is measured in a separate process on the CPU in float32. The base is the 1-stage network at 256×192, batch 8,
 17 keypoints, of which each column changes one number. It takes about 8 minutes on two cores.
@@ -14,11 +14,10 @@ from typing import Dict, List
 
 import matplotlib
 import torch
-from batches import samples
+from common import MEASURED, measured
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
-from new_process import measured
-from peers import FLIP, our_model
+from peers import FLIP, our_model, samples
 from processes import peak_gb
 from rows import step
 from timing import seconds
@@ -78,7 +77,8 @@ def plot(found: Dict[str, Dict[int, dict]], path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--out', default='docs/growth', help='path of the plot and the JSON file without suffix')
+    parser.add_argument('--out', type=Path, default=MEASURED / 'growth',
+                        help='path of the plot and the JSON file without suffix')
     parser.add_argument('--point', help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.point:
@@ -87,8 +87,8 @@ def main() -> None:
     found: Dict[str, Dict[int, dict]] = {}
     for name, value in tqdm([(name, value) for name, values in SWEEPS.items() for value in values]):
         found.setdefault(name, {})[value] = measured(__file__, '--point', json.dumps({**BASE, name: value}))
-    Path(args.out).with_suffix('.json').write_text(json.dumps(found, indent=2))
-    plot(found, Path(args.out).with_suffix('.png'))
+    args.out.with_suffix('.json').write_text(json.dumps(found, indent=2))
+    plot(found, args.out.with_suffix('.png'))
 
 
 if __name__ == '__main__':

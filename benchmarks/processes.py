@@ -13,12 +13,10 @@ from pathlib import Path
 from typing import Callable, List, Optional
 
 import torch
-from batches import our_labels, their_labels
+from common import CONFIGS, ROOT, measured
 from mmengine.registry import init_default_scope
 from mmengine.utils import get_installed_path
-from new_process import measured
-from peers import mmpose_model, our_model, pair
-from places import CONFIGS, ROOT
+from peers import mmpose_model, our_labels, our_model, pair, their_labels
 from rows import step
 
 from mmpose_mspn.engine.hooks.speed_hooks import KEEP, RETURN, set_malloc

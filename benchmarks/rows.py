@@ -4,26 +4,40 @@ import ctypes
 import pickle
 import shutil
 import tempfile
-from typing import Callable, Optional
+from typing import Callable, List, Optional
 
 import numpy as np
 import torch
-from batches import our_labels, people, samples, their_labels
+from common import CONFIGS, ROOT
+from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import OPTIMIZERS
 from mmengine.utils import get_installed_path
+from mmpose.apis import inference_topdown
 from mmpose.codecs import MegviiHeatmap
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS
-from peers import FLIP, HEATMAP, INPUT, KERNELS, KEYPOINTS, pair
-from places import CONFIGS, ROOT
-from predicting import images_of_one_person
+from peers import (
+    FLIP,
+    HEATMAP,
+    INPUT,
+    KERNELS,
+    KEYPOINTS,
+    our_labels,
+    pair,
+    people,
+    samples,
+    their_labels,
+)
 from timing import Row, Sides, Work
 from torch import nn
 from torch.utils.data import DataLoader
 
 from mmpose_mspn import CoarseToFineHeatmap, accelerate
 from mmpose_mspn.apis.config import load_config
+from mmpose_mspn.apis.drawing import Drawer
 from mmpose_mspn.apis.options import use_image_cache
+from mmpose_mspn.apis.pose_model import BATCH_SIZE, TorchPoseModel
 from mmpose_mspn.engine.hooks.speed_hooks import KEEP, MMAP_MAX, MMAP_THRESHOLD, MMAPS, TRIM_THRESHOLD, set_malloc
 from mmpose_mspn.synthetic_people import generate
 
@@ -31,6 +45,11 @@ Maker = Callable[..., Sides]
 
 GLIBC = {TRIM_THRESHOLD: 2**26, MMAP_THRESHOLD: 2**25, MMAP_MAX: MMAPS}
 """The largest values of glibc's dynamic thresholds, which are fixed once a program sets them."""
+IMAGE = (480, 640, 3)
+BOX = [200, 60, 180, 400]
+"""x, y, width, height in image px."""
+PIPELINE = [dict(type='LoadImage'), dict(type='GetBBoxCenterScale'), dict(type='TopdownAffine', input_size=INPUT),
+            dict(type='PackPoseInputs')]
 
 
 def prediction(num_stages: int, batch: int, dtype: Optional[torch.dtype] = None) -> Maker:
@@ -188,6 +207,37 @@ def data_loading(batch: int, keep: bool = False) -> Maker:
             return (f'two batches; the same crops and augmentation; a batch has {sizes[0] / 1e6:.1f} MB instead of '
                     f'{sizes[1] / 1e6:.1f} MB ({sizes[1] / sizes[0]:.1f}× less): keypoints instead of heatmaps')
         return Sides(*map(load, loaders), check)
+    return make
+
+
+def _as_loaded(model: nn.Module) -> nn.Module:
+    """The model with what mmpose's ``init_model`` attaches to it."""
+    model.cfg = Config(dict(
+        default_scope='mmpose', model=dict(), test_dataloader=dict(dataset=dict(pipeline=PIPELINE))))
+    model.dataset_meta = parse_pose_metainfo(dict(from_file='configs/_base_/datasets/coco.py'))
+    return model.eval()
+
+
+def images_of_one_person(count: int, stages: int, fast: bool) -> Callable[..., Sides]:
+    """``predict`` on arrays with a box each, and as many calls of ``inference_topdown`` on mmpose's own MSPN."""
+    def make(device: str, official: object) -> Sides:
+        ours, theirs = (_as_loaded(model) for model in pair(stages, device))
+        model = TorchPoseModel(ours, Drawer(ours.dataset_meta), fast=fast)
+        draw = np.random.default_rng(0)
+        images = [draw.integers(0, 256, IMAGE, dtype=np.uint8) for _ in range(count)]
+        box = np.array([BOX], np.float32)
+
+        def predict() -> List[np.ndarray]:
+            return [result.keypoints for result in model.predict(images, [box] * count)]
+
+        def one_by_one(network: nn.Module) -> List[np.ndarray]:
+            return [inference_topdown(network, image, box, 'xywh')[0].pred_instances.keypoints for image in images]
+
+        def check() -> str:
+            gaps = np.linalg.norm(np.array(predict()) - np.array(one_by_one(ours)), axis=-1)
+            return (f'batches of {BATCH_SIZE} across images; against inference_topdown on our own network: median '
+                    f'{np.median(gaps):.0e} px; the decodes of the two networks differ by design')
+        return Sides(predict, lambda: one_by_one(theirs), check)
     return make
 
 

@@ -124,7 +124,7 @@ part_tools() {
 
 part_compare() {
     log compare "${COMPARE_SECONDS:-420}" "$PYTHON" benchmarks/compare.py --device "${DEVICE:-cuda}" \
-        --rounds "${ROUNDS:-5}" ${ONLY:+--only "$ONLY"} --out "$out/gpu"
+        --rounds "${ROUNDS:-5}" ${ONLY:+--only "$ONLY"} --out "$out/gpu.md" --json "$out/gpu.json"
 }
 
 part_profile() {

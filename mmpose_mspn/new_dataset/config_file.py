@@ -11,7 +11,7 @@ CONFIGS = Path(__file__).parents[1] / '.mim' / 'configs'
 BASES = ('_base_/models/4xmspn50.py', '_base_/default_runtime.py', '_base_/datasets/topdown_loaders.py')
 NORM_WEIGHT = 20.
 """Start of the norms in the predictors. Targets have a maximum of 255, and the last norm's weight decides how large
-heatmaps are at first; Adam moves it by no more than the learning rate in a step. docs/start_of_norms.md shows what was
+heatmaps are at first; Adam moves it by no more than the learning rate in a step. docs/own_keypoints.md shows what was
 measured."""
 COLOR_STEP = 'PhotometricDistortion'
 """Changes brightness, contrast, saturation and hue of a crop, and the order of its channels.

@@ -48,7 +48,7 @@ CROPS = {'1:2': (128, 256), '3:4': (192, 256), '1:1': (224, 224), '4:3': (256, 1
 SCHEDULES = (Schedule(500, 1500), Schedule(5000, 3000), Schedule(50000, 12000), Schedule(math.inf, 48000))
 SMALL_SCHEDULES = (Schedule(500, 3500), Schedule(5000, 7000), Schedule(50000, 28000), Schedule(math.inf, 112000))
 """With one stage and batches of 8, they take as long as :data:`SCHEDULES` would with two stages and batches of 16, and
-reach a higher AP with 60 images and with the demo's people (docs/own_keypoints_measured.md, docs/demo_recipes.md)."""
+reach a higher AP with 60 images and with the demo's people (docs/own_keypoints_measured.md, docs/accuracy.md)."""
 
 NETWORKS: Dict[str, Network] = dict(
     small=Network(

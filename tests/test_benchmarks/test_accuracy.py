@@ -8,15 +8,13 @@ import sys
 
 import accuracy
 import accuracy_config
-import accuracy_measure
 import accuracy_report
 import accuracy_run
 import mmpose
 import numpy as np
 import pytest
 import torch
-from accuracy_plan import QUESTIONS, Run
-from accuracy_variants import DECODES
+from accuracy_plan import DECODES, QUESTIONS, Run
 from mmengine.hooks import Hook
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
@@ -179,7 +177,7 @@ def test_crossed_decodes_take_positions_from_one_and_scores_from_the_other(pair)
         assert measured['mmpose positions']['px'] == measured['mmpose']['px']
     ours, theirs = (dict(id=1, pred_instances=dict(keypoints=place, keypoint_scores=score))
                     for place, score in (('here', .5), ('there', .7)))
-    assert accuracy_measure.with_scores([ours], [theirs]) == [
+    assert accuracy_run.with_scores([ours], [theirs]) == [
         dict(id=1, pred_instances=dict(keypoints='here', keypoint_scores=.7))]
     assert ours['pred_instances']['keypoint_scores'] == .5
 
@@ -187,7 +185,7 @@ def test_crossed_decodes_take_positions_from_one_and_scores_from_the_other(pair)
 def test_errors_are_distances_from_visible_keypoints():
     truth = np.array([[0, 0, 2], [10, 0, 1], [0, 10, 0], [5, 5, 2]], float)
     points = np.array([[3, 4], [99, 99], [99, 99], [5, 6]], float)
-    assert accuracy_measure.visible_errors(points, truth).tolist() == [5, 1]
+    assert accuracy_run.visible_errors(points, truth).tolist() == [5, 1]
 
 
 def test_time_left_follows_iterations_and_stages():
@@ -197,12 +195,12 @@ def test_time_left_follows_iterations_and_stages():
 
 
 def test_the_page_of_one_pair(pair, data, tmp_path):
-    out = tmp_path / 'docs' / 'accuracy'
+    out = tmp_path / 'docs' / 'report.md'
     # The pair is one of few people and of a short training.
     args = argparse.Namespace(scale='tiny', part=['few'], seeds=1, only='', work=pair[2], data=data, out=out)
     accuracy.write_report(args)
-    page = out.with_suffix('.md').read_text()
-    assert out.with_suffix('.png').stat().st_size > 5000 and 'accuracy.png' in page
+    page, measured = out.read_text(), out.parent / 'measured'
+    assert (measured / 'report.png').stat().st_size > 5000 and '(measured/report.png)' in page
     difference = f'{pair[1][0]["measured"]["official"]["AP"] - pair[1][1]["measured"]["mmpose"]["AP"]:+.3f}'
     assert f"| The official rule is better than mmpose's | 4 | 2 | 1 | {difference} | undecided |" in page
     assert '| Hard keypoint mining helps | 6 | 2 | 0 |  | not run yet |' in page
@@ -210,11 +208,11 @@ def test_the_page_of_one_pair(pair, data, tmp_path):
     assert ran.count('| official rule') == 1 and ran.count("| mmpose's rule") == 1
     assert f'{pair[1][0]["measured"]["official"]["px"]:.2f}' in ran
     assert waiting.strip() == 'Not run yet: `python benchmarks/accuracy.py run --scale tiny --part paper`'
-    values = json.loads(out.with_suffix('.json').read_text())
+    values = json.loads((measured / 'report.json').read_text())
     assert values['runs'][OFFICIAL.name]['measured'] == pair[1][0]['measured']
-    out.with_suffix('.md').write_text(page + '\n## What follows\n\nBy hand.\n')
+    out.write_text(page + '\n## What follows\n\nBy hand.\n')
     accuracy.write_report(args)
-    assert out.with_suffix('.md').read_text() == page + '\n## What follows\n\nBy hand.\n'
+    assert out.read_text() == page + '\n## What follows\n\nBy hand.\n'
 
 
 def test_the_command_trains_what_is_not_finished(pair, data, tmp_path):

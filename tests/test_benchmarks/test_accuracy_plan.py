@@ -1,8 +1,7 @@
 """The plan of the comparison of accuracy: both sides of a pair are equal but for one choice, variants are configs."""
 import accuracy_config
 import pytest
-from accuracy_plan import QUESTIONS, Run, plan, run_of
-from accuracy_variants import SCALES, VARIANTS
+from accuracy_plan import QUESTIONS, SCALES, VARIANTS, Run, plan, run_of
 from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS
 

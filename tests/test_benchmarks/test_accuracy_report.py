@@ -1,8 +1,7 @@
 """The report of the comparison of accuracy: differences are paired by seed, intervals are Student's."""
 import accuracy_report
 import pytest
-from accuracy_plan import Row, Run
-from accuracy_variants import SCALES
+from accuracy_plan import SCALES, Row, Run
 
 
 def test_an_interval_by_hand():

@@ -1,8 +1,8 @@
 """The tables of data workers: values by hand, and where they go in a page."""
 import data_workers
 import pytest
+from common import fill
 from data_workers import Found
-from pages import fill
 
 ROWS = [dict(row=row, ours=100.) for row, _ in data_workers.GPU_ROWS.values()]  # ms of a batch
 PLAIN, KEPT = Found(4., 200.), Found(2., 400.)

@@ -1,4 +1,4 @@
-# The demo's network with one stage, which trains more iterations in the same time: docs/demo_recipes.md.
+# The demo's network with one stage, which trains more iterations in the same time: docs/accuracy.md.
 _base_ = './td-hm_2xmspn18-small_1xb16-demo_coco-128x96.py'
 
 max_iters = 3000

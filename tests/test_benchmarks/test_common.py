@@ -1,6 +1,6 @@
 """What a script measures in a process of its own."""
 import pytest
-from new_process import measured
+from common import measured
 
 
 def test_the_last_line_is_the_result_and_the_environment_is_given(tmp_path):
