@@ -1,4 +1,5 @@
 """Fixtures of all tests. Importing the package applies its compatibility fixes before mmpose is imported."""
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,16 @@ init_default_scope('mmpose')  # also for fixtures of modules, which are set up b
 
 NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason='there is no GPU')
 SHARED = Path(__file__).parents[2] / 'shared' / 'data'
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """Say how many tests were left out, and why."""
+    skipped = terminalreporter.stats.get('skipped', [])
+    reasons = Counter(report.longrepr[2].removeprefix('Skipped: ') for report in skipped)
+    if reasons:
+        terminalreporter.section(f'{len(skipped)} tests were left out')
+        for reason, count in reasons.most_common():
+            terminalreporter.write_line(f'{count:5} {reason}')
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +40,7 @@ def device(request, monkeypatch) -> torch.device:
 def _sample(name: str) -> Path:
     path = SHARED / name
     if not path.is_dir():
-        pytest.skip(f'the photographs of {name} are not in {SHARED}')
+        pytest.skip(f'the photographs of {name} are not in ../shared/data')
     return path
 
 

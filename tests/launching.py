@@ -134,16 +134,24 @@ def _main(command: List[str], cwd: Path, env: Dict[str, str], outputs: tuple) ->
     sys.exit(code)
 
 
-def exit_code(body: Callable[[], object]) -> int:
-    """Do the work, print what an interpreter prints at its end, and return the exit code that it would have."""
+def exit_code(body: Callable[[], object], see: Callable[[BaseException], object] = lambda error: None) -> int:
+    """Do the work, print what an interpreter prints at its end, and return the exit code that it would have.
+
+    Args:
+        body: The work.
+        see: Gets the error that the work ended with, if there is one, also where a tool has answered it in a line.
+    """
     try:
         body()
     except SystemExit as end:
+        if end.__context__ is not None:
+            see(end.__context__)
         if end.code is None or isinstance(end.code, int):
             return end.code or 0
         print(end.code, file=sys.stderr)
         return 1
     except BaseException as error:
+        see(error)
         traceback.print_exc()
         return 128 + signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
     return 0

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.bad_inputs.case import Case, Files, Outcome, Place
-from tests.bad_inputs.judge import Verdict, judge
+from tests.bad_inputs.judge import Result, Verdict, judge
 from tests.bad_inputs.page import page
 from tests.bad_inputs.results import Ran, key_of, read_results, write_results
 from tests.bad_inputs.table import CLASSES
@@ -65,10 +65,26 @@ def test_the_judge(tmp_path, case, outcome, verdict):
     place = Place(tmp_path, Files(tmp_path, tmp_path / 'people', tmp_path / 'small.py', tmp_path / 'iter_2.pth'))
     result = judge(case, place, outcome)
     assert result.verdict is verdict
-    written = page([('options', case, Ran(result, '2026-01-02, 1a2b3c4'))])
-    row = written.splitlines()[-1]
-    assert ('**' in row) == (verdict is not Verdict.GOOD) and row.endswith(f'| {outcome.code} |')
-    assert '2026-01-02, 1a2b3c4 (1 inputs)' in written
+
+
+@pytest.mark.parametrize('raised, verdict', [
+    (['DataError', 'UserError', 'ValueError'], Verdict.GOOD),
+    (['CheckpointError', 'UserError', 'ValueError'], Verdict.UNCLEAR),
+    ([], Verdict.GOOD),  # not known
+])
+def test_an_error_of_another_class_is_found(tmp_path, raised, verdict):
+    case = Case('an input', [('train', )], ['file.json'], error='DataError')
+    place = Place(tmp_path, Files(tmp_path, tmp_path / 'people', tmp_path / 'small.py', tmp_path / 'iter_2.pth'))
+    assert judge(case, place, Outcome(1, '', GOOD, raised)).verdict is verdict
+
+
+def test_the_page_counts_inputs_by_class():
+    good, silent = (Ran(Result(verdict, '', '', 1), '2026-01-02, 1a2b3c4')
+                    for verdict in (Verdict.GOOD, Verdict.SILENT))
+    written = page([('options', REFUSED, good), ('options', WORKS, good), ('boxes', REFUSED, silent)])
+    assert '| options | 2 | 1 | 1 | 0 |' in written and '| boxes | 1 | 1 | 0 | 1 |' in written
+    assert '3 inputs: **1 silent wrong results, 0 tracebacks**' in written
+    assert '2026-01-02, 1a2b3c4 (3 inputs)' in written
 
 
 def test_results_of_an_earlier_run_are_those_of_the_same_commands(tmp_path):

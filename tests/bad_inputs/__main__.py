@@ -114,10 +114,12 @@ def main() -> int:
     parser.add_argument('--show', action='store_true', help='print what is said to each input')
     parser.add_argument('--list', action='store_true', help='print the names of the cases and run none')
     parser.add_argument('--lanes', type=int, default=os.cpu_count() or 1, help='cases at a time, default %(default)s')
-    parser.add_argument('--json', metavar='FILE', help='file for the results')
+    parser.add_argument('--json', type=Path, default=ROOT / 'work_dirs/bad_inputs.json', metavar='FILE',
+                        help='file for what was said to each input, default %(default)s')
     parser.add_argument('--earlier', metavar='FILE', help='--json of an earlier run: of its cases only those that were '
                         'not answered as they should be, and those that --only names, are run again')
-    parser.add_argument('--out', default='docs/bad-inputs.md', help='page to write when all cases have a result')
+    parser.add_argument('--out', type=Path, default=ROOT / 'docs/bad-inputs.md',
+                        help='page to write when all cases have a result, default %(default)s')
     args = parser.parse_args()
     chosen = select(args.only, args.fast)
     known = {key_of(name, case): (name, case) for name, case in select([''], fast=False)}
@@ -138,10 +140,9 @@ def main() -> int:
         if args.show or result.verdict is not Verdict.GOOD:
             print(f'{result.verdict.value}: {name}: {case.name} -> {result.code}: {result.said}'
                   f'{chr(10) if result.why else ""}{result.why}')
-    if args.json:
-        write_results(Path(args.json), results)
+    write_results(args.json, results)
     if set(results) == set(known):
-        (ROOT / args.out).write_text(page([(*named, results[key]) for key, named in known.items()]))
+        args.out.write_text(page([(*named, results[key]) for key, named in known.items()]))
     bad = sum(result.verdict is not Verdict.GOOD for result in found)
     print(f'{len(found)} inputs, {bad} not answered as they should be')
     return int(bool(bad))

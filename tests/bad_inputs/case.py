@@ -104,10 +104,13 @@ class Outcome:
         code: Exit code; that of a signal is 128 and its number.
         out: What it wrote to stdout.
         error: What it wrote to stderr.
+        raised: Names of the classes of the error that ended it, the closest first; empty where they are not known, as
+            of shell scripts.
     """
     code: int
     out: str
     error: str
+    raised: Sequence[str] = ()
 
 
 Check = Callable[[Place, Outcome], Optional[str]]
@@ -121,8 +124,7 @@ class Case:
     Attributes:
         given: The input in words, unique within its class.
         commands: Tools and arguments. All but the last prepare and must succeed.
-        says: What the last one's line must contain: the file, id or option, and what to do. If ``code`` is 0, anything
-            that it writes.
+        says: What the last one's line must contain: the file, id or option. If ``code`` is 0, anything that it writes.
         code: The exit code.
         prepare: Writes the input.
         right: For ``code`` 0, checks the result.
@@ -132,6 +134,7 @@ class Case:
         file_limit: Largest size in bytes of a file that the last command may write, which stands for a full disk.
         signal: Number of a signal, and the text in the command's output at which it is sent.
         beside: A command that is at work while the last one runs, and the text in its output that shows this.
+        error: The class of the error, or one that it inherits from, by its name; empty: any.
     """
     given: str
     commands: Sequence[Command]
@@ -145,6 +148,7 @@ class Case:
     file_limit: Optional[int] = None
     signal: Optional[Tuple[int, str]] = None
     beside: Optional[Tuple[Command, str]] = None
+    error: str = ''
 
     @property
     def tool(self) -> str:

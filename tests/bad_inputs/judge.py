@@ -26,18 +26,20 @@ class Verdict(Enum):
 
 
 class Result(NamedTuple):
-    """Attributes: the verdict, why it is not good, what the last command said, and its exit code."""
+    """Attributes: the verdict, why it is not good, what the last command said, its exit code, and the class of its
+    error, empty where there is none or it is not known."""
     verdict: Verdict
     why: str
     said: str
     code: int
+    raised: str = ''
 
 
 def judge(case: Case, place: Place, outcome: Outcome) -> Result:
     """Judge the last command of a case."""
     said = what_is_said(case, outcome)
     verdict, why = _verdict(case, place, outcome, said)
-    return Result(verdict, why, shorten(said, place), outcome.code)
+    return Result(verdict, why, shorten(said, place), outcome.code, next(iter(outcome.raised), ''))
 
 
 def _verdict(case: Case, place: Place, outcome: Outcome, said: str) -> Tuple[Verdict, str]:
@@ -52,6 +54,8 @@ def _verdict(case: Case, place: Place, outcome: Outcome, said: str) -> Tuple[Ver
     left = half_written(place.out)
     if left:
         return Verdict.HALF_WRITTEN, f'{", ".join(left)} half-written'
+    if case.error and outcome.raised and case.error not in outcome.raised:
+        return Verdict.UNCLEAR, f'{outcome.raised[0]}, not {case.error}: {said}'
     everything = outcome.out + outcome.error
     missing = [part for part in case.says if part not in (everything if case.code == 0 else said)]
     if missing:

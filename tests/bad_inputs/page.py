@@ -1,46 +1,46 @@
-"""The page that shows all cases."""
+"""The page that counts all cases."""
 from collections import Counter
-from typing import Sequence, Tuple
+from typing import Dict, List, Sequence, Tuple
 
 from tests.bad_inputs.case import Case
 from tests.bad_inputs.judge import Verdict
 from tests.bad_inputs.results import Ran
 
-SHOWN = 330
-"""Characters of a message on the page."""
 ABOUT = '''# Bad inputs
 
-What the tools say to inputs that are wrong, and the exit code. `python -m tests.bad_inputs` gives each of them to a
-tool in a process of its own, compares the answer with the one expected, and writes this page. Paths are shortened.
+`python -m tests.bad_inputs` gives wrong inputs to the tools, each in a process of its own, compares the answers with
+the expected ones and writes this page. An input that must be refused is answered with the expected exit code and with
+one line, an error of the expected class that names the file, the id or the option. No half-written file is left.
+Inputs that only look wrong must work, and their results are checked. What was said to each input is written to
+`work_dirs/bad_inputs.json`; `--only annotations --show` prints it for a class.
 
 {cases} inputs: **{silent} silent wrong results, {tracebacks} tracebacks**, {half} half-written files, {unclear} other
-answers than expected. Rows with the exit code 0 are inputs that look wrong and must work, or of which a warning is
-enough; their results are checked.
+answers than expected.
 
-Day and commit of the runs: {runs}.'''
+| inputs | number | must be refused | must work, or get a warning | not answered as expected |
+| --- | --- | --- | --- | --- |
+{table}
+
+Day and commit of the runs: {runs}.
+'''
 
 
 def page(rows: Sequence[Tuple[str, Case, Ran]]) -> str:
-    """The page, from the class, the case and the result of each row; the rows of a class follow each other."""
+    """The page, from the class, the case and the result of each row."""
     counts = Counter(ran.result.verdict for _, _, ran in rows)
     runs = Counter(ran.at for _, _, ran in rows)
-    lines = [ABOUT.format(
+    classes: Dict[str, List[Tuple[Case, Ran]]] = {}
+    for name, case, ran in rows:
+        classes.setdefault(name, []).append((case, ran))
+    return ABOUT.format(
         cases=len(rows), silent=counts[Verdict.SILENT], tracebacks=counts[Verdict.TRACEBACK],
         half=counts[Verdict.HALF_WRITTEN], unclear=counts[Verdict.UNCLEAR],
-        runs='; '.join(f'{at} ({count} inputs)' for at, count in runs.most_common()))]
-    shown = None
-    for name, case, ran in rows:
-        if name != shown:
-            lines += ['', f'## {name.capitalize()}', '', '| input | tool | what is said | exit code |',
-                      '| --- | --- | --- | --- |']
-            shown = name
-        said = _cell(ran.result.said) if ran.result.said else '–'
-        if ran.result.verdict is not Verdict.GOOD:
-            said = f'**{ran.result.verdict.value}** {said}'
-        lines.append(f'| {_cell(case.given)} | `{case.tool}` | {said} | {ran.result.code} |')
-    return '\n'.join(lines) + '\n'
+        table='\n'.join(_line(name, cases) for name, cases in classes.items()),
+        runs='; '.join(f'{at} ({count} inputs)' for at, count in runs.most_common()))
 
 
-def _cell(text: str) -> str:
-    cut = text if len(text) <= SHOWN else f'{text[:SHOWN]}…'
-    return cut.replace('|', '\\|').replace('<', '&lt;').replace('*', '\\*').replace('_', '\\_').replace('[', '\\[')
+def _line(name: str, cases: Sequence[Tuple[Case, Ran]]) -> str:
+    """The row of a class."""
+    accepted = sum(case.code == 0 for case, _ in cases)
+    wrong = sum(ran.result.verdict is not Verdict.GOOD for _, ran in cases)
+    return f'| {name} | {len(cases)} | {len(cases) - accepted} | {accepted} | {wrong} |'

@@ -46,14 +46,15 @@ def run(command: Command, place: Place, case: Case, last: bool) -> Outcome:
     """Run a command of a case, with the case's limits and signals if it is the last."""
     arguments = [place.fill(argument) for argument in command]
     # Pipes, because a limit on the size of files would cut what is said.
-    pipes = [os.pipe(), os.pipe()]
+    pipes = [os.pipe(), os.pipe(), os.pipe()]
     pid = fork(lambda: _become(arguments, place, case, last), [write for _, write in pipes])
     for read, write in pipes:
         os.close(write)
         os.set_blocking(read, False)
     outputs = [Output(read) for read, _ in pipes]
     code = _wait(pid, case.signal if last else None, outputs)
-    return Outcome(code, *(output.close() for output in outputs))
+    out, error, raised = (output.close() for output in outputs)
+    return Outcome(code, out, error, raised.split())
 
 
 @contextmanager
@@ -110,7 +111,7 @@ def fork(body: Callable[[], object], outputs: Sequence[int]) -> int:
 
     Args:
         body: What it does.
-        outputs: Descriptors of its stdout and stderr.
+        outputs: Descriptors of its stdout and stderr, and of what gets the names of its error's classes, if asked for.
 
     Returns:
         Its id.
@@ -123,13 +124,18 @@ def fork(body: Callable[[], object], outputs: Sequence[int]) -> int:
     code = 1
     try:
         os.setsid()
-        for number, output in enumerate(outputs, 1):
+        for number, output in enumerate(outputs[:2], 1):
             os.dup2(output, number)
-        code = exit_code(body)
+        code = exit_code(body, lambda error: [os.write(output, _classes_of(error)) for output in outputs[2:]])
         sys.stdout.flush()
         sys.stderr.flush()
     finally:
         os._exit(code)
+
+
+def _classes_of(error: BaseException) -> bytes:
+    """The names of an error's classes, the closest first."""
+    return ' '.join(cls.__name__ for cls in type(error).__mro__).encode()
 
 
 def _become(arguments: Command, place: Place, case: Case, last: bool) -> None:

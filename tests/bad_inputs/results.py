@@ -35,15 +35,17 @@ def now() -> str:
 
 def write_results(path: Path, results: Dict[Key, Ran]) -> None:
     """Write results to a JSON file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps([
         dict(cls=cls, case=case, commands=commands, verdict=ran.result.verdict.value, why=ran.result.why,
-             said=ran.result.said, code=ran.result.code, at=ran.at) for (cls, case, commands), ran in results.items()
+             said=ran.result.said, code=ran.result.code,
+             raised=ran.result.raised, at=ran.at) for (cls, case, commands), ran in results.items()
     ], indent=1))
 
 
 def read_results(path: Path, known: Sequence[Key]) -> Dict[Key, Ran]:
     """The results in a file that are of known cases."""
     found = {(one['cls'], one['case'], one['commands']): Ran(
-        Result(Verdict(one['verdict']), one['why'], one['said'], one['code']), one['at'])
+        Result(Verdict(one['verdict']), one['why'], one['said'], one['code'], one['raised']), one['at'])
         for one in json.loads(path.read_text())}
     return {key: found[key] for key in known if key in found}
