@@ -2,7 +2,7 @@
 import logging
 import posixpath
 from pathlib import Path, PurePosixPath
-from typing import Dict, Iterable, List, NamedTuple, Optional, Set, Tuple, Union
+from typing import Dict, List, NamedTuple, Optional, Set, Tuple, Union
 
 import numpy as np
 from mmengine.logging import print_log
@@ -12,6 +12,7 @@ from mmpose_mspn.apis.inputs import Frame, Images, outside
 from mmpose_mspn.apis.load import check_file, check_weights, detector_device
 from mmpose_mspn.datasets.coordinate_rules import are_corners
 from mmpose_mspn.datasets.problems import LARGEST_SIDE
+from mmpose_mspn.utils.arguments import first_few
 from mmpose_mspn.utils.files import read_json
 from mmpose_mspn.utils.numbers import is_finite
 
@@ -29,10 +30,6 @@ class BoxCategory(NamedTuple):
 
 
 PERSONS = BoxCategory()
-
-SHOWN = 5
-"""Number of entries that an error message names."""
-
 
 class FileBoxes:
     """Person boxes from a COCO file.
@@ -81,8 +78,8 @@ class FileBoxes:
         unknown = {name for name, image in by_name.items() if image is None}
         if unknown:
             raise ValueError(f'boxes {path} name {len(unknown)} images that are not in {images.folder}, such as '
-                             f'{first_few(unknown)} (folders are part of a name): put them there, or take the boxes '
-                             'of these images')
+                             f'{first_few(sorted(unknown))} (folders are part of a name): put them there, or take the '
+                             'boxes of these images')
 
     def __call__(self, frame: Frame) -> Boxes:
         found = self._boxes.get(frame.name, [])
@@ -152,7 +149,7 @@ class FileBoxes:
             raise ValueError(f'each of the categories of {self.ann_file or self.path} must have id and name, got one '
                              f'without: {error}') from error
         used = {entry.get('category_id', self.expected.id) for entry in entries}
-        shown = first_few({f'{one} ({names[one]})' if one in names else str(one) for one in {*names, *used}})
+        shown = first_few(sorted({f'{one} ({names[one]})' if one in names else str(one) for one in {*names, *used}}))
         if category is not None:
             wanted = {one for one in {*names, *used} if category in (str(one), names.get(one))}
         else:
@@ -176,8 +173,8 @@ class FileBoxes:
         unknown = ids - set(self._names)
         if unknown:
             raise ValueError(f'boxes {self.path} have {len(unknown)} image ids that {self.ann_file or "their images"} '
-                             f'does not list, such as {first_few(map(repr, unknown))}: take the annotation file that '
-                             'lists them')
+                             f'does not list, such as {first_few(sorted(map(repr, unknown)))}: take the annotation '
+                             'file that lists them')
         return [str(entry['file_name']) if 'file_name' in entry else self._names[entry['image_id']]
                 for entry in entries]
 
@@ -200,12 +197,6 @@ def _image_of(name: str, images: Images) -> Optional[str]:
         return None
     path = (images.folder.resolve() / parts[-1]).parts
     return parts[-1] if path[-len(parts):] == parts else None
-
-
-def first_few(items: Iterable) -> str:
-    """The first :data:`SHOWN` items in sorted order, followed by "…" if there are more."""
-    items = sorted(items, key=str)  # ids may be numbers and words
-    return ', '.join(map(str, items[:SHOWN])) + (', …' if len(items) > SHOWN else '')
 
 
 def whole_image(frame: Frame) -> Boxes:

@@ -1,6 +1,6 @@
 """A check of the datasets that a config names."""
 import os.path as osp
-from typing import Dict, Iterable, Iterator, List, Optional
+from typing import Dict, Iterable, List, Optional
 
 from mmengine.config import Config
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
@@ -10,7 +10,7 @@ from mmpose_mspn.data_check.report import Report
 from mmpose_mspn.datasets.evaluation_rules import Evaluation
 from mmpose_mspn.datasets.file_checks import below_root
 from mmpose_mspn.datasets.metainfo_rules import wrong_metainfo
-from mmpose_mspn.utils.config_types import type_name
+from mmpose_mspn.utils.config_types import inner_datasets, type_name
 
 COCO_METRICS = ('CocoMetric', 'CocoWholeBodyMetric')
 
@@ -30,8 +30,9 @@ def check_config(cfg: Config, report: Report, **options) -> None:
         ValueError: The config names no dataset.
     """
     splits = ('train', 'val', 'test')
-    datasets = [(dataset, split) for split in splits
-                for dataset in _single_datasets((cfg.get(f'{split}_dataloader') or {}).get('dataset'))]
+    datasets = [(dataset.config, split) for split in splits
+                for dataset in inner_datasets((cfg.get(f'{split}_dataloader') or {}).get('dataset'),
+                                              f'{split}_dataloader.dataset')]
     if not datasets:
         loaders = ', '.join(f'{split}_dataloader' for split in splits)
         raise ValueError(f'the config names no dataset to check: it needs a dataset in one of {loaders}')
@@ -57,17 +58,6 @@ def _evaluation(cfg: Config, split: str) -> Optional[Evaluation]:
         if type_name(metric) in COCO_METRICS and not metric.get('format_only') and not metric.get('ann_file'):
             return Evaluation(metric.get('use_area', True), metric.get('iou_type') == 'keypoints_crowd')
     return None
-
-
-def _single_datasets(dataset: Optional[dict]) -> Iterator[dict]:
-    """The datasets that a config's entry consists of: itself, or those that it repeats or combines."""
-    if not dataset:
-        return
-    inner = [dataset.get('dataset'), *dataset.get('datasets', [])]
-    if not any(inner):
-        yield dataset
-    for part in inner:
-        yield from _single_datasets(part)
 
 
 def _ann_file(dataset: dict) -> str:

@@ -6,6 +6,9 @@ from typing import Callable, Iterable, Mapping, Optional
 
 from mmpose_mspn.utils.errors import UnknownArgumentError
 
+FEW = 5
+"""Number of items that an error message names."""
+
 
 def near_matches(name: str, known: Iterable[str]) -> str:
     """The known names that resemble ``name``, as an ending of an error message; all of them if they are few.
@@ -22,6 +25,12 @@ def near_matches(name: str, known: Iterable[str]) -> str:
     if matches:
         return f'; did you mean {" or ".join(map(repr, matches))}?'
     return f'; there are {", ".join(known)}' if 0 < len(known) <= 12 else ''
+
+
+def first_few(items: Iterable, count: int = FEW) -> str:
+    """The first items, separated by commas, followed by "…" if there are more."""
+    items = [str(item) for item in items]
+    return ', '.join(items[:count]) + (', …' if len(items) > count else '')
 
 
 def refuse_unknown_arguments(hints: Optional[Mapping[str, str]] = None) -> Callable:

@@ -29,5 +29,9 @@ class UnsafeCheckpointError(CheckpointError, pickle.UnpicklingError):
     """A checkpoint holds objects other than weights and plain values, and loading them could run code."""
 
 
+class MissingPackageError(UserError, ImportError):
+    """A package that an option needs is not installed."""
+
+
 class UnknownArgumentError(UserError, TypeError):
     """An argument that a class does not have."""

@@ -2,13 +2,35 @@
 import errno
 import json
 import os
+import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Iterator, Optional, Tuple, Type, Union
 
+from mmpose_mspn.utils.errors import OutputError
+
 FilePath = Union[str, Path]
 FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 """Errors of a full disk, of a limit on the size of files, and of a quota."""
+
+
+def prepare_output_folder(option: str, folder: FilePath) -> Path:
+    """Create a folder if it is missing, and check that files can be written to it.
+
+    Args:
+        option: Name of the option that gives it, for the message.
+        folder: The folder, which is returned.
+
+    Raises:
+        OutputError: Files cannot be written to it.
+    """
+    try:
+        os.makedirs(folder, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return Path(folder)
+    except OSError as error:
+        raise OutputError(f'{option}: {folder} cannot be written to ({error.strerror or error}): choose another '
+                          'folder, or change its permissions') from error
 
 
 def write_atomically(path: FilePath, content: bytes, sync: bool = True) -> None:

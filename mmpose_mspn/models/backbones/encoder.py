@@ -24,7 +24,7 @@ import torch
 from mmpose.registry import MODELS as MMPOSE_MODELS
 from torch import Tensor, nn
 
-from mmpose_mspn.models.utils.registered_class import registered_class
+from mmpose_mspn.utils.config_types import registered_class
 
 PROBE_SIZE = 128
 """Side in px of the black crop that checks what ``encoder_parts`` returned."""

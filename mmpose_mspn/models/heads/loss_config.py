@@ -1,7 +1,7 @@
 """The config of a head's loss."""
 from typing import Optional, Union
 
-from mmpose_mspn.models.utils.registered_class import registered_class
+from mmpose_mspn.utils.config_types import registered_class
 
 FROM_LOSS = 'from_loss'
 """Default of a head's ``ohkm_topk``: the loss keeps its own value. ``None`` cannot say so, as it stands for no OHKM."""
