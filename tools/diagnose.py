@@ -28,7 +28,7 @@ def main() -> None:
     content = diagnose(**vars(parse_args()))
     counts, figure = content['counts'], content['figure']
     print(f'{figure["name"]} {figure["value"]:.3f}: {counts["matched"]} of {counts["people"]} people found, '
-          f'{counts["false"]} predictions of nobody')
+          f'{counts["false"]} false positives')
 
 
 if __name__ == '__main__':

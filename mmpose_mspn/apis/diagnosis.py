@@ -10,17 +10,21 @@ from torch import nn
 from mmpose_mspn.apis.config import ensure_synthetic, load_config
 from mmpose_mspn.apis.load import check_file, check_weights, choose_device
 from mmpose_mspn.diagnosis.cases import cases, empty_record, worst
-from mmpose_mspn.diagnosis.compare import read_others, side_by_side
-from mmpose_mspn.diagnosis.curves import find_logs, read_curves
 from mmpose_mspn.diagnosis.errors import diagnose as diagnose_errors
-from mmpose_mspn.diagnosis.network import predict_test_data, stage_table, write_results
 from mmpose_mspn.diagnosis.people import KeypointSet
-from mmpose_mspn.diagnosis.pictures import case_picture
-from mmpose_mspn.diagnosis.report import about, check_page_packages, write_report
+from mmpose_mspn.diagnosis.report import (
+    about,
+    check_page_packages,
+    find_logs,
+    read_curves,
+    read_diagnoses,
+    side_by_side,
+    write_report,
+)
 from mmpose_mspn.diagnosis.sources import Source, read_source
-from mmpose_mspn.diagnosis.stages import has_stages
+from mmpose_mspn.diagnosis.stages import has_stages, predict_test_data, stage_table, write_results
 from mmpose_mspn.diagnosis.summary import summarize
-from mmpose_mspn.diagnosis.viewer import Viewer
+from mmpose_mspn.diagnosis.viewer import Viewer, case_picture
 
 PathLike = Union[str, Path]
 PREDICTIONS = 'predictions.json'
@@ -68,7 +72,7 @@ def diagnose(config: PathLike,
     for name, path in (('checkpoint', checkpoint), ('predictions', predictions)):
         if path is not None:
             check_file(name, path)
-    others = read_others(compare)
+    others = read_diagnoses(compare)
     model = _load_model(cfg, checkpoint, device)
     if model is None and predictions is None:
         raise ValueError('there are no predictions to explain: give a checkpoint, or a results file of any model '
@@ -95,7 +99,7 @@ def explain(cfg: Config,
         predictions: Results file; by default the model's predictions.
         names: ``config`` and ``checkpoint``, which the page names.
         logs: Logs of the training.
-        others: Other diagnoses, from :func:`mmpose_mspn.diagnosis.compare.read_others`.
+        others: Other diagnoses, from :func:`mmpose_mspn.diagnosis.report.read_diagnoses`.
         people: Number of cases on the page.
 
     Returns:

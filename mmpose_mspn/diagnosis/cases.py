@@ -1,10 +1,10 @@
-"""One record per person and per prediction of nobody, and which of them are worth a look."""
+"""One record per person and per false positive, and which of them are worth a look."""
 from typing import List, Optional
 
 import numpy as np
 
 from .errors import ERRORS, KINDS, NO_KIND, Diagnosis
-from .groups import overlaps, truncated
+from .figures import overlaps, truncated
 from .people import Predictions, Truth
 from .summary import DUPLICATE_FROM, error_counts
 
@@ -14,33 +14,33 @@ SHARES = {MATCHED: 0.7, MISSED: 0.15, FALSE: 0.15}
 
 
 def cases(truth: Truth, predictions: Predictions, diagnosis: Diagnosis) -> List[dict]:
-    """All cases, the worst first: people by rising OKS, then predictions of nobody by falling score.
+    """All cases, the worst first: people by rising OKS, then false positives by falling score.
 
     Returns:
         Per case ``id``, ``status`` (``'matched'``, ``'missed'`` or ``'false'``), ``image_id``, ``file``, ``person``
         (the annotation's id), ``prediction`` (the place in the results file), ``oks``, ``score``, ``box`` (x, y, width,
         height), ``predicted_box``, ``area`` in px², ``labeled`` (number of keypoints), ``overlap``, ``truncated``,
-        ``duplicate`` (of a prediction of nobody: of someone found already), ``errors`` by kind, and of each keypoint
+        ``duplicate`` (of a false positive: of someone found already), ``errors`` by kind, and of each keypoint
         ``truth`` (x, y, visibility), ``predicted`` (x, y, score), ``kinds`` and ``similarity``. All places are image
         px. What does not apply is ``None``.
     """
     overlap, cut = overlaps(truth), truncated(truth)
-    found = []
+    records = []
     for person in np.flatnonzero(~truth.ignored):
         row = int(diagnosis.prediction[person])
         record = _record(truth, predictions, diagnosis, row if row >= 0 else None)
         record.update(_of_person(truth, int(person)))
         record.update(id=f'person-{truth.ids[person]}', status=MATCHED if row >= 0 else MISSED,
                       overlap=round(float(overlap[person]), 4), truncated=None if cut is None else bool(cut[person]))
-        found.append(record)
-    found.sort(key=lambda record: record['oks'] or 0.)
-    for row in np.flatnonzero(diagnosis.false):
+        records.append(record)
+    records.sort(key=lambda record: record['oks'] or 0.)
+    for row in np.flatnonzero(diagnosis.false_positives):
         record = _record(truth, predictions, diagnosis, int(row))
         record.update(id=f'prediction-{predictions.ids[row]}', status=FALSE,
                       duplicate=bool(diagnosis.best_oks[row] >= DUPLICATE_FROM), oks=None, errors=None)
-        found.append(record)
+        records.append(record)
     # Stable: people stay in their order.
-    return sorted(found, key=lambda record: -record['score'] if record['status'] == FALSE else -np.inf)
+    return sorted(records, key=lambda record: -record['score'] if record['status'] == FALSE else -np.inf)
 
 
 def worst(records: List[dict], count: int) -> List[dict]:

@@ -1,7 +1,7 @@
 """Kinds of errors: "Benchmarking and Error Diagnosis in Multi-Instance Pose Estimation", Ronchi and Perona, 2017.
 
 Section 3 of the paper. A labeled keypoint of a matched person is, by the similarity ks of its prediction (see
-``similarity.py``):
+``average_precision.py``):
 
 - good, ks >= 0.85 to its own place: as close as human annotators agree;
 - jitter, 0.5 <= ks < 0.85;
@@ -13,9 +13,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .average_precision import match
+from .average_precision import Pairs, keypoint_similarity, match, oks, pairs_of
 from .people import KeypointSet, Predictions, Truth
-from .similarity import Pairs, keypoint_similarity, oks, pairs_of
 
 GOOD_FROM = 0.85
 """ks of a good keypoint."""
@@ -36,7 +35,7 @@ class Diagnosis:
     """What became of each prediction and each person.
 
     Attributes:
-        person: (M,), whom the prediction is of, -1 nobody.
+        person: (M,), whom the prediction is of, -1 for a false positive.
         prediction: (N,), the inverse, -1 for people who are missed or ignored.
         oks: (M,), to that person; 0 without one.
         passed: (M,), predictions matched to someone who need not be found: no error at all.
@@ -58,8 +57,8 @@ class Diagnosis:
         return (self.person >= 0) & ~self.passed
 
     @property
-    def false(self) -> np.ndarray:
-        """(M,), predictions of nobody."""
+    def false_positives(self) -> np.ndarray:
+        """(M,), predictions that match no person."""
         return self.person < 0
 
 
@@ -75,15 +74,15 @@ def diagnose(truth: Truth, predictions: Predictions, keypoints: KeypointSet, by_
     pairs = pairs_of(truth, predictions)
     similarity = oks(truth, predictions, keypoints, pairs)
     person, passed = _by_id(truth, predictions) if by_id else _by_oks(truth, predictions, similarity)
-    own = person[pairs.prediction] == pairs.person
+    is_match = person[pairs.prediction] == pairs.person
     matched_oks, best_oks = np.zeros(len(predictions)), np.zeros(len(predictions))
-    matched_oks[pairs.prediction[own]] = similarity[own]
-    found = ~truth.ignored[pairs.person]
-    np.maximum.at(best_oks, pairs.prediction[found], similarity[found])
+    matched_oks[pairs.prediction[is_match]] = similarity[is_match]
+    counted = ~truth.ignored[pairs.person]
+    np.maximum.at(best_oks, pairs.prediction[counted], similarity[counted])
     prediction = np.full(len(truth), -1)
     real = np.flatnonzero((person >= 0) & ~passed)
     prediction[person[real]] = real
-    ks, kinds = _kinds(truth, predictions, keypoints, pairs, own)
+    ks, kinds = _kinds(truth, predictions, keypoints, pairs, is_match)
     kinds[passed] = NO_KIND
     return Diagnosis(person, prediction, matched_oks, passed, best_oks, ks, kinds)
 
@@ -104,27 +103,28 @@ def _by_oks(truth: Truth, predictions: Predictions, similarity: np.ndarray) -> t
 
 
 def _by_id(truth: Truth, predictions: Predictions) -> tuple:
-    order = np.argsort(truth.ids, kind='stable')
-    person = order[np.searchsorted(truth.ids, predictions.ids, sorter=order)]
+    person = truth.person_of(predictions.ids)
     return person, truth.ignored[person]
 
 
-def _kinds(truth: Truth, predictions: Predictions, keypoints: KeypointSet, pairs: Pairs, own: np.ndarray) -> tuple:
+def _kinds(truth: Truth, predictions: Predictions, keypoints: KeypointSet, pairs: Pairs,
+           is_match: np.ndarray) -> tuple:
     """Similarity and kinds, (M, K) each."""
     straight = keypoint_similarity(truth, predictions, keypoints, pairs)
     mirrored = keypoint_similarity(truth, predictions, keypoints, pairs, mirrored=True)
     shape = (len(predictions), len(keypoints))
     at_home, opposite, elsewhere = np.zeros(shape), np.zeros(shape), np.zeros(shape)
-    at_home[pairs.prediction[own]] = straight[own]
-    opposite[pairs.prediction[own]] = np.where(keypoints.flip != np.arange(len(keypoints)), mirrored[own], 0)
-    np.maximum.at(elsewhere, pairs.prediction[~own], np.maximum(straight, mirrored)[~own])
+    at_home[pairs.prediction[is_match]] = straight[is_match]
+    has_opposite = keypoints.flip != np.arange(len(keypoints))
+    opposite[pairs.prediction[is_match]] = np.where(has_opposite, mirrored[is_match], 0)
+    np.maximum.at(elsewhere, pairs.prediction[~is_match], np.maximum(straight, mirrored)[~is_match])
     kinds = np.full(shape, MISS)
     kinds[elsewhere >= NEAR_FROM] = SWAP
     kinds[(opposite >= NEAR_FROM) & (opposite >= elsewhere)] = INVERSION
     kinds[at_home >= NEAR_FROM] = JITTER
     kinds[at_home >= GOOD_FROM] = GOOD
     labeled = np.zeros(shape, bool)
-    labeled[pairs.prediction[own]] = truth.labeled[pairs.person[own]]
+    labeled[pairs.prediction[is_match]] = truth.labeled[pairs.person[is_match]]
     kinds[~labeled] = NO_KIND
     return np.where(labeled, at_home, np.nan), kinds
 
@@ -148,13 +148,13 @@ def corrected(truth: Truth, predictions: Predictions, diagnosis: Diagnosis, kind
 
 
 def with_true_scores(predictions: Predictions, diagnosis: Diagnosis) -> Predictions:
-    """The predictions scored by what a perfect score would know: the OKS to the person they are of, 0 of nobody."""
+    """The predictions scored by what a perfect score would know: the OKS to the person they are of, 0 of none."""
     return replace(predictions, scores=diagnosis.oks).ordered()
 
 
-def without_false(predictions: Predictions, diagnosis: Diagnosis) -> Predictions:
+def without_false_positives(predictions: Predictions, diagnosis: Diagnosis) -> Predictions:
     """The predictions that are of someone."""
-    return predictions.chosen(~diagnosis.false)
+    return predictions.chosen(~diagnosis.false_positives)
 
 
 def without_missed(truth: Truth, diagnosis: Diagnosis) -> Truth:
@@ -171,8 +171,8 @@ def poorly_scored(diagnosis: Diagnosis, truth: Truth, predictions: Predictions, 
     near = (similarity >= NEAR_FROM) & ~truth.ignored[pairs.person]
     people, prediction, close = pairs.person[near], pairs.prediction[near], similarity[near]
     # Who is nearer to another belongs there.
-    own = close >= diagnosis.best_oks[prediction]
-    people, prediction, close = people[own], prediction[own], close[own]
+    nearest = close >= diagnosis.best_oks[prediction]
+    people, prediction, close = people[nearest], prediction[nearest], close[nearest]
     best = np.zeros(len(truth))
     np.maximum.at(best, people, close)
     highest = np.full(len(truth), -np.inf)

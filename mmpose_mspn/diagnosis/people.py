@@ -4,6 +4,8 @@ from typing import Mapping, Optional, Tuple
 
 import numpy as np
 
+from mmpose_mspn.utils.errors import ConfigError
+
 
 @dataclass(frozen=True)
 class KeypointSet:
@@ -30,13 +32,13 @@ class KeypointSet:
         """From what a dataset of mmpose calls its ``metainfo``.
 
         Raises:
-            ValueError: It has no sigmas, or not one for each keypoint.
+            ConfigError: It has no sigmas, or not one for each keypoint.
         """
         names = tuple(meta['keypoint_id2name'][index] for index in range(len(meta['keypoint_id2name'])))
         sigmas = np.asarray(meta.get('sigmas', ()), np.float64)
         if sigmas.shape != (len(names), ) or not (np.isfinite(sigmas) & (sigmas > 0)).all():
-            raise ValueError(f'metainfo must have one of sigmas > 0 for each of its {len(names)} keypoints, got '
-                             f'{sigmas.tolist()}: OKS divides by them')
+            raise ConfigError(f'metainfo must have one of sigmas > 0 for each of its {len(names)} keypoints, got '
+                              f'{sigmas.tolist()}: OKS divides by them')
         links = tuple((int(start), int(end)) for start, end in meta['skeleton_links'])
         regions = {f'{region} body': tuple(meta.get(f'{region}_body_ids') or ()) for region in ('upper', 'lower')}
         return cls(names, sigmas, np.asarray(meta['flip_indices'], np.int64), links,
@@ -89,6 +91,11 @@ class Truth:
     def labeled(self) -> np.ndarray:
         """(N, K), whether the keypoint is labeled."""
         return self.visible > 0
+
+    def person_of(self, ids: np.ndarray) -> np.ndarray:
+        """(M,), the indices of the people with these (M,) ids, which must be theirs."""
+        order = np.argsort(self.ids, kind='stable')
+        return order[np.searchsorted(self.ids, ids, sorter=order)]
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,16 @@ import base64
 import hashlib
 import json
 from pathlib import Path
-from typing import Dict, List, Optional, Union
+from typing import Dict, List, Optional, Sequence, Union
 
-from mmpose_mspn.utils.files import write_atomically, write_json
+from mmpose_mspn.utils.errors import DataError
+from mmpose_mspn.utils.files import read_json, write_atomically, write_json
+from mmpose_mspn.utils.numbers import is_finite
 from mmpose_mspn.version import __version__
 
 from .errors import ERRORS, KINDS
+
+# ---------------------------------------------------------------- the files
 
 FORMAT = 1
 """Raise it when entries of diagnosis.json change their meaning."""
@@ -24,7 +28,7 @@ GROUP_NAMES = dict(people='People', ap='AP', ap50='AP at 0.5', ap75='AP at 0.75'
                    pckh10='PCKh@0.1')
 ENTRY_MARKUP = 500
 """Bytes at most that one entry of the viewer takes of the page outside of the data."""
-STATUSES = dict(matched='found', missed='missed', false='of nobody')
+STATUSES = dict(matched='found', missed='missed', false='false positive')
 """A case's status as the page says it."""
 INSTALL = 'pip install jinja2 plotly'
 
@@ -51,7 +55,7 @@ def write_report(out: Union[str, Path],
         out: Folder, made if missing.
         content: What ``diagnosis.json`` holds; docs/diagnose.md describes it.
         shown: Those of ``content['cases']`` that the page shows.
-        pictures: By a case's id, its picture; see :func:`mmpose_mspn.diagnosis.pictures.case_picture`.
+        pictures: By a case's id, its picture; see :func:`mmpose_mspn.diagnosis.viewer.case_picture`.
         viewer: What the stage viewer shows; see :class:`mmpose_mspn.diagnosis.viewer.Viewer`.
         flip_test: Whether the network's times hold a flip test.
 
@@ -61,8 +65,8 @@ def write_report(out: Union[str, Path],
     out = Path(out)
     content = dict(content, format=FORMAT, viewer=[])
     content['page'] = dict(cases=len(shown), all_cases=len(content['cases']), viewer_left_out=len(viewer))
-    others = len(_render(content, shown, pictures, [], flip_test).encode())
-    viewer, left_out = _within(viewer, min(VIEWER_BYTES, PAGE_BYTES - others))
+    without_viewer = len(_render(content, shown, pictures, [], flip_test).encode())
+    viewer, left_out = _within(viewer, min(VIEWER_BYTES, PAGE_BYTES - without_viewer))
     content['viewer'] = [_numbers(entry) for entry in viewer]
     content['page']['viewer_left_out'] = left_out
     write_json(out / JSON_FILE, content)
@@ -186,10 +190,10 @@ def _tiles(content: dict) -> List[dict]:
                 tiles.append(dict(label=label, value=everyone[name], digits=digits, hint='',
                                   path=f'groups/everyone/0/{name}'))
     hints = dict(duplicates='predictions of someone who is found already',
-                 background='predictions of nobody',
+                 background='predictions that are near no person',
                  poorly_scored='people of whose predictions not the best has the highest score')
     for name, label in (('images', 'images'), ('people', 'people'), ('matched', 'found'), ('missed', 'missed'),
-                        ('duplicates', 'duplicate boxes'), ('background', 'boxes of nobody'),
+                        ('duplicates', 'duplicate boxes'), ('background', 'false positives elsewhere'),
                         ('poorly_scored', 'poorly scored'), ('predictions', 'predictions')):
         # Where people are given, as in MPII, there are no boxes to judge.
         if name in counts and not (name in hints and figure and figure['name'] == 'PCKh'):
@@ -203,3 +207,107 @@ def _costliest(content: dict) -> Optional[dict]:
     rows = [dict(row, path=f'corrections/{index}/') for index, row in enumerate(content.get('corrections') or [])
             if row['name'] in ERRORS and row['gain']]
     return max(rows, key=lambda row: row['gain']) if rows else None
+
+
+
+# ---------------------------------------------------------------- other diagnoses, side by side
+
+COMPARED = ('figure', 'metrics', 'counts', 'errors', 'corrections', 'keypoints')
+"""Entries of ``diagnosis.json`` that are set side by side."""
+
+
+def read_diagnoses(paths: Sequence[Union[str, Path]]) -> List[dict]:
+    """Other diagnoses, each with ``name``: its folder's.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        DataError: It is not a ``diagnosis.json`` with a figure.
+    """
+    diagnoses = []
+    for path in paths:
+        content = read_json('compare', path, dict)
+        missing = [name for name in COMPARED if not content.get(name)]
+        if missing:
+            raise DataError(f'compare {path} lacks {", ".join(missing)}: name the diagnosis.json that '
+                             'tools/diagnose.py wrote for labeled data')
+        diagnoses.append(dict(content, name=Path(path).resolve().parent.name, path=str(path)))
+    return diagnoses
+
+
+def side_by_side(content: dict, compared: Sequence[dict]) -> List[dict]:
+    """A row per diagnosis, this one first: ``name`` and the entries of :data:`COMPARED`.
+
+    Args:
+        content: This diagnosis.
+        compared: From :func:`read_diagnoses`.
+
+    Raises:
+        DataError: One of them is of other people, keypoints or another figure.
+    """
+    for diagnosis in compared:
+        names = [row['name'] for row in diagnosis['keypoints']]
+        for what, same in (('figure', diagnosis['figure']['name'] == content['figure']['name']),
+                           ('keypoints', names == content['keypoint_names']),
+                           ('number of people', diagnosis['counts']['people'] == content['counts']['people'])):
+            if not same:
+                raise DataError(f'compare {diagnosis["path"]} is of another {what} than this diagnosis: compare '
+                                 'diagnoses of the same data')
+    return [dict({name: row[name] for name in COMPARED}, name=row['name'])
+            for row in (dict(content, name='this one'), *compared)]
+
+
+
+# ---------------------------------------------------------------- curves of the training
+
+LOG = '*/vis_data/scalars.json'
+"""Where runners of mmengine leave it below the work folder, one file a start."""
+MOST_POINTS = 400
+"""Points of a curve; longer ones are thinned evenly."""
+
+
+def find_logs(work_dir: Union[str, Path]) -> List[Path]:
+    """The logs in the work folder of a run, oldest first."""
+    return sorted(Path(work_dir).glob(LOG))
+
+
+def read_curves(logs: Sequence[Path]) -> Dict[str, dict]:
+    """Curves by name.
+
+    A run that was resumed has several logs; where they overlap, the later one holds. Lines that end early, as after a
+    crash, are passed over. Metrics go with the training step before them, since mmengine may log them by epoch.
+
+    Returns:
+        ``step`` and ``value``, lists of equal length, of everything with ``loss`` in its name, of ``acc_pose``, ``lr``
+        and of what metrics measured (``coco/AP``).
+    """
+    values: Dict[str, Dict[int, float]] = {}
+    for log in logs:
+        trained = None
+        for line in log.read_text(encoding='utf-8', errors='replace').splitlines():
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue
+            step = entry.get('step') if isinstance(entry, dict) else None
+            if not is_finite(step):
+                continue
+            if 'lr' in entry:
+                trained = step
+            elif trained is not None:
+                step = trained
+            for name, value in entry.items():
+                if is_finite(value) and _is_curve(name):
+                    values.setdefault(name, {})[int(step)] = float(value)
+    return {name: _thinned(by_step) for name, by_step in values.items()}
+
+
+def _is_curve(name: str) -> bool:
+    return 'loss' in name or '/' in name or name in ('acc_pose', 'lr')
+
+
+def _thinned(by_step: Dict[int, float]) -> dict:
+    steps = sorted(by_step)
+    every = -(-len(steps) // MOST_POINTS)
+    # The last point stays, wherever thinning begins.
+    steps = steps[::-1][::every][::-1]
+    return dict(step=steps, value=[by_step[step] for step in steps])

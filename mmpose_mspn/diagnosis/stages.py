@@ -1,13 +1,18 @@
-"""What every stage and unit of the network predicts, in one pass over the data.
+"""What every stage and unit of the network predicts, in one pass over the data, as results files and as a table.
 
 MSPN and CPN train a predictor at each unit, so a trained network answers what another stage brings.
 """
+import os.path as osp
+import tempfile
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Dict, Iterable, List, Optional, Tuple
 
 import numpy as np
 import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
@@ -16,6 +21,13 @@ from mmpose_mspn.models.backbones.mspn import MSPN
 from mmpose_mspn.models.heads.base_heatmap_head import BaseHeatmapHead
 from mmpose_mspn.models.heads.flip_test import flip_test_mean
 from mmpose_mspn.models.pose_estimators.views import extract_views
+from mmpose_mspn.utils.files import write_atomically, write_json
+
+from .errors import diagnose
+from .sources import Source
+from .summary import error_counts, error_shares
+
+# ---------------------------------------------------------------- the pass over the data
 
 Predictor = Tuple[int, int]
 """A stage and a unit, from 0."""
@@ -64,8 +76,9 @@ def stage_heatmaps(model: nn.Module, inputs: Tensor, samples: list) -> List[List
         flip_indices=samples[0].metainfo['flip_indices'],
         flip_mode=test_cfg.get('flip_mode', 'heatmap'),
         shift_heatmap=test_cfg.get('shift_heatmap', False))
-    return [[flip_test_mean(heatmaps, other, **settings) for heatmaps, other in zip(units, others)]
-            for units, others in zip(crops, mirrored)]
+    return [[flip_test_mean(heatmaps, mirrored_heatmaps, **settings)
+             for heatmaps, mirrored_heatmaps in zip(units, mirrored_units)]
+            for units, mirrored_units in zip(crops, mirrored)]
 
 
 @torch.no_grad()
@@ -86,12 +99,12 @@ def run_pass(model: nn.Module, loader: Iterable) -> Pass:
             data = model.data_preprocessor(batch, False)
             inputs, samples = data['inputs'], data['data_samples']
             if has_stages(model):
-                found = _predict_all(model, inputs, samples, clock, moved, seconds)
+                predicted = _predict_all(model, inputs, samples, clock, moved, seconds)
             else:
-                found = {(0, 0): _instances(model.predict(inputs, samples))}
-            for predictor, instances in found.items():
+                predicted = {(0, 0): _instances(model.predict(inputs, samples))}
+            for predictor, instances in predicted.items():
                 result.instances.setdefault(predictor, []).extend(instances)
-            result.final = final_predictor(model, max(found))
+            result.final = final_predictor(model, max(predicted))
             result.samples += [_light(sample) for sample in samples]
     for predictor in result.instances:
         result.movement[predictor] = float(np.mean(moved[predictor])) if predictor in moved else None
@@ -106,7 +119,7 @@ def _predict_all(model: nn.Module, inputs: Tensor, samples: list, clock: 'Clock'
     """Instances of every predictor; ``moved`` and ``seconds`` take up what the batch tells."""
     clock.restart()
     heatmaps = stage_heatmaps(model, inputs, samples)
-    found, before = {}, None
+    predicted, before = {}, None
     final = final_predictor(model, (len(heatmaps) - 1, len(heatmaps[-1]) - 1))
     for stage, units in enumerate(heatmaps):
         for unit, maps in enumerate(units):
@@ -124,8 +137,8 @@ def _predict_all(model: nn.Module, inputs: Tensor, samples: list, clock: 'Clock'
                 placed = model.predict(inputs, samples)
             else:
                 placed = model.add_pred_to_datasample(decoded, None, samples)
-            found[stage, unit] = _instances(placed)
-    return found
+            predicted[stage, unit] = _instances(placed)
+    return predicted
 
 
 def final_predictor(model: nn.Module, last: Predictor) -> Predictor:
@@ -228,3 +241,74 @@ class Clock:
             self.predictor_seconds[place] = self.predictor_seconds.get(place, 0.) + spent
 
         return note
+
+
+
+# ---------------------------------------------------------------- results and table
+
+
+def predict_test_data(model: nn.Module, cfg: Config) -> Pass:
+    """Run the model over the config's ``test_dataloader``, as a test does."""
+    return run_pass(model, Runner.build_dataloader(cfg.test_dataloader, seed=0))
+
+
+def write_results(source: Source, result: Pass, path: Path, predictor: Optional[Predictor] = None) -> None:
+    """Write a predictor's predictions as a results file, scored and suppressed as the metric does.
+
+    Args:
+        source: The test data.
+        result: What was predicted.
+        path: JSON file.
+        predictor: Which predictor's; by default the one whose keypoints are the network's.
+    """
+    instances = result.instances[predictor or result.final]
+    if source.figure.by_id:
+        write_json(path, [_mpii_entry(*pair) for pair in zip(result.samples, instances)])
+        return
+    metric = source.metric
+    metric.results = []
+    metric.process({}, [dict(sample, pred_instances=predicted)
+                        for sample, predicted in zip(result.samples, instances)])
+    settings = metric.format_only, metric.outfile_prefix
+    with tempfile.TemporaryDirectory() as folder:
+        metric.format_only, metric.outfile_prefix = True, osp.join(folder, 'results')
+        metric.compute_metrics(metric.results)
+        content = Path(folder, 'results.keypoints.json').read_bytes()
+    metric.format_only, metric.outfile_prefix = settings
+    metric.results = []
+    write_atomically(path, content)
+
+
+def stage_table(source: Source, result: Pass) -> List[dict]:
+    """A row per predictor, in the order in which the network runs them.
+
+    Returns:
+        ``stages`` (how many have run) and ``unit``, both from 1, ``last_unit``, the ``figure``, ``milliseconds`` a
+        person, ``movement`` in px of the crop since the row before, and the keypoints' ``errors`` by kind with
+        their ``shares``.
+    """
+    rows = []
+    last_units = dict(sorted(result.instances))  # of each stage, the last pair wins
+    with tempfile.TemporaryDirectory() as folder:
+        for stage, unit in sorted(result.instances):
+            path = Path(folder) / 'results.json'
+            write_results(source, result, path, (stage, unit))
+            predictions = source.read_predictions(path)
+            diagnosis = diagnose(source.truth, predictions, source.keypoints, source.figure.by_id)
+            rows.append(dict(
+                stages=stage + 1,
+                unit=unit + 1,
+                last_unit=unit == last_units[stage],
+                figure=source.figure(source.truth, predictions),
+                milliseconds=result.milliseconds[stage, unit],
+                movement=result.movement[stage, unit],
+                errors=error_counts(diagnosis.kinds),
+                shares=error_shares(diagnosis.kinds)))
+    return rows
+
+
+def _mpii_entry(sample: dict, instances: dict) -> dict:
+    scores = instances['keypoint_scores']
+    points = np.concatenate([instances['keypoints'][0, :, :2], scores[0][:, None]], 1)
+    return dict(id=int(sample['id']), keypoints=points.astype(float).ravel().tolist(),
+                score=float(scores.mean()))

@@ -3,7 +3,6 @@ from typing import Dict, List, Optional
 
 import numpy as np
 
-from .calibration import calibration
 from .errors import (
     ERRORS,
     KINDS,
@@ -12,17 +11,55 @@ from .errors import (
     corrected,
     poorly_scored,
     with_true_scores,
-    without_false,
+    without_false_positives,
     without_missed,
 )
-from .figures import Figure
-from .groups import Group, groups, parts
+from .figures import Figure, Group, groups, parts
 from .people import KeypointSet, Predictions, Truth
+
+# ---------------------------------------------------------------- calibration
+
+BINS = 10
+
+
+def calibration(scores: np.ndarray, similarity: np.ndarray) -> dict:
+    """How similarity goes with the score.
+
+    Args:
+        scores: (M,) of predictions or keypoints.
+        similarity: (M,) their OKS or keypoint similarity, 0 to 1.
+
+    Returns:
+        ``bins``: by rising score, ``count``, ``score_from``, ``score_to``, the mean ``score`` and the mean
+        ``similarity``; ``rank_correlation``: Spearman's, -1 to 1, 1 where every higher score is a higher similarity,
+        ``None`` where it is not defined.
+    """
+    return dict(bins=_bins(scores, similarity), rank_correlation=_rank_correlation(scores, similarity))
+
+
+def _bins(scores: np.ndarray, similarity: np.ndarray) -> List[dict]:
+    order = np.argsort(scores, kind='stable')
+    return [
+        dict(count=len(rows), score_from=float(scores[rows[0]]), score_to=float(scores[rows[-1]]),
+             score=float(scores[rows].mean()), similarity=float(similarity[rows].mean()))
+        for rows in np.array_split(order, BINS) if len(rows)
+    ]
+
+
+def _rank_correlation(scores: np.ndarray, similarity: np.ndarray):
+    if len(scores) < 2 or (scores == scores[0]).all() or (similarity == similarity[0]).all():
+        return None
+    from scipy.stats import spearmanr  # here, because it takes half a second
+    return float(spearmanr(scores, similarity).statistic)
+
+
+
+# ---------------------------------------------------------------- summary
 
 PCK_SHARES = {'bbox': (0.05, 0.2), 'head': (0.5, 0.1)}
 """Distances that PCK allows, in shares of the longer side of a person's box or of the head's size."""
 DUPLICATE_FROM = 0.5
-"""OKS to someone from which a prediction of nobody is a second one of that person."""
+"""OKS to someone from which a false positive is a second prediction of that person."""
 
 
 def summarize(truth: Truth, predictions: Predictions, keypoints: KeypointSet, figure: Figure,
@@ -65,19 +102,19 @@ def error_shares(kinds: np.ndarray) -> Dict[str, Optional[float]]:
 
 
 def _counts(truth: Truth, predictions: Predictions, keypoints: KeypointSet, diagnosis: Diagnosis) -> Dict[str, int]:
-    found = ~truth.ignored
-    false = diagnosis.false
-    duplicates = false & (diagnosis.best_oks >= DUPLICATE_FROM)
+    counted = ~truth.ignored
+    false_positives = diagnosis.false_positives
+    duplicates = false_positives & (diagnosis.best_oks >= DUPLICATE_FROM)
     return dict(
         images=len(truth.images),
-        people=int(found.sum()),
+        people=int(counted.sum()),
         ignored=int(truth.ignored.sum()),
         predictions=len(predictions),
         matched=int(diagnosis.matched.sum()),
-        missed=int((found & (diagnosis.prediction < 0)).sum()),
-        false=int(false.sum()),
+        missed=int((counted & (diagnosis.prediction < 0)).sum()),
+        false=int(false_positives.sum()),
         duplicates=int(duplicates.sum()),
-        background=int((false & ~duplicates).sum()),
+        background=int((false_positives & ~duplicates).sum()),
         passed=int(diagnosis.passed.sum()),
         poorly_scored=len(poorly_scored(diagnosis, truth, predictions, keypoints)))
 
@@ -124,7 +161,8 @@ def _corrections(truth: Truth, predictions: Predictions, figure: Figure, diagnos
     missed = int((~truth.ignored & (diagnosis.prediction < 0)).sum())
     add('missed people', 'people', missed, without_missed(truth, diagnosis), predictions)
     if not figure.by_id:
-        add('false boxes', 'boxes', int(diagnosis.false.sum()), truth, without_false(predictions, diagnosis))
+        add('false boxes', 'boxes', int(diagnosis.false_positives.sum()), truth,
+            without_false_positives(predictions, diagnosis))
         add('poor scores', 'people', len(poorly_scored(diagnosis, truth, predictions, figure.keypoints)), truth,
             with_true_scores(predictions, diagnosis))
     return entries

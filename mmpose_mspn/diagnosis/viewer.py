@@ -1,8 +1,9 @@
-"""What the stage viewer shows of a person: the crop, all predictors' heatmaps, their targets and decoded keypoints."""
+"""The pictures of a diagnosis: the surroundings of a case, and what every predictor of the network sees of a person."""
 import base64
 import io
 from typing import List, Optional
 
+import cv2
 import numpy as np
 import torch
 from mmengine.config import Config
@@ -15,6 +16,8 @@ from mmpose_mspn.models.losses.multi_stage_heatmap_loss import MultiStageHeatmap
 
 from .people import KeypointSet
 from .stages import has_stages, stage_heatmaps
+
+# ---------------------------------------------------------------- crop, heatmaps, targets and decoded keypoints
 
 PEAK = 255.
 LEVELS = 32
@@ -59,13 +62,13 @@ class Viewer:
             or ``None``, and pictures as data URLs: ``crop``, ``heatmaps`` and ``targets``, tiled: a row per predictor
             or target, a column per keypoint.
         """
-        found: List[Optional[dict]] = []
+        entries: List[Optional[dict]] = []
         for start in range(0, len(records), BATCH):
             items = [self._item(record, path) for record, path in zip(records[start:start + BATCH], paths[start:])]
             good = [item for item in items if item is not None]
             seen = iter(self._see(good) if good else [])
-            found += [None if item is None else next(seen) for item in items]
-        return found
+            entries += [None if item is None else next(seen) for item in items]
+        return entries
 
     def _item(self, record: dict, path: str) -> Optional[dict]:
         x, y, width, height = record['predicted_box'] or record['box']
@@ -155,3 +158,62 @@ def _data_url(picture: Picture.Image, kind: str, **settings) -> str:
     file = io.BytesIO()
     picture.save(file, kind, **settings)
     return f'data:image/{kind.lower()};base64,{base64.b64encode(file.getvalue()).decode()}'
+
+
+
+# ---------------------------------------------------------------- surroundings of a case
+
+LONGEST = 480
+"""px of a picture's longer side at most."""
+AROUND = 0.35
+"""Share of the shown box's longer side that stays visible on each side of it."""
+
+
+def case_picture(record: dict, path: Optional[str]) -> Optional[dict]:
+    """The surroundings of a case's boxes and keypoints.
+
+    Args:
+        record: A case; see :func:`mmpose_mspn.diagnosis.cases.cases`.
+        path: Its image.
+
+    Returns:
+        ``picture`` as a data URL, and ``window`` (x, y, width, height): its place in image px; ``None`` where the image
+        does not open.
+    """
+    image = None if path is None else _read(path)
+    if image is None:
+        return None
+    x0, y0, x1, y1 = _window(record, image.shape[1], image.shape[0])
+    shown = image[y0:y1, x0:x1]
+    if not shown.size:
+        return None
+    shrink = min(1., LONGEST / max(shown.shape[:2]))
+    if shrink < 1:
+        size = (max(1, round(shown.shape[1] * shrink)), max(1, round(shown.shape[0] * shrink)))
+        shown = cv2.resize(shown, size, interpolation=cv2.INTER_AREA)
+    return dict(picture=encode_picture(shown[..., ::-1], quality=82), window=[x0, y0, x1 - x0, y1 - y0])
+
+
+def _read(path: str) -> Optional[np.ndarray]:
+    """(H, W, 3) BGR, or nothing. Files with names that OpenCV cannot open are read by Python."""
+    try:
+        content = np.fromfile(path, np.uint8)
+    except OSError:
+        return None
+    return cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
+
+
+def _window(record: dict, width: int, height: int) -> tuple:
+    """Whole px x0, y0, x1, y1 within the image."""
+    places = []
+    for name in ('box', 'predicted_box'):
+        if record[name] is not None:
+            x, y, w, h = record[name]
+            places += [(x, y), (x + w, y + h)]
+    places += [point[:2] for point in record['truth'] or [] if point[2] > 0]
+    low, high = np.min(places, 0), np.max(places, 0)
+    margin = AROUND * max(high - low)
+    low, high = np.floor(low - margin), np.ceil(high + margin)
+    low = np.clip(low, 0, [width - 1, height - 1]).astype(int)
+    high = np.clip(high, low + 1, [width, height]).astype(int)
+    return (*low.tolist(), *high.tolist())

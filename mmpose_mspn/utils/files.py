@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Iterator, Optional, Tuple, Type, Union
 
-from mmpose_mspn.utils.errors import OutputError
+from mmpose_mspn.utils.errors import DataError, OutputError
 
 FilePath = Union[str, Path]
 FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
@@ -114,7 +114,7 @@ def read_json(name: str, path: FilePath, kinds: Union[Type, Tuple[Type, ...]] = 
 
     Raises:
         FileNotFoundError: The file does not exist.
-        ValueError: The file is not JSON, or its content has another type.
+        DataError: The file is not JSON, or its content has another type.
     """
     if not os.path.isfile(path):
         raise FileNotFoundError(f'{name} {path} does not exist: name a file that does')
@@ -122,8 +122,8 @@ def read_json(name: str, path: FilePath, kinds: Union[Type, Tuple[Type, ...]] = 
         # Bytes: json recognizes UTF-8, UTF-16 and UTF-32, with or without a byte order mark.
         content = json.loads(Path(path).read_bytes())
     except (ValueError, RecursionError) as error:
-        raise ValueError(f'{name} {path} is not JSON ({error}): download it or write it again') from error
+        raise DataError(f'{name} {path} is not JSON ({error}): download it or write it again') from error
     if not isinstance(content, kinds):
         wanted = ' or '.join(kind.__name__ for kind in (kinds if isinstance(kinds, tuple) else (kinds, )))
-        raise ValueError(f'{name} {path} must hold a {wanted}, got {type(content).__name__}')
+        raise DataError(f'{name} {path} must hold a {wanted}, got {type(content).__name__}')
     return content

@@ -10,8 +10,8 @@ import numpy as np
 from xtcocotools.coco import COCO as CocoFile
 from xtcocotools.cocoeval import COCOeval
 
-from mmpose_mspn.diagnosis.coco_people import read_coco_truth, read_results
 from mmpose_mspn.diagnosis.people import KeypointSet, Predictions, Truth
+from mmpose_mspn.diagnosis.sources import read_coco_truth, read_results
 
 COCO_SIGMAS = (.026, .025, .025, .035, .035, .079, .079, .072, .072, .062, .062, .107, .107, .087, .087, .089, .089)
 COCO = KeypointSet(
@@ -97,7 +97,7 @@ class Planted:
         return self.add_result(annotation['image_id'], points, score)
 
     def add_result(self, image: int, points: np.ndarray, score: float) -> dict:
-        """A prediction that is of nobody yet."""
+        """A prediction that matches no person yet."""
         scored = np.concatenate([points, np.full((len(points), 1), .8)], 1)
         self.results.append(dict(image_id=image, category_id=1, score=score, keypoints=scored.ravel().tolist()))
         return self.results[-1]
@@ -142,7 +142,8 @@ def place_of(annotation: dict, index: int) -> np.ndarray:
 def crowd_of_errors(keypoints: KeypointSet, images: int = 12, seed: int = 0) -> Planted:
     """Two people an image, each with one planted error of every kind that its keypoints allow, in turn.
 
-    Every third person has an unlabeled keypoint; besides, two people are missed and two predictions are of nobody.
+    Every third person has an unlabeled keypoint; besides, two people are missed and there are two false
+    positives.
     """
     draw = np.random.default_rng(seed)
     planted = Planted(keypoints)

@@ -4,7 +4,7 @@ import pytest
 from xtcocotools.cocoeval import COCOeval
 
 from mmpose_mspn.diagnosis.average_precision import average_precision
-from mmpose_mspn.diagnosis.groups import AREAS, parts
+from mmpose_mspn.diagnosis.figures import AREAS, parts
 
 from .planted_people import COCO, HANDS, Planted, coco_evaluation, coco_stats, load
 

@@ -1,4 +1,4 @@
-"""One record per person and per prediction of nobody, the worst first."""
+"""One record per person and per false positive, the worst first."""
 from mmpose_mspn.diagnosis.cases import cases, worst
 from mmpose_mspn.diagnosis.errors import diagnose
 

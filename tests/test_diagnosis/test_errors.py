@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from mmpose_mspn.diagnosis.errors import ERRORS, KINDS, NO_KIND, diagnose, poorly_scored
-from mmpose_mspn.diagnosis.figures import AveragePrecision
-from mmpose_mspn.diagnosis.groups import parts
+from mmpose_mspn.diagnosis.figures import AveragePrecision, parts
 from mmpose_mspn.diagnosis.summary import summarize
 
 from .planted_people import (
@@ -51,8 +50,8 @@ def test_planted_errors_come_back_as_an_exact_confusion_matrix(keypoints, tmp_pa
     assert (confusion == np.diag(np.diag(confusion))).all(), confusion
     # 40 people, one plant each: eight of a kind.
     assert np.diag(confusion)[1:].tolist() == [8, 8, 8, 8]
-    assert found.false.sum() == 2 and (found.prediction < 0).sum() == 2
-    assert sorted(planted.results[number]['score'] for number in predictions.ids[found.false]) == [.95, .95]
+    assert found.false_positives.sum() == 2 and (found.prediction < 0).sum() == 2
+    assert sorted(planted.results[number]['score'] for number in predictions.ids[found.false_positives]) == [.95, .95]
 
 
 @pytest.mark.parametrize('keypoints', SETS.values(), ids=SETS)
@@ -123,7 +122,7 @@ def test_corrected_ap_is_that_of_a_file_really_corrected(keypoints, tmp_path):
     assert check('missed people', without_missed) > before
 
     without_false = copy.deepcopy(planted)
-    false = set(predictions.ids[found.false].tolist())
+    false = set(predictions.ids[found.false_positives].tolist())
     without_false.results = [one for number, one in enumerate(planted.results) if number not in false]
     assert check('false boxes', without_false) > before
 
@@ -191,7 +190,7 @@ def test_a_better_match_is_not_lost_to_a_bad_one_of_higher_score(tmp_path):
     truth, predictions = load(planted, tmp_path)
     found = diagnose(truth, predictions, COCO)
     assert predictions.ids[found.prediction[0]] == 1 and found.oks[found.prediction[0]] == 1
-    assert found.false.tolist() == [True, False]
+    assert found.false_positives.tolist() == [True, False]
 
 
 def test_duplicates_poor_scores_and_people_who_do_not_count(tmp_path):

@@ -7,8 +7,8 @@ from mmengine.registry import METRICS
 
 from mmpose_mspn.apis.config import load_config
 from mmpose_mspn.apis.diagnosis import measure
-from mmpose_mspn.diagnosis.coco_people import read_results
-from mmpose_mspn.diagnosis.sources import read_source
+from mmpose_mspn.diagnosis.sources import read_results, read_source
+from mmpose_mspn.utils.errors import ConfigError, DataError
 from tests.generated import make_datasets
 
 BASE = 'configs/_base_/datasets/'
@@ -118,15 +118,15 @@ def test_a_persons_missing_prediction_counts_as_wrong_in_pckh(folders, tmp_path)
     assert content['counts']['missed'] == 1
 
 
-@pytest.mark.parametrize('change, message', [
-    (dict(test_evaluator=dict(_delete_=True, type='PCKAccuracy')), 'test_evaluator must be CocoMetric'),
+@pytest.mark.parametrize('change, error, message', [
+    (dict(test_evaluator=dict(_delete_=True, type='PCKAccuracy')), ConfigError, 'test_evaluator must be CocoMetric'),
     (dict(test_evaluator=dict(_delete_=True, type='CocoMetric', pred_converter=dict(
-        type='KeypointConverter', num_keypoints=17, mapping=[(0, 0)]))), 'converts keypoints'),
-    (dict(test_dataloader=dict(dataset=dict(ann_file='annotations/none.json'))), 'does not exist')])
-def test_other_data_is_refused_by_name(change, message, folders):
+        type='KeypointConverter', num_keypoints=17, mapping=[(0, 0)]))), ConfigError, 'pred_converter'),
+    (dict(test_dataloader=dict(dataset=dict(ann_file='annotations/none.json'))), FileNotFoundError, 'none.json')])
+def test_other_data_is_refused_by_name(change, error, message, folders):
     cfg = load_config(BASE + DATA['coco'], data_root=str(folders['synthetic']))
     cfg.merge_from_dict(change)
-    with pytest.raises((ValueError, FileNotFoundError), match=message):
+    with pytest.raises(error, match=message):
         read_source(cfg)
 
 
@@ -145,7 +145,7 @@ def test_predictions_of_another_form_are_refused_by_name(results, message, folde
     source = read_source(load_config(BASE + DATA['coco'], data_root=str(folders['synthetic'])))
     path = tmp_path / 'results.json'
     path.write_text(json.dumps(results))
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(DataError, match=message):
         measure(source, path)
 
 

@@ -74,7 +74,7 @@ def test_a_networks_figures_are_those_of_the_test_tool(people, checkpoint, tmp_p
     counts = content['counts']
     assert done.stdout.splitlines()[-1] == (
         f'AP {content["figure"]["value"]:.3f}: {counts["matched"]} of {counts["people"]} people found, '
-        f'{counts["false"]} predictions of nobody')
+        f'{counts["false"]} false positives')
     assert (tmp_path / 'out/index.html').stat().st_size > 1_000_000
     assert len(json.loads((tmp_path / 'out/predictions.json').read_text())) == counts['predictions'] > 5
     assert len(content['viewer']) == 6 and len(content['stages']) == 8
@@ -115,7 +115,7 @@ def test_predictions_of_any_keypoints_beside_another_diagnosis(tmp_path):
     config = config_of_other_keypoints(tmp_path)
     for out, options in (('one', []), ('two', ['--compare', tmp_path / 'one/diagnosis.json'])):
         done = run('tools/diagnose.py', config, '--predictions', results, '--out', tmp_path / out, *options)
-        assert '20 of 22 people found, 2 predictions of nobody' in done.stdout
+        assert '20 of 22 people found, 2 false positives' in done.stdout
     content = json.loads((tmp_path / 'two/diagnosis.json').read_text())
     assert {kind: content['errors'][kind] for kind in ('jitter', 'inversion', 'swap', 'miss')} == dict.fromkeys(
         ('jitter', 'inversion', 'swap', 'miss'), 4)

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from mmpose_mspn.diagnosis.calibration import calibration
+from mmpose_mspn.diagnosis.summary import calibration
 
 
 def test_bins_of_equally_many_by_rising_score():

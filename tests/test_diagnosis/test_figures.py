@@ -2,9 +2,9 @@
 import numpy as np
 import pytest
 
-from mmpose_mspn.diagnosis.coco_people import read_coco_truth
-from mmpose_mspn.diagnosis.groups import groups, overlaps, parts, truncated
+from mmpose_mspn.diagnosis.figures import groups, overlaps, parts, truncated
 from mmpose_mspn.diagnosis.people import KeypointSet
+from mmpose_mspn.diagnosis.sources import read_coco_truth
 
 from .planted_people import COCO, HANDS, Planted
 
