@@ -25,9 +25,9 @@ from mmpose_mspn.apis.drawing import KEYPOINT_THRESHOLD
 from mmpose_mspn.apis.options import use_amp
 from mmpose_mspn.apis.run_check import check_output_folder, check_run
 from mmpose_mspn.diagnosis.report import find_logs
+from mmpose_mspn.engine.optim_wrappers import computes_in_bf16
 from mmpose_mspn.utils.config_types import type_name
 from mmpose_mspn.utils.files import write_json
-from mmpose_mspn.utils.processor import computes_in_bf16
 
 
 class Stopwatch:

@@ -14,7 +14,7 @@ from torch import Tensor
 from mmpose_mspn.codecs.blurred_peaks import two_highest
 from mmpose_mspn.registry import KEYPOINT_CODECS
 from mmpose_mspn.utils.arguments import refuse_unknown_arguments
-from mmpose_mspn.utils.visibility import NOT_LABELED, OCCLUDED, VISIBLE
+from mmpose_mspn.utils.numbers import NOT_LABELED, OCCLUDED, VISIBLE
 
 PEAK = 255.0
 """Maximum of every target heatmap."""

@@ -18,8 +18,7 @@ from mmpose_mspn.datasets.coco_rules import (
 )
 from mmpose_mspn.datasets.detection_rules import box_category, check_detections
 from mmpose_mspn.datasets.evaluation_rules import Evaluation, check_evaluated_annotations
-from mmpose_mspn.utils.numbers import is_finite, is_id
-from mmpose_mspn.utils.visibility import CODES
+from mmpose_mspn.utils.numbers import CODES, is_finite, is_id
 
 
 def check_coco(ann_file: str, image_dir: str, report: Report, bbox_files: Sequence[str] = (),

@@ -11,8 +11,7 @@ from mmpose_mspn.datasets.mpii_release import JOINTS
 from mmpose_mspn.datasets.problems import LARGEST_SIDE, shown
 from mmpose_mspn.registry import DATASETS
 from mmpose_mspn.utils.files import read_json
-from mmpose_mspn.utils.numbers import as_numbers
-from mmpose_mspn.utils.visibility import NOT_LABELED, VISIBLE
+from mmpose_mspn.utils.numbers import NOT_LABELED, VISIBLE, as_numbers
 
 PIXEL_STD = 200.
 """px of a person's height at scale 1."""

@@ -16,7 +16,7 @@ from mmpose_mspn.new_dataset.repair import RepairedFile
 from mmpose_mspn.new_dataset.sigmas import Sigmas, choose_sigmas
 from mmpose_mspn.new_dataset.start import Start, find_start
 from mmpose_mspn.utils.files import FilePath, write_atomically, write_json
-from mmpose_mspn.utils.visibility import VISIBLE
+from mmpose_mspn.utils.numbers import VISIBLE
 
 CONFIG = 'config.py'
 HALF = 3

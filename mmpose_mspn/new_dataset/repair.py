@@ -11,8 +11,7 @@ from mmpose_mspn.datasets.problems import REMEDIES
 from mmpose_mspn.new_dataset.coco_file import SHOWN, Category
 from mmpose_mspn.new_dataset.image_folder import ImageFolder
 from mmpose_mspn.utils.files import FilePath
-from mmpose_mspn.utils.numbers import is_finite
-from mmpose_mspn.utils.visibility import CODES, NOT_LABELED
+from mmpose_mspn.utils.numbers import CODES, NOT_LABELED, is_finite
 
 AREA_OF_BOX = 0.53
 """Area of an object as a share of its box, where a file does not give it: mmpose's value."""

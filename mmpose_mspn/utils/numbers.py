@@ -1,9 +1,14 @@
-"""Checks of numbers that come out of files."""
+"""Numbers that come out of files: their checks, and COCO's codes for the visibility of a keypoint."""
 from math import isfinite
 from typing import Optional, Sequence, Tuple
 
 import numpy as np
 
+NOT_LABELED = 0
+OCCLUDED = 1
+VISIBLE = 2
+CODES = (NOT_LABELED, OCCLUDED, VISIBLE)
+"""The codes of visibility. These numbers are defined nowhere else."""
 ID_LIMIT = 2**63
 """Ids are below it, because numpy holds them as 64-bit integers."""
 

@@ -12,8 +12,8 @@ from mmengine.optim import OptimWrapper
 from mmpose_mspn.apis import demo
 from mmpose_mspn.apis.demo import run_demo
 from mmpose_mspn.engine import CPUAmpOptimWrapper
+from mmpose_mspn.engine.optim_wrappers import computes_in_bf16
 from mmpose_mspn.synthetic_people import generate
-from mmpose_mspn.utils.processor import computes_in_bf16
 from tests.places import DEMO
 
 

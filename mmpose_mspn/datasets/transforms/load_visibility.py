@@ -5,7 +5,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from mmpose_mspn.registry import TRANSFORMS
-from mmpose_mspn.utils.visibility import CODES, VISIBLE
+from mmpose_mspn.utils.numbers import CODES, VISIBLE
 
 WHOLE_BODY_PARTS = ('foot_kpts', 'face_kpts', 'lefthand_kpts', 'righthand_kpts')
 """Fields in which COCO-WholeBody annotates the keypoints after the body's, in the order of its 133 keypoints."""

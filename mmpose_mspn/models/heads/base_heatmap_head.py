@@ -12,8 +12,7 @@ from mmpose.utils.typing import OptSampleList, Predictions
 from torch import Tensor, nn
 
 from mmpose_mspn.models.heads.flip_test import flip_test_mean
-from mmpose_mspn.utils.numbers import is_integer
-from mmpose_mspn.utils.visibility import NOT_LABELED
+from mmpose_mspn.utils.numbers import NOT_LABELED, is_integer
 
 Heatmaps = Sequence[Sequence[Tensor]]
 """[stage][unit] (B, K, H, W); the last unit of the last stage makes the prediction."""

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mmpose_mspn.utils.visibility import NOT_LABELED
+from mmpose_mspn.utils.numbers import NOT_LABELED
 
 
 def check_ohkm_topk(topk: Optional[int]) -> None:

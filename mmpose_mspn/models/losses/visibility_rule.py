@@ -1,7 +1,7 @@
 """Which keypoints the targets of coarse predictors show (docs/protocol.md, "Targets and loss")."""
 from torch import Tensor
 
-from mmpose_mspn.utils.visibility import OCCLUDED, VISIBLE
+from mmpose_mspn.utils.numbers import OCCLUDED, VISIBLE
 
 
 class VisibilityRule:

@@ -2,7 +2,7 @@
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from mmpose_mspn.new_dataset.converters.shapes import Instance, LabeledImage
-from mmpose_mspn.utils.visibility import NOT_LABELED
+from mmpose_mspn.utils.numbers import NOT_LABELED
 
 
 class Labels(NamedTuple):

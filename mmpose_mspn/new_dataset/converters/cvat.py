@@ -6,7 +6,7 @@ from xml.etree.ElementTree import Element
 from mmpose_mspn.new_dataset.converters.coco import Labels
 from mmpose_mspn.new_dataset.converters.shapes import Instance, LabeledBox, LabeledImage, Point, group_shapes
 from mmpose_mspn.utils.files import FilePath
-from mmpose_mspn.utils.visibility import NOT_LABELED, OCCLUDED, VISIBLE
+from mmpose_mspn.utils.numbers import NOT_LABELED, OCCLUDED, VISIBLE
 
 ROOT_TAG = 'annotations'
 

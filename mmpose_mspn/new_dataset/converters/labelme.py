@@ -4,7 +4,7 @@ from typing import List
 
 from mmpose_mspn.new_dataset.converters.shapes import LabeledBox, LabeledImage, Point, group_shapes
 from mmpose_mspn.utils.files import FilePath, read_json
-from mmpose_mspn.utils.visibility import OCCLUDED, VISIBLE
+from mmpose_mspn.utils.numbers import OCCLUDED, VISIBLE
 
 OCCLUDED_FLAG = 'occluded'
 """A flag of a point that says that it is hidden."""

@@ -6,7 +6,7 @@ from mmpose_mspn.new_dataset.coco_file import find_category, read_coco
 from mmpose_mspn.new_dataset.converters.coco import Labels
 from mmpose_mspn.new_dataset.converters.shapes import Instance, LabeledImage, Point
 from mmpose_mspn.utils.files import FilePath
-from mmpose_mspn.utils.visibility import NOT_LABELED, VISIBLE
+from mmpose_mspn.utils.numbers import NOT_LABELED, VISIBLE
 
 
 def is_predictions(content: object) -> bool:

@@ -1,7 +1,7 @@
 """Keypoints and boxes as labeling tools draw them, and the objects that they belong to."""
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from mmpose_mspn.utils.visibility import VISIBLE
+from mmpose_mspn.utils.numbers import VISIBLE
 
 Box = Tuple[float, float, float, float]
 """x, y, width, height in px."""

@@ -1,7 +1,7 @@
 """Whether a CPU computes in bf16 is read from its flags."""
 import pytest
 
-from mmpose_mspn.utils.processor import computes_in_bf16
+from mmpose_mspn.engine.optim_wrappers import computes_in_bf16
 
 
 @pytest.mark.parametrize('flags, expected', [
