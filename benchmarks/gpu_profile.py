@@ -51,8 +51,8 @@ def training(batch: int, amp: bool) -> Work:
     return step(model, torch.randn(batch, 3, *INPUT[::-1], device='cuda'), our_labels(batch, 'cuda'), amp, fused=True)
 
 
-def prediction(batch: int, dtype: Optional[torch.dtype], compiled: bool) -> Work:
-    model = accelerate(our_model(4).cuda().eval(), dtype, compile=batch if compiled else None)
+def prediction(batch: int, dtype: Optional[torch.dtype]) -> Work:
+    model = accelerate(our_model(4).cuda().eval(), dtype)
     images = torch.randn(batch, 3, *INPUT[::-1], device='cuda')
 
     def work() -> None:
@@ -74,9 +74,7 @@ def main() -> None:
     torch.backends.cudnn.benchmark = False
     for batch in (8, 64):
         for name, dtype in (('float32 (TF32)', None), ('bf16', torch.bfloat16)):
-            for compiled in (False, True):
-                work = prediction(batch, dtype, compiled)
-                found[f'prediction, batch {batch}, {name}{", compiled" if compiled else ""}'] = measure(work)
+            found[f'prediction, batch {batch}, {name}'] = measure(prediction(batch, dtype))
     print(json.dumps(found, indent=1))
     if args.out:
         Path(args.out).write_text(json.dumps(found, indent=1))

@@ -106,9 +106,7 @@ part_tools() {
             log "test_${kind:-plain}" 100 "$PYTHON" tools/test.py "$demo" "$network" --work-dir "$work/test_$kind" \
                 --out "$out/test_${kind:-plain}.json" --dump "$work/test_$kind.pkl" ${kind:+--fast $kind}
         done
-        log test_compiled 300 "$PYTHON" tools/test.py "$demo" "$network" --work-dir "$work/test_compiled" \
-            --out "$out/test_compiled.json" --dump "$work/test_compiled.pkl" --fast --compile
-        log apart 60 apart float32 bfloat16 float16 compiled
+        log apart 60 apart float32 bfloat16 float16
     ) &
     (
         log infer 100 "$PYTHON" tools/infer.py data/synthetic/val2017 "$demo" "$network" --out "$work/infer" --fast bfloat16 \

@@ -104,7 +104,7 @@ def test_imports_against_the_order_are_found(file, source, message):
 
 
 @pytest.mark.parametrize('file, source', [
-    ('models/heads/a.py', 'from mmpose_mspn.models.utils.resize import resize\nfrom ..utils import recompute'),
+    ('models/heads/a.py', 'from mmpose_mspn.models.utils import resize\nfrom ..utils import recompute'),
     ('apis/a.py', 'from mmpose_mspn import checkpoints\nimport torch\nfrom mmpose.models import RSN'),
     ('datasets/transforms/a.py', 'from . import half_body\nfrom ..mpii_dataset import MpiiDataset'),
 ])

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Test a model. The arguments are those of mmpose's tools/test.py, --fast, --compile, --stages and --cache-images."""
+"""Test a model. The arguments are those of mmpose's tools/test.py, --fast, --stages and --cache-images."""
 from mmengine.dist import is_main_process
 from mmengine.fileio import dump
 
@@ -33,8 +33,6 @@ def main() -> None:
     parser.add_argument('--fast', nargs='?', const='float32', choices=[*DTYPES, INT8], metavar='DTYPE',
                         help='test an accelerated copy of the model, with the same results (float32, the default) or '
                         'differences of fractions of a pixel (bfloat16, float16; int8 with OpenVINO or onnxruntime)')
-    parser.add_argument('--compile', action='store_true', help='with --fast: let torch.compile compile the network, '
-                        'which takes a minute or more at first, and saves time in long tests on a GPU')
     parser.add_argument('--stages', type=int, metavar='N', help='predict by the first N stages alone')
     parser.add_argument('--badcase', action='store_true', help='analyze the worst cases with the badcase hook; '
                         'tools/diagnose.py shows more')
@@ -44,8 +42,6 @@ def main() -> None:
     cfg = run_config(args)
     if not args.checkpoint and 'members' not in (cfg.get('model') or {}):
         parser.error('the checkpoint is missing: only ensembles are tested without one')
-    if args.compile and args.fast not in DTYPES:
-        parser.error(f'--compile needs --fast in one of {", ".join(DTYPES)}, got --fast {args.fast}')
     exported = args.checkpoint if str(args.checkpoint).endswith('.onnx') else None
     if exported and (args.fast or args.stages is not None):
         parser.error('--fast and --stages are for checkpoints: an exported file has its precision and its stages')
@@ -62,7 +58,7 @@ def main() -> None:
     if args.stages is not None:
         use_stages(cfg, args.stages)
     if args.fast:
-        use_fast_test(cfg, args.fast, args.compile)
+        use_fast_test(cfg, args.fast)
     if args.cache_images is not None:
         use_image_cache(cfg, args.cache_images, ('test', ))
     if args.dump:

@@ -194,16 +194,14 @@ def use_low_memory(cfg: Config) -> None:
     _add_hook(cfg, dict(type='mmpose_mspn.FreedMemoryHook', keep=False))
 
 
-def use_fast_test(cfg: Config, dtype: str, compile: bool = False) -> None:
+def use_fast_test(cfg: Config, dtype: str) -> None:
     """Change the config to test an accelerated copy of the model.
 
     Args:
         cfg: The config; changed in place.
         dtype: Type in which the copy predicts, as in ``AcceleratedTestHook``.
-        compile: Whether its network is compiled, as in ``AcceleratedTestHook``.
     """
-    hook = dict(type='mmpose_mspn.AcceleratedTestHook', dtype=dtype)
-    _add_hook(cfg, dict(hook, compile=True) if compile else hook)
+    _add_hook(cfg, dict(type='mmpose_mspn.AcceleratedTestHook', dtype=dtype))
 
 
 def use_exported_test(cfg: Config, path: str) -> None:

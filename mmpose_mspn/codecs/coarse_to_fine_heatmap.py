@@ -11,17 +11,10 @@ import torch
 from mmpose.codecs.base import BaseKeypointCodec
 from torch import Tensor
 
-from mmpose_mspn.codecs.blurred_peaks import two_highest
+from mmpose_mspn.codecs.decode import PEAK, decode
 from mmpose_mspn.registry import KEYPOINT_CODECS
 from mmpose_mspn.utils.arguments import refuse_unknown_arguments
 from mmpose_mspn.utils.numbers import NOT_LABELED, OCCLUDED, VISIBLE
-
-PEAK = 255.0
-"""Maximum of every target heatmap."""
-BORDER = 10
-"""Cells of zeros that the official decode adds on each side of a map."""
-SHIFT = 0.25
-"""Distance in cells by which a keypoint moves from the highest towards the second highest cell."""
 
 
 def _check_kernel(name: str, size: int) -> None:
@@ -167,7 +160,8 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
             heatmaps: (B, K, H, W), the network's output or the flip test's mean.
 
         Returns:
-            B arrays (1, K, 2) in px and B arrays (1, K) of scores, see :meth:`keypoint_scores`.
+            B arrays (1, K, 2) in px and B arrays (1, K) of scores: the map before the blur at the rounded position,
+            / 255 + 0.5.
 
         Raises:
             ValueError: The shape does not fit ``heatmap_size``.
@@ -177,34 +171,12 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
             raise ValueError(f'heatmaps must be (B, K, {rows}, {columns}) by heatmap_size, got '
                              f'{tuple(heatmaps.shape)}')
         heatmaps = heatmaps.detach().float()
-        x, y = self._refined_maximum(heatmaps).unbind(-1)
-        x, y = x.clamp(0, columns - 1), y.clamp(0, rows - 1)
-        scores = self.keypoint_scores(heatmaps, torch.stack([x, y], -1))
-        # Numbers of Python instead of tensors: the host would wait until these were copied to a GPU.
-        stride_x, stride_y = self.input_size[0] / columns, self.input_size[1] / rows
-        found = torch.stack([x * stride_x + stride_x / 2, y * stride_y + stride_y / 2, scores.to(x)], -1)
-        found = found.cpu().numpy()  # the only synchronization
-        return list(found[:, None, :, :2]), list(found[:, None, :, 2].astype(np.float32))
-
-    def keypoint_scores(self, heatmaps: Tensor, cells: Tensor) -> Tensor:
-        """Scores (B, K) of keypoints: the unblurred heatmap at the rounded position, / 255 + 0.5.
-
-        Args:
-            heatmaps: (B, K, H, W), as predicted.
-            cells: (B, K, 2), positions (x, y) in cells, within the map.
-        """
-        nearest = cells.round().long()
-        index = nearest[..., 1] * self.heatmap_size[0] + nearest[..., 0]
-        return heatmaps.flatten(2).gather(2, index[..., None])[..., 0] / PEAK + 0.5
-
-    def _refined_maximum(self, heatmaps: Tensor) -> Tensor:
-        """(B, K, 2) positions (x, y) in cells, float64: the blurred map's maximum, moved towards its second."""
-        values, cells = two_highest(heatmaps, self.blur_kernel_size)
-        # Where no cell is above the zeros of the border, the first of those zeros is the maximum: the border's corner.
-        cells = torch.where((values > 0)[..., None], cells, -BORDER).double()
-        first, move = cells[..., 0, :], cells[..., 1, :] - cells[..., 0, :]
-        length = move.norm(dim=-1, keepdim=True)
-        return torch.where(length > 1e-3, first + SHIFT * move / length, first)
+        # One sample after the other on a CPU, whose caches hold the float64 maps of one.
+        pieces = heatmaps.split(1) if heatmaps.device.type == 'cpu' else (heatmaps, )
+        decoded = [decode(piece, self.input_size, self.blur_kernel_size) for piece in pieces]
+        points = torch.cat([torch.cat([keypoints, scores[..., None].double()], -1) for keypoints, scores in decoded])
+        points = points.cpu().numpy()  # the only synchronization
+        return list(points[:, None, :, :2]), list(points[:, None, :, 2].astype(np.float32))
 
 
 @lru_cache(maxsize=256)

@@ -11,9 +11,8 @@ from torch import Tensor, nn
 
 from mmpose_mspn.deploy.accelerated_pose_estimator import AcceleratedPoseEstimator
 from mmpose_mspn.deploy.backends import accelerate_by
-from mmpose_mspn.deploy.compiled import compile_networks, refuse_uncompilable
 from mmpose_mspn.deploy.packed import can_pack, pack
-from mmpose_mspn.models.pose_estimators.first_stages import first_stages
+from mmpose_mspn.models.pose_estimators.topdown import first_stages
 
 DTYPES = {'float32': None, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
 """The types that ``accelerate`` takes, by the names that options use."""
@@ -39,14 +38,13 @@ def accelerate(model: nn.Module,
                stages: Optional[int] = None,
                backend: Optional[str] = None,
                precision: str = 'fp32',
-               calibration: Optional[Tensor] = None,
-               compile: Optional[int] = None) -> AcceleratedPoseEstimator:
+               calibration: Optional[Tensor] = None) -> AcceleratedPoseEstimator:
     """A copy of a pose estimator that predicts the same in less time.
 
     Normalization layers are folded into the convolutions before them, and the weights are laid out channels last, in
     which CPUs and tensor cores convolve faster. On a CPU, convolutions are also packed together with the addition and
-    the ReLU after them (``packed.py``), and a batch is divided into pieces that fit the caches. On a GPU, and with
-    ``compile``, the weights of backbones and necks are stored in ``dtype``, and heads stay in float32.
+    the ReLU after them (``packed.py``), and a batch is divided into pieces that fit the caches. On a GPU the weights of
+    backbones and necks are stored in ``dtype``, and heads stay in float32.
 
     Args:
         model: Any pose estimator, on the device where the copy will predict. It is left as it is.
@@ -58,16 +56,11 @@ def accelerate(model: nn.Module,
             :func:`mmpose_mspn.deploy.backends.accelerate_by`.
         precision: With ``backend``, in place of ``dtype``: ``'fp32'``, ``'int8'`` or, of OpenVINO, ``'bf16'``.
         calibration: Of int8: crops (N, 3, h, w), uint8, as the test pipeline packs them, N >= 16.
-        compile: Number of people in a batch, >= 1, for which ``torch.compile`` compiles the network, at once: on a GPU
-            by CUDA graphs, see :mod:`mmpose_mspn.deploy.compiled`. Predictions are the same to rounding. Larger batches
-            are divided, smaller ones take as long as a full one, and neither is compiled again. The features of such a
-            copy, and its results with ``mode='tensor'``, are the heatmaps of the last predictor. It needs a head that
-            predicts heatmaps, and crops of the size of its codec.
 
     Raises:
         ImportError: The packages of ``backend`` are not installed.
-        ValueError: ``dtype`` is another type, the model does not have that many ``stages`` or is such a copy already,
-            or ``torch.compile`` does not work with it or on this machine.
+        ValueError: ``dtype`` is another type, the model does not have that many ``stages``, or it is such a copy
+            already.
     """
     if dtype not in DTYPES.values():
         raise ValueError(f'dtype must be None, torch.bfloat16 or torch.float16, got {dtype}')
@@ -76,8 +69,6 @@ def accelerate(model: nn.Module,
     if backend is not None:
         if dtype is not None:
             raise ValueError(f'dtype {dtype} is for PyTorch: with backend {backend!r} write precision')
-        if compile is not None:
-            raise ValueError(f'compile={compile} is for PyTorch: omit it with backend {backend!r}')
         return accelerate_by(model, backend, precision, calibration, stages)
     if precision != 'fp32' or calibration is not None:
         raise ValueError(f"precision and calibration need a backend, 'onnxruntime' or 'openvino', got "
@@ -86,21 +77,17 @@ def accelerate(model: nn.Module,
         stages = (model.test_cfg or {}).get('stages')
     if stages is not None:
         model = first_stages(model, stages)
-    if compile is not None:
-        refuse_uncompilable(model, compile)
     estimator = revert_sync_batchnorm(copy.deepcopy(model))
     estimator = fuse_conv_bn(estimator.eval()).to(memory_format=torch.channels_last)
     estimator.eval()  # also what stands for the norms
     estimator.requires_grad_(False)
     device = next(estimator.parameters()).device
-    if compile is None and can_pack(device, dtype):
+    if can_pack(device, dtype):
         pack(estimator, dtype)
-    stores = dtype is not None and (device.type != 'cpu' or compile is not None)
-    if stores:
+    stores_weights = dtype is not None and device.type != 'cpu'
+    if stores_weights:
         _store_weights(estimator, dtype)
-    if compile is not None:
-        compile_networks(estimator, compile, device)
-    return AcceleratedPoseEstimator(estimator, dtype, autocast=not stores, batch=compile)
+    return AcceleratedPoseEstimator(estimator, dtype, autocast=not stores_weights)
 
 
 def _store_weights(model: nn.Module, dtype: torch.dtype) -> None:
@@ -123,17 +110,5 @@ def _store_weights(model: nn.Module, dtype: torch.dtype) -> None:
 
 def _as_weights(module: nn.Module, inputs: tuple) -> tuple:
     """The inputs of a module in the type of its weights."""
-    dtype = _first_weight(module).dtype
+    dtype = next(module.parameters()).dtype
     return tuple(x.to(dtype) if isinstance(x, Tensor) and x.is_floating_point() else x for x in inputs)
-
-
-def _first_weight(module: nn.Module) -> Optional[Tensor]:
-    """What ``next(module.parameters())`` gives, which torch 2.1 cannot compile."""
-    for weight in module._parameters.values():
-        if weight is not None:
-            return weight
-    for child in module._modules.values():
-        weight = _first_weight(child)
-        if weight is not None:
-            return weight
-    return None

@@ -1,17 +1,22 @@
-"""The model that ``accelerate`` returns."""
+"""The models that ``accelerate`` returns, and that test an exported file."""
 from contextlib import nullcontext
-from typing import Any, Callable, Optional
+from typing import Any, Callable, List, Optional, Sequence
 
+import numpy as np
 import torch
 from mmengine.model import BaseModule
+from mmengine.structures import InstanceData
 from mmpose.models.pose_estimators.base import BasePoseEstimator
 from mmpose.utils.typing import ForwardResults, OptSampleList, SampleList
 from torch import Tensor, nn
 
 from mmpose_mspn.deploy.packed import refuse_move
+from mmpose_mspn.models.data_preprocessor import PoseDataPreprocessor
 
 CACHED_BYTES = 4 * 256 * 192 * 4
 """Bytes, in one color, of the crops that fit a CPU's caches best together: four crops of 256×192 px in float32."""
+CROPS_PER_RUN = 8
+"""Number of crops that a backend gets at a time."""
 NO_TRAINING = 'an accelerated copy cannot be trained: train the model that it was made from, then accelerate that'
 
 
@@ -25,19 +30,16 @@ class AcceleratedPoseEstimator(BasePoseEstimator):
         estimator: The estimator, made ready by :func:`mmpose_mspn.accelerate`.
         dtype: Type in which ``predict`` runs; ``None`` leaves the type as it is.
         autocast: Whether autocast converts to ``dtype``, which the estimator does not do itself.
-        batch: Number of people for whose crops the estimator's networks are compiled; ``None``: they are not.
 
     Attributes:
         pixels_per_piece: Pixels of the crops, mirrored ones included, that pass the network together on a CPU.
     """
 
-    def __init__(self, estimator: nn.Module, dtype: Optional[torch.dtype] = None, autocast: bool = True,
-                 batch: Optional[int] = None) -> None:
+    def __init__(self, estimator: nn.Module, dtype: Optional[torch.dtype] = None, autocast: bool = True) -> None:
         BaseModule.__init__(self)  # mmpose's constructor would build a backbone and a head
         self.estimator = estimator
         self.dtype = dtype
         self.autocast = autocast
-        self.batch = batch
         self.pixels_per_piece = CACHED_BYTES // (dtype or torch.float32).itemsize
         # init_weights() must not overwrite the folded weights; mmengine 0.7 has no setter of the public name.
         self._is_init = True
@@ -87,10 +89,8 @@ class AcceleratedPoseEstimator(BasePoseEstimator):
     def piece_size(self, inputs: Tensor) -> int:
         """How many of the crops (B, 3, h, w) pass the network together, >= 1.
 
-        Those for which it is compiled; else all of them on a GPU, and on a CPU those that fit its caches.
+        All of them on a GPU, and on a CPU those that fit its caches.
         """
-        if self.batch is not None:
-            return self.batch
         if inputs.device.type != 'cpu':
             return max(1, len(inputs))
         views = 2 if (self.test_cfg or {}).get('flip_test', False) else 1
@@ -153,5 +153,50 @@ class AcceleratedPoseEstimator(BasePoseEstimator):
             return getattr(self.estimator, name)
 
     def extra_repr(self) -> str:
-        pieces = f'pixels_per_piece={self.pixels_per_piece}' if self.batch is None else f'batch={self.batch}'
-        return f'dtype={self.dtype or torch.float32}, {pieces}'
+        return f'dtype={self.dtype or torch.float32}, pixels_per_piece={self.pixels_per_piece}'
+
+
+class SessionPoseEstimator(AcceleratedPoseEstimator):
+    """A pose estimator whose ``predict`` is computed by a backend.
+
+    Args:
+        estimator: The pose estimator in whose place it stands.
+        run: Keypoints (B, K, 2) in px and scores (B, K) of ``dict(crops=(B, 3, h, w))``.
+        takes_pixels: Whether the crops are uint8 pixels, which the graph normalizes, and not what the estimator's
+            ``data_preprocessor`` makes of them.
+    """
+
+    def __init__(self, estimator: nn.Module, run: Callable[[dict], Sequence[np.ndarray]],
+                 takes_pixels: bool = False) -> None:
+        super().__init__(estimator)
+        self.run = run
+        self.takes_pixels = takes_pixels
+        if takes_pixels:
+            self.data_preprocessor = PoseDataPreprocessor()
+
+    def forward(self, inputs: Tensor, data_samples: OptSampleList = None, mode: str = 'tensor') -> ForwardResults:
+        """mmpose's ``forward`` with ``mode='predict'``; others are refused.
+
+        Raises:
+            RuntimeError: ``mode`` is another.
+        """
+        if mode != 'predict':
+            raise RuntimeError(f"mode {mode!r} needs PyTorch: a model with a backend has mode='predict' alone")
+        return self.predict(torch.stack(inputs) if isinstance(inputs, list) else inputs, data_samples)
+
+    def predict(self, inputs: Tensor, data_samples: SampleList) -> SampleList:
+        """The samples with ``pred_instances`` in image px.
+
+        Args:
+            inputs: (B, 3, h, w): normalized, or pixels with ``takes_pixels``.
+            data_samples: The B samples.
+        """
+        crops = inputs.cpu().numpy()
+        if self.takes_pixels:
+            crops = crops.astype(np.uint8)
+        instances: List[InstanceData] = []
+        for start in range(0, len(crops), CROPS_PER_RUN):
+            keypoints, scores = self.run(dict(crops=crops[start:start + CROPS_PER_RUN]))
+            instances += [InstanceData(keypoints=one[None].astype(np.float64), keypoint_scores=score[None])
+                          for one, score in zip(keypoints, scores)]
+        return self.estimator.add_pred_to_datasample(instances, None, data_samples)

@@ -7,10 +7,17 @@ from typing import Optional
 from torch import Tensor, nn
 
 import mspn_runtime
-from mmpose_mspn.deploy.onnx_file import require_exporter, require_packages, trace, write
+from mmpose_mspn.deploy.accelerated_pose_estimator import SessionPoseEstimator
+from mmpose_mspn.deploy.onnx_file import (
+    check_calibration,
+    one_by_one,
+    quantize,
+    require_exporter,
+    require_packages,
+    trace,
+    write,
+)
 from mmpose_mspn.deploy.pose_graph import PoseGraph, refuse_unexportable
-from mmpose_mspn.deploy.quantize import check_calibration, one_by_one, quantize
-from mmpose_mspn.deploy.session_pose_estimator import SessionPoseEstimator
 from mmpose_mspn.utils.files import FilePath
 
 BACKENDS = dict(onnxruntime=('fp32', 'int8'), openvino=('fp32', 'bf16', 'int8'))

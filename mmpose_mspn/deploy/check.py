@@ -10,7 +10,8 @@ from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
 import mspn_runtime
-from mmpose_mspn.deploy.graph_decode import GraphDecode
+from mmpose_mspn.codecs.coarse_to_fine_heatmap import CoarseToFineHeatmap
+from mmpose_mspn.codecs.decode import blurred, decode
 from mmpose_mspn.deploy.pictures import Picture
 from mmpose_mspn.utils.files import FilePath
 
@@ -60,8 +61,7 @@ def compare(path: FilePath, model: nn.Module, pictures: Sequence[Picture]) -> Di
             inputs = dict(image=image, boxes=boxes) if pose.metadata['input'] == 'image' else dict(crops=crops)
             _, exact, _ = _predicted(in_float64(), image, boxes, crops)
             limit = ROUNDINGS * (maps - exact).abs().max().item()
-            undecided[-1] &= _decided_by_rounding(
-                path, inputs, maps, limit, GraphDecode(model.head.decoder), crop_px[-1])
+            undecided[-1] &= _decided_by_rounding(path, inputs, maps, limit, model.head.decoder, crop_px[-1])
     image_px, crop_px, scores, moved_scores, undecided = map(
         np.concatenate, (image_px, crop_px, scores, moved_scores, undecided))
     confident = scores > CONFIDENT
@@ -117,7 +117,7 @@ def _in_float64(model: nn.Module) -> nn.Module:
 
 
 def _decided_by_rounding(path: FilePath, inputs: Dict[str, np.ndarray], maps: Tensor, limit: float,
-                         decode: GraphDecode, moved: np.ndarray) -> np.ndarray:
+                         codec: CoarseToFineHeatmap, moved: np.ndarray) -> np.ndarray:
     """Keypoints (N, K) for which no float32 computation of the network can tell which cell is higher.
 
     The decode depends on which cells are the highest and the second highest. If two of the highest three of a blurred
@@ -130,17 +130,18 @@ def _decided_by_rounding(path: FilePath, inputs: Dict[str, np.ndarray], maps: Te
         inputs: Its inputs.
         maps: Heatmaps (N, K, H, W) of PyTorch.
         limit: Largest difference of a heatmap's cells that counts as one of rounding.
-        decode: The decode.
+        codec: Its codec.
         moved: Distance (N, K) of the file's keypoints from PyTorch's, in px of the crop.
     """
     import onnxruntime
     session = onnxruntime.InferenceSession(str(path))
     if 'heatmaps' not in [output.name for output in session.get_outputs()]:
         return np.zeros(maps.shape[:2], bool)
-    own_maps = torch.from_numpy(session.run(['heatmaps'], inputs)[0])
-    by_maps = (decode(own_maps)[0] - decode(maps)[0]).norm(dim=-1).numpy()
-    apart = (own_maps - maps).abs().amax((2, 3))
-    highest = decode.blurred(maps.double()).flatten(2).topk(3).values
+    maps_of_file = torch.from_numpy(session.run(['heatmaps'], inputs)[0])
+    of_file, of_torch = (decode(each, codec.input_size, codec.blur_kernel_size)[0] for each in (maps_of_file, maps))
+    by_maps = (of_file - of_torch).norm(dim=-1).numpy()
+    apart = (maps_of_file - maps).abs().amax((2, 3))
+    highest = blurred(maps.double(), codec.blur_kernel_size).flatten(2).topk(3).values
     gaps = -highest.diff(dim=2)
     by_rounding = ((gaps.amin(2) <= 2 * apart) & (apart <= limit)).numpy()
     return by_rounding & (np.abs(moved - by_maps) <= TOLERANCE)

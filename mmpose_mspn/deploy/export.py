@@ -9,17 +9,25 @@ from typing import Dict, List, Optional, Sequence
 
 import cv2
 import numpy as np
+from mmengine.config import Config
 from mmengine.logging import print_log
 from torch import nn
 
 import mspn_runtime
 from mmpose_mspn.deploy.check import CLOSE, TOLERANCE, compare
-from mmpose_mspn.deploy.crop_rule import box_padding
-from mmpose_mspn.deploy.onnx_file import description, require_exporter, trace, write
+from mmpose_mspn.deploy.onnx_file import (
+    check_calibration,
+    description,
+    one_by_one,
+    quantize,
+    require_exporter,
+    trace,
+    write,
+)
 from mmpose_mspn.deploy.pictures import Picture, crops_of, drawn_pictures, pictures_of_config
 from mmpose_mspn.deploy.pose_graph import PoseGraph, refuse_unexportable
-from mmpose_mspn.deploy.quantize import check_calibration, one_by_one, quantize
-from mmpose_mspn.models.pose_estimators.first_stages import first_stages
+from mmpose_mspn.models.pose_estimators.topdown import first_stages
+from mmpose_mspn.utils.config_types import type_name
 from mmpose_mspn.utils.files import FilePath
 
 INPUTS = ('crops', 'image')
@@ -28,6 +36,8 @@ CHECKED_PEOPLE = 16
 CALIBRATION_PEOPLE = 64
 LEAST_CLOSE = 0.5
 """Lowest share of confident keypoints that are unmoved, in a file of a lower precision that is kept."""
+KEEP_CROPS = ('LoadImage', 'LoadVisibility', 'KeypointConverter', 'GenerateTarget', 'PackPoseInputs')
+"""Steps that change neither the box nor the crop."""
 
 
 def export(model: nn.Module,
@@ -158,3 +168,33 @@ def _as_exported(model: nn.Module, flip: bool, stages: Optional[int]) -> nn.Modu
     part = copy.copy(model) if stages is None else first_stages(model, stages)
     part.test_cfg = {**(part.test_cfg or {}), **({} if flip else dict(flip_test=False))}
     return part
+
+
+def box_padding(cfg: Config, input_size: Sequence[int]) -> List[float]:
+    """The factors of a box's (width, height) before the crop is cut, by the test pipeline of a config.
+
+    Args:
+        cfg: Config with ``test_dataloader``.
+        input_size: (w, h) in px of the model's crops.
+
+    Raises:
+        ValueError: The pipeline has a step that an exported model cannot repeat, or lacks one.
+    """
+    if not cfg.get('test_dataloader'):
+        raise ValueError('the config has no test_dataloader, whose pipeline says how crops are cut: add one')
+    factors, cut = None, False
+    for step in cfg.test_dataloader.dataset.pipeline:
+        name = type_name(step)
+        if name == 'WidenBBox' and not any(step.get('random', (0, 0))):
+            factors = 1 + np.array(step['fixed'], np.float32)
+        elif name == 'GetBBoxCenterScale':
+            factors = np.full(2, step.get('padding', 1.25), np.float32)
+        elif name == 'TopdownAffine' and not step.get('use_udp') and tuple(step['input_size']) == tuple(input_size):
+            cut = True
+        elif name not in KEEP_CROPS:
+            raise ValueError(f'step {dict(step)} of the pipeline of test_dataloader cannot be exported: take WidenBBox '
+                             'without random, or GetBBoxCenterScale, and TopdownAffine without use_udp of input_size '
+                             f'{tuple(input_size)}')
+    if factors is None or not cut:
+        raise ValueError('the pipeline of test_dataloader must have WidenBBox or GetBBoxCenterScale, and TopdownAffine')
+    return factors.tolist()

@@ -18,9 +18,8 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from mmpose_mspn.models.backbones.mspn import MSPN
-from mmpose_mspn.models.heads.base_heatmap_head import BaseHeatmapHead
-from mmpose_mspn.models.heads.flip_test import flip_test_mean
-from mmpose_mspn.models.pose_estimators.views import extract_views
+from mmpose_mspn.models.heads.base_heatmap_head import BaseHeatmapHead, flip_test_mean
+from mmpose_mspn.models.pose_estimators.test_time_augmentation import extract_views
 from mmpose_mspn.utils.files import write_atomically, write_json
 
 from .errors import diagnose

@@ -32,7 +32,7 @@ class ConfigFacts(NamedTuple):
         keypoints: K.
         has_pairs: Whether a horizontal flip is known to swap the right keypoints.
         upper_ids: Indices of the upper keypoints, or ``None`` without half-body crops.
-        visibility: See :class:`mmpose_mspn.models.losses.visibility_rule.VisibilityRule`.
+        visibility: See :class:`mmpose_mspn.models.losses.multi_stage_heatmap_loss.VisibilityRule`.
         save_best: Name of the metric that chooses the best checkpoint.
         load_from: Checkpoint to start from, absolute, or ``None``.
         keypoint_map: See :class:`mmpose_mspn.engine.TransferKeypointsHook`.

@@ -94,19 +94,11 @@ def test_fast_test():
     cfg = load_config(CONFIG)
     use_fast_test(cfg, 'bfloat16')
     assert cfg.custom_hooks[-1] == dict(type='mmpose_mspn.AcceleratedTestHook', dtype='bfloat16')
-    cfg = load_config(CONFIG)
-    use_fast_test(cfg, 'float32', compile=True)
-    assert cfg.custom_hooks[-1] == dict(type='mmpose_mspn.AcceleratedTestHook', dtype='float32', compile=True)
 
 
 def test_another_type_is_refused():
     with pytest.raises(ValueError, match="dtype must be one of float32, bfloat16, float16, int8, got 'int4'"):
         AcceleratedTestHook('int4')
-
-
-def test_int8_is_not_compiled():
-    with pytest.raises(ValueError, match="compile is for PyTorch, which does not compute dtype 'int8'"):
-        AcceleratedTestHook('int8', compile=True)
 
 
 def test_pckh_without_head_boxes_is_refused_before_the_run():

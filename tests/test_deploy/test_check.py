@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from mmpose_mspn.codecs import CoarseToFineHeatmap
+from mmpose_mspn.codecs.decode import decode
 from mmpose_mspn.deploy.check import _decided_by_rounding, _in_float64
-from mmpose_mspn.deploy.graph_decode import GraphDecode
 from tests.exporting import onnx
 from tests.test_deploy import exported
 
@@ -46,19 +46,18 @@ def two_peaks(higher: int, gap: float) -> torch.Tensor:
 ], ids=['rounding', 'decode', 'network'])
 def test_what_rounding_decides(gap, cells, expected, path):
     own, of_torch = two_peaks(2, gap), two_peaks(9, gap)
-    decode = GraphDecode(CODEC)
-    at, at_torch = (decode(maps)[0][0, 0, 0].item() for maps in (own, of_torch))
+    at, at_torch = (decode(maps, CODEC.input_size, 5)[0][0, 0, 0].item() for maps in (own, of_torch))
     # Both keypoints lie between the peaks: a quarter of a cell from the higher one towards the other.
     assert at_torch - at == pytest.approx(CELL * (7 - 0.5), abs=1e-4)
     moved = np.array([[CELL * (cells - 0.5)]])
-    found = _decided_by_rounding(path, dict(maps=own.numpy()), of_torch, LIMIT, decode, moved)
+    found = _decided_by_rounding(path, dict(maps=own.numpy()), of_torch, LIMIT, CODEC, moved)
     assert found.tolist() == [[expected]]
 
 
 def test_equal_maps_leave_nothing_to_rounding(path):
     """With equal maps, whose highest cells tie, a moved keypoint is an error of the file's decode."""
     maps = two_peaks(2, 0.)
-    found = _decided_by_rounding(path, dict(maps=maps.numpy()), maps, LIMIT, GraphDecode(CODEC), np.array([[CELL * 7]]))
+    found = _decided_by_rounding(path, dict(maps=maps.numpy()), maps, LIMIT, CODEC, np.array([[CELL * 7]]))
     assert found.tolist() == [[False]]
 
 
@@ -69,7 +68,7 @@ def test_files_without_heatmaps_are_not_excused(tmp_path, path):
     onnx.save(model, tmp_path / 'other.onnx')
     maps = two_peaks(2, 1e-3)
     found = _decided_by_rounding(tmp_path / 'other.onnx', dict(maps=maps.numpy()), two_peaks(9, 1e-3),
-                                 LIMIT, GraphDecode(CODEC), np.array([[CELL * 6.5]]))
+                                 LIMIT, CODEC, np.array([[CELL * 6.5]]))
     assert found.tolist() == [[False]]
 
 

@@ -14,10 +14,11 @@ from PIL import Image
 
 import mspn_runtime
 from mmpose_mspn import accelerate, export
+from mmpose_mspn.codecs.decode import decode
 from mmpose_mspn.deploy.check import compare
 from mmpose_mspn.deploy.export import _refuse_differing
-from mmpose_mspn.deploy.graph_crop import GraphCrop
 from mmpose_mspn.deploy.pictures import drawn_pictures
+from mmpose_mspn.deploy.pose_graph import GraphCrop
 from tests.exporting import onnx, onnxruntime
 from tests.test_deploy import exported
 
@@ -175,7 +176,8 @@ def test_fewer_than_16_people_are_no_calibration(model, tmp_path):
 
 
 def test_a_file_that_differs_is_not_kept(model, tmp_path, monkeypatch):
-    monkeypatch.setattr('mmpose_mspn.deploy.graph_decode.SHIFT', 0.26)
+    monkeypatch.setattr('mmpose_mspn.deploy.pose_graph.decode',
+                        lambda *args: [result + 0.01 for result in decode(*args)])
     with pytest.raises(ValueError, match='the exported keypoints lie up to .* image px from those of PyTorch'):
         export(model, tmp_path / 'model.onnx', pictures=PICTURES)
     assert list(tmp_path.iterdir()) == []

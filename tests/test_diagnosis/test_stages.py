@@ -7,7 +7,7 @@ import torch
 from mmengine.dataset import pseudo_collate
 
 from mmpose_mspn.diagnosis.stages import Clock, has_stages, run_pass, stage_heatmaps
-from mmpose_mspn.models.pose_estimators.first_stages import first_stages
+from mmpose_mspn.models.pose_estimators.topdown import first_stages
 from tests import building
 from tests.small_estimator import FLIP, HEATMAP_HEAD, build, config_of
 

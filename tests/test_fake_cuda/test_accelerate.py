@@ -6,8 +6,7 @@ import torch
 from torch import nn
 
 from mmpose_mspn import accelerate
-from mmpose_mspn.deploy import compiled
-from tests.building import samples, second_call, settle_norms
+from tests.building import samples, settle_norms
 from tests.families import FLIP, INPUT, OperatorCounts, build
 from tests.test_fake_cuda.fake_cuda import CUDA, FakeCuda, needs_marks
 
@@ -66,21 +65,3 @@ def test_float32_stays_float32(model):
         fast = accelerate(model.to('cuda'))
         assert {weight.dtype for weight in fast.parameters()} == {torch.float32}
         torch.testing.assert_close(predict(fast, images.to('cuda')).cpu(), expected, rtol=1e-3, atol=1e-4)
-
-
-@pytest.mark.parametrize('dtype', [None, torch.bfloat16])
-def test_a_compiled_copy_mixes_no_devices_and_waits_once(model, dtype, monkeypatch):
-    """Smaller batches, which are filled up, too. Nothing is compiled here; CUDA graphs are asked for."""
-    given = []
-    monkeypatch.setattr(torch, 'compile', lambda function, **options: given.append(options) or function)
-    monkeypatch.setattr(compiled, 'check_compiler', lambda device: None)
-    images = torch.randn(2, 3, *INPUT[::-1])
-    expected = predict(model, images)
-    with FakeCuda() as gpu:
-        fast = accelerate(model.to('cuda'), dtype, compile=3)
-        images = images.to('cuda')
-        found, waits = second_call(lambda: predict(fast, images), gpu.counted)
-        assert waits == {'a blocking copy to cpu': 1} and found.device == CUDA
-        found = found.cpu()
-    assert given == [dict(mode='reduce-overhead', fullgraph=True, dynamic=False)]
-    assert (found - expected).abs().max() < (1e-4 if dtype is None else .15) * expected.std()

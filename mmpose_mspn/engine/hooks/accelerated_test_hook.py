@@ -48,25 +48,21 @@ class AcceleratedTestHook(_ReplacedModelHook):
         dtype: Type in which the copy predicts: ``'float32'``, with the same predictions, or ``'bfloat16'``,
             ``'float16'`` or ``'int8'``, which move keypoints by fractions of a pixel. OpenVINO or onnxruntime computes
             ``'int8'``, which people of the training data calibrate.
-        compile: Whether the network is compiled for the batches of the test.
 
     Raises:
-        ConfigError: ``dtype`` is another type, or ``compile`` is set and ``dtype`` is ``'int8'``.
+        ConfigError: ``dtype`` is another type.
     """
 
-    def __init__(self, dtype: str = 'float32', compile: bool = False) -> None:
+    def __init__(self, dtype: str = 'float32') -> None:
         super().__init__()
         if dtype not in (*DTYPES, INT8):
             raise ConfigError(f'dtype must be one of {", ".join((*DTYPES, INT8))}, got {dtype!r}')
         self.is_int8 = dtype == INT8
-        if compile and self.is_int8:
-            raise ConfigError(f'compile is for PyTorch, which does not compute dtype {INT8!r}: omit one of them')
         self.dtype = DTYPES.get(dtype)
-        self.compile = compile
 
     def make(self, model: nn.Module, runner: Runner) -> nn.Module:
         if not self.is_int8:
-            return accelerate(model, self.dtype, compile=runner.test_dataloader.batch_size if self.compile else None)
+            return accelerate(model, self.dtype)
         meta = runner.test_dataloader.dataset.metainfo
         return accelerate_by(model, fastest_backend(), INT8, _calibration(runner, meta),
                              flip_indices=list(meta['flip_indices']))

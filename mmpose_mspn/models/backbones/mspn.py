@@ -15,8 +15,7 @@ from torch.nn import functional as F
 
 from mmpose_mspn.checkpoints.imagenet import load_imagenet
 from mmpose_mspn.models.backbones.encoder import build_encoder, split_encoder
-from mmpose_mspn.models.utils.recompute import recompute
-from mmpose_mspn.models.utils.resize import resize
+from mmpose_mspn.models.utils import recompute, resize
 from mmpose_mspn.registry import MODELS
 from mmpose_mspn.utils.arguments import refuse_unknown_arguments
 from mmpose_mspn.utils.numbers import is_integer

@@ -1,17 +1,19 @@
 """What heads that predict several heatmaps of the same keypoints share."""
 from abc import abstractmethod
+from functools import lru_cache
 from typing import List, Optional, Sequence, Tuple, Union
 
 import torch
 from mmcv.cnn import ConvModule
 from mmengine.structures import PixelData
 from mmpose.models.heads.base_head import BaseHead
+from mmpose.models.utils.tta import flip_heatmaps
 from mmpose.registry import KEYPOINT_CODECS as MMPOSE_CODECS
 from mmpose.registry import MODELS as MMPOSE_MODELS
 from mmpose.utils.typing import OptSampleList, Predictions
 from torch import Tensor, nn
 
-from mmpose_mspn.models.heads.flip_test import flip_test_mean
+from mmpose_mspn.utils.config_types import registered_class
 from mmpose_mspn.utils.numbers import NOT_LABELED, is_integer
 
 Heatmaps = Sequence[Sequence[Tensor]]
@@ -19,6 +21,12 @@ Heatmaps = Sequence[Sequence[Tensor]]
 
 PCK_THRESHOLD = 0.05
 """Distance, as a share of the heatmap's size, within which ``acc_pose`` counts a keypoint as right, as in mmpose."""
+
+FROM_LOSS = 'from_loss'
+"""Default of a head's ``ohkm_topk``: the loss keeps its own value. ``None`` cannot say so, as it stands for no OHKM."""
+
+TopK = Union[int, str, None]
+"""``ohkm_topk`` of a head: a number, ``None`` or :data:`FROM_LOSS`."""
 
 
 def check_sizes(**sizes: int) -> None:
@@ -30,6 +38,26 @@ def check_sizes(**sizes: int) -> None:
     for name, size in sizes.items():
         if not is_integer(size) or size < 1:
             raise ValueError(f'{name} must be an integer >= 1, got {size!r}')
+
+
+def loss_config(loss: Optional[dict], default: type, **given: object) -> dict:
+    """Config of the loss that a head trains with.
+
+    Args:
+        loss: The head's ``loss``, in which ``type`` may be missing.
+        default: Class of the loss where ``loss`` names none, registered in ``mmpose_mspn``.
+        given: Arguments of the default loss that were given to the head. They replace those in ``loss``;
+            :data:`FROM_LOSS` replaces nothing.
+
+    Raises:
+        ValueError: The head was given an argument of the default loss, but ``loss`` is of another class.
+    """
+    config = {'type': f'mmpose_mspn.{default.__name__}', **(loss or {})}
+    given = {name: value for name, value in given.items() if value != FROM_LOSS}
+    if given and registered_class(config['type']) is not default:
+        raise ValueError(f'{" and ".join(given)} of the head can only be given with a {default.__name__}: remove it '
+                         f'from the head, and write the arguments of {config["type"]!r} in loss')
+    return {**config, **given}
 
 
 def heatmap_predictor(channels: int, out_channels: int, conv_args: dict) -> nn.Sequential:
@@ -162,3 +190,33 @@ class BaseHeatmapHead(BaseHead):
         right = torch.stack([off_x, off_y], -1).norm(dim=-1) < PCK_THRESHOLD
         labeled = visible > NOT_LABELED
         return (right & labeled).sum() / labeled.sum().clamp(min=1)
+
+
+def flip_test_mean(heatmaps: Tensor,
+                   mirrored_heatmaps: Tensor,
+                   flip_indices: Sequence[int],
+                   flip_mode: str = 'heatmap',
+                   shift_heatmap: bool = False) -> Tensor:
+    """The heatmaps that the flip test decodes, (B, K, H, W).
+
+    Args:
+        heatmaps: (B, K, H, W) of the crops.
+        mirrored_heatmaps: (B, K, H, W) of the mirrored crops; they are mirrored back first.
+        flip_indices: For each of the K keypoints, the one that takes its place in a mirrored crop.
+        flip_mode: See mmpose's ``flip_heatmaps``.
+        shift_heatmap: Whether the heatmaps that are mirrored back move by one cell, which the official code does not
+            do.
+    """
+    if flip_mode == 'heatmap':
+        # On a GPU, a list as an index makes the host wait.
+        order = _index(tuple(flip_indices), mirrored_heatmaps.device)
+        mirrored_heatmaps, flip_indices = mirrored_heatmaps.index_select(1, order), None
+    flipped_back = flip_heatmaps(
+        mirrored_heatmaps, flip_mode=flip_mode, flip_indices=flip_indices, shift_heatmap=shift_heatmap)
+    return (heatmaps + flipped_back) * 0.5
+
+
+@lru_cache(maxsize=64)
+def _index(indices: Tuple[int, ...], device: torch.device) -> Tensor:
+    """The indices (K,) on ``device``."""
+    return torch.tensor(indices, device=device)

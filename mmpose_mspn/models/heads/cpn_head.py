@@ -12,10 +12,16 @@ from mmcv.cnn import ConvModule
 from mmpose.models.backbones.resnet import Bottleneck, ResLayer
 from torch import Tensor, nn
 
-from mmpose_mspn.models.heads.base_heatmap_head import BaseHeatmapHead, check_sizes, heatmap_predictor
-from mmpose_mspn.models.heads.loss_config import FROM_LOSS, TopK, loss_config
+from mmpose_mspn.models.heads.base_heatmap_head import (
+    FROM_LOSS,
+    BaseHeatmapHead,
+    TopK,
+    check_sizes,
+    heatmap_predictor,
+    loss_config,
+)
 from mmpose_mspn.models.losses.cpn_loss import CPNHeatmapLoss
-from mmpose_mspn.models.utils.resize import resize_heatmaps, resize_to
+from mmpose_mspn.models.utils import resize_heatmaps, resize_to
 from mmpose_mspn.registry import MODELS
 
 EXPANSION = 2

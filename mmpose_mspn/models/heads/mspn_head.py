@@ -3,11 +3,16 @@ from typing import List, Optional, Sequence, Union
 
 from torch import Tensor, nn
 
-from mmpose_mspn.models.heads.base_heatmap_head import BaseHeatmapHead, check_sizes, heatmap_predictor
-from mmpose_mspn.models.heads.loss_config import FROM_LOSS, TopK, loss_config
+from mmpose_mspn.models.heads.base_heatmap_head import (
+    FROM_LOSS,
+    BaseHeatmapHead,
+    TopK,
+    check_sizes,
+    heatmap_predictor,
+    loss_config,
+)
 from mmpose_mspn.models.losses.multi_stage_heatmap_loss import MultiStageHeatmapLoss
-from mmpose_mspn.models.utils.recompute import recompute
-from mmpose_mspn.models.utils.resize import resize_heatmaps, resize_to
+from mmpose_mspn.models.utils import recompute, resize_heatmaps, resize_to
 from mmpose_mspn.registry import MODELS
 from mmpose_mspn.utils.arguments import refuse_unknown_arguments
 

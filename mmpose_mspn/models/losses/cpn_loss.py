@@ -5,8 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmpose_mspn.models.losses.hard_keypoint_mining import check_ohkm_topk, hard_keypoint_error
-from mmpose_mspn.models.losses.visibility_rule import VisibilityRule
+from mmpose_mspn.models.losses.multi_stage_heatmap_loss import VisibilityRule, check_ohkm_topk, hard_keypoint_error
 from mmpose_mspn.registry import MODELS
 from mmpose_mspn.utils.numbers import is_finite
 

@@ -1,13 +1,12 @@
 """The loss of MSPN over stages and units (section 3.3 of the paper; docs/protocol.md, "Targets and loss")."""
-from typing import Dict, Optional, Sequence
+from typing import Dict, Optional, Sequence, Tuple
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmpose_mspn.models.losses.hard_keypoint_mining import check_ohkm_topk, hard_keypoint_error
-from mmpose_mspn.models.losses.loss_weights import check_number_of_weights, checked_weights
-from mmpose_mspn.models.losses.visibility_rule import VisibilityRule
 from mmpose_mspn.registry import MODELS
+from mmpose_mspn.utils.numbers import NOT_LABELED, OCCLUDED, VISIBLE, is_finite
 
 COARSE_UNIT_WEIGHT = 0.25
 """Default weight of every unit but the last of a stage, whose weight is 1."""
@@ -109,3 +108,101 @@ class MultiStageHeatmapLoss(nn.Module):
         if targets.ndim != 5 or targets.shape[1] < needed:
             raise ValueError(f'targets must be (B, L, K, H, W) with L >= {needed} for {len(outputs[-1])} units and '
                              f'coarse_to_fine={self.coarse_to_fine}, got {tuple(targets.shape)}')
+
+
+class VisibilityRule:
+    """Targets masked by visibility.
+
+    The *target* of a keypoint that the rule hides is zeroed, not its loss: the predictor learns that nothing is there.
+
+    Args:
+        visibility: ``'official'``: targets show visible (2) keypoints only, which needs visibility 0/1/2.
+            ``'labeled'``: targets show every labeled keypoint, for data without that distinction.
+
+    Raises:
+        ValueError: ``visibility`` is unknown; or, under the official rule, no keypoint of the data is visible (2).
+    """
+
+    # Labeled keypoints that may pass before one of them must be visible. Stock datasets clip visibility to 0/1, which
+    # would teach the coarse predictors to predict nothing. No real first batch hides this many keypoints.
+    patience_keypoints = 16
+
+    def __init__(self, visibility: str = 'official') -> None:
+        if visibility == 'labelled':  # the option's earlier spelling
+            visibility = 'labeled'
+        if visibility not in ('official', 'labeled'):
+            raise ValueError(f"visibility must be 'official' or 'labeled', got {visibility!r}")
+        self.visibility = visibility
+        self._keypoints_without_visible = 0
+        self._found_visible = visibility == 'labeled'
+
+    def shown_targets(self, targets: Tensor, visible: Tensor) -> Tensor:
+        """``targets`` (B, L, K, H, W) with zeros for the keypoints that ``visible`` (B, K), 0/1/2, hides."""
+        self._check(visible)
+        shown = visible >= (VISIBLE if self.visibility == 'official' else OCCLUDED)
+        return targets * shown[:, None, :, None, None]
+
+    def _check(self, visible: Tensor) -> None:
+        # Synchronizes with the device only until the first visible keypoint: in a healthy run, in the first step.
+        if self._found_visible:
+            return
+        if bool((visible == VISIBLE).any()):
+            self._found_visible = True
+            return
+        self._keypoints_without_visible += int((visible >= OCCLUDED).sum())
+        if self._keypoints_without_visible > self.patience_keypoints:
+            raise ValueError(
+                f'none of {self._keypoints_without_visible} labeled keypoints has visibility 2: the dataset seems to '
+                'clip visibility to 0/1, which would empty the targets of the coarse predictors. Use a dataset that '
+                "keeps it (type='mmpose_mspn.CocoDataset'), or set visibility='labeled' in the loss "
+                "(loss=dict(visibility='labeled') of the head)")
+
+
+def check_ohkm_topk(topk: Optional[int]) -> None:
+    """Refuse a number of keypoints that :func:`hard_keypoint_error` cannot keep; ``None`` stands for no mining.
+
+    Raises:
+        ValueError: ``topk`` is below 1.
+    """
+    if topk is not None and topk < 1:
+        raise ValueError(f'ohkm_topk must be >= 1, or None for no OHKM, got {topk}')
+
+
+def hard_keypoint_error(heatmaps: Tensor, target: Tensor, visible: Tensor, topk: int) -> Tensor:
+    """Mean squared error of each sample's hardest keypoints, averaged over the batch.
+
+    Args:
+        heatmaps: (B, K, H, W).
+        target: (B, K, H, W).
+        visible: (B, K), 0/1/2. The error of a keypoint that is not labeled (0) counts as zero.
+        topk: Number of keypoints kept per sample, those with the largest errors, >= 1; all K where K is smaller.
+    """
+    per_keypoint = F.mse_loss(heatmaps, target, reduction='none').mean((2, 3)) * (visible > NOT_LABELED)
+    return torch.topk(per_keypoint, min(topk, per_keypoint.shape[1]), dim=1, sorted=False).values.mean()
+
+
+def checked_weights(name: str, weights: Optional[Sequence[float]]) -> Optional[Tuple[float, ...]]:
+    """``weights`` as a tuple; ``None`` stays ``None``.
+
+    Args:
+        name: The argument that gave them.
+        weights: A list or tuple of numbers >= 0.
+
+    Raises:
+        ValueError: ``weights`` is not a list, is empty, or holds a value that is not a finite number >= 0.
+    """
+    if weights is None:
+        return None
+    if not isinstance(weights, (list, tuple)) or not weights or not all(is_finite(w) and w >= 0 for w in weights):
+        raise ValueError(f'{name} must list at least one weight, each finite and >= 0, or be None, got {weights!r}')
+    return tuple(weights)
+
+
+def check_number_of_weights(name: str, weights: Optional[Tuple[float, ...]], number: int, of: str) -> None:
+    """Refuse weights that are not one per ``of``, of which there are ``number``.
+
+    Raises:
+        ValueError: The numbers differ.
+    """
+    if weights is not None and len(weights) != number:
+        raise ValueError(f'{name} must hold {number} weights, one per {of}, got {len(weights)}: {weights}')

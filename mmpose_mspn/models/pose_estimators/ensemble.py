@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmpose_mspn.checkpoints.fit import compare_with_model
-from mmpose_mspn.models.pose_estimators.first_stages import check_stages
-from mmpose_mspn.models.pose_estimators.views import check_shifts, mean_heatmaps
+from mmpose_mspn.models.pose_estimators.test_time_augmentation import check_shifts, mean_heatmaps
+from mmpose_mspn.models.pose_estimators.topdown import check_stages
 from mmpose_mspn.registry import MODELS
 
 PIXELS = dict(mean=None, std=None, bgr_to_rgb=False, rgb_to_bgr=False)

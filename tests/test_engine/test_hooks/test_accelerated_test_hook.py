@@ -10,7 +10,7 @@ from torch import nn
 
 import tests.exporting  # noqa: F401
 from mmpose_mspn.apis.config import load_config
-from mmpose_mspn.deploy.session_pose_estimator import SessionPoseEstimator
+from mmpose_mspn.deploy.accelerated_pose_estimator import SessionPoseEstimator
 from mmpose_mspn.synthetic_people import generate
 from tests.places import DEMO
 

@@ -6,7 +6,7 @@ from mmpose.models.backbones import ResNet
 from mmpose.registry import MODELS
 from torch import nn
 
-from mmpose_mspn.models.backbones.attention_resnet import AttentionBottleneck, AttentionResNet, ResidualAttention
+from mmpose_mspn.models.backbones.lightpose import AttentionBottleneck, AttentionResNet, ResidualAttention
 from tests import building
 
 SMALL = dict(type='mmpose_mspn.AttentionResNet', depth=50, base_channels=8, stem_channels=16)
@@ -104,7 +104,7 @@ def test_as_encoder_of_mspn():
     The last norm of a Ghost convolution is followed by another norm, which removes its shift: those gradients are 0 but
     for rounding.
     """
-    import mmpose_mspn.models.backbones.ghost_conv  # noqa: F401
+    import mmpose_mspn.models.backbones.lightpose  # noqa: F401
     torch.manual_seed(0)
     ghost = dict(type='mmpose_mspn.GhostConv')
     net = building.estimator(

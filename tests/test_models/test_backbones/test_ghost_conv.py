@@ -6,7 +6,7 @@ from mmengine.registry import DefaultScope
 from mmpose.registry import MODELS
 from torch import nn
 
-from mmpose_mspn.models.backbones.ghost_conv import GhostConv
+from mmpose_mspn.models.backbones.lightpose import GhostConv
 from tests import building
 
 GHOST = dict(type='mmpose_mspn.GhostConv')
@@ -138,7 +138,7 @@ def test_the_stem_stays_plain_unless_asked(encoder, kernels):
 
 def test_the_light_1_stage_network_has_less_than_a_third_of_the_parameters():
     """lightpose: 256×256, 16 keypoints, Ghost convolutions, residual attention; 290 MB became 90 MB by its readme."""
-    import mmpose_mspn.models.backbones.attention_resnet  # noqa: F401
+    import mmpose_mspn.models.backbones.lightpose  # noqa: F401
     sizes = []
     with torch.device('meta'):
         for conv_cfg, encoder in ((None, 'ResNet'), (GHOST, 'mmpose_mspn.AttentionResNet')):

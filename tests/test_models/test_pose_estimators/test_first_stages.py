@@ -8,8 +8,8 @@ import torch
 from mmpose.registry import MODELS
 
 from mmpose_mspn import accelerate
-from mmpose_mspn.models.pose_estimators.first_stages import first_stages
-from mmpose_mspn.models.pose_estimators.views import extract_views
+from mmpose_mspn.models.pose_estimators.test_time_augmentation import extract_views
+from mmpose_mspn.models.pose_estimators.topdown import first_stages
 from tests import building
 from tests.small_estimator import FLIP, HEATMAP_HEAD, build, config_of, crops, predict
 

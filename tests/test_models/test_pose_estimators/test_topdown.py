@@ -7,8 +7,13 @@ from mmpose.codecs import MSRAHeatmap
 from mmpose.registry import MODELS
 
 from mmpose_mspn.checkpoints import convert
+from mmpose_mspn.models.pose_estimators.test_time_augmentation import (
+    black_pixel,
+    mean_heatmaps,
+    shift_back,
+    shift_crops,
+)
 from mmpose_mspn.models.pose_estimators.topdown import TopdownPoseEstimator
-from mmpose_mspn.models.pose_estimators.views import black_pixel, mean_heatmaps, shift_back, shift_crops
 from tests import building, reference
 from tests.small_estimator import HEATMAP_HEAD, INPUT, build, config_of, crops, predict
 

@@ -4,7 +4,7 @@ import torch
 from mmcv.cnn.bricks import DropPath
 from torch import nn
 
-from mmpose_mspn.models.utils.recompute import may_draw, recompute
+from mmpose_mspn.models.utils import may_draw, recompute
 from tests.building import backbone
 
 

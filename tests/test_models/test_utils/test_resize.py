@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from mmpose_mspn.models.utils.resize import resize_heatmaps, resize_to
+from mmpose_mspn.models.utils import resize_heatmaps, resize_to
 
 
 def test_corners_stay_and_cells_between_are_interpolated():

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mmpose_mspn.models.heads.base_heatmap_head import BaseHeatmapHead
-from mmpose_mspn.models.utils.shallow_copy import shallow_copy
+from mmpose_mspn.models.utils import shallow_copy
 
 Shift = Tuple[int, int]
 """(dx, dy) in px by which a crop's content moves right and down."""

@@ -1,1 +1,0 @@
-"""Functions that backbones and heads share."""
