@@ -227,7 +227,7 @@ def run_tool(main: Callable[[], Optional[int]]) -> None:
             code = _say_stopped(stop)
         else:
             _say(f'error: {line}')
-            code = 1
+            sys.exit(1)  # within the handler, so that the exit has the error as its context
     sys.exit(code)
 
 
