@@ -14,6 +14,7 @@ from model_costs import Cost, cost, input_size
 
 from mmpose_mspn.apis.command_line import ToolParser, run_tool
 from mmpose_mspn.apis.config import SYNTHETIC_ROOT
+from mmpose_mspn.checkpoints.published import describe_figures
 
 SECTIONS = {'coco': 'COCO', 'mpii': 'MPII', 'crowdpose': 'CrowdPose', 'coco-wholebody': 'COCO-WholeBody'}
 """Heading of a config's table, which is also the name of its data, by the config's folder."""
@@ -30,10 +31,13 @@ writes it.
 
 - Parameters and GFLOPs are those of the whole network with all predictors for one crop, counted by mmengine (a
   multiply-add is one). Prediction runs only the last predictor and costs less.
-- Published figures were measured by others; each names its source.
+- Published figures were measured by others; each names its source. Where there is a name under "weights",
+  `mmpose_mspn.load` and the tools download the weights that were published with the figure, or say where they lie. What
+  they reach with this package's decoding has not been measured: `python tools/test.py CONFIG NAME` measures it on COCO.
 - Start commands are run in the repository's root. `--data-root` names the folder of the data ([data.md](data.md)).'''
-NONE_TRAINED = 'None of these models has been trained here, and no weights are shipped.'
+NONE_TRAINED = 'None of these models has been trained here. Weights that others have trained come by name.'
 SOME_TRAINED = 'Figures under "measured here" are from our own runs; the other models have not been trained here.'
+NOTHING = '–'
 NOTE = '''# Made by tools/make_model_table.py. "Published" figures were measured by others. A model that was trained
 # here has "Measured Here" as well.
 '''
@@ -50,6 +54,8 @@ class Row(NamedTuple):
     command: str
     parameters: int
     multiply_adds: float
+    weights: Optional[str] = None  # the address of published weights
+    names: Tuple[str, ...] = ()  # names for published weights beside the config's
 
 
 def config_paths(root: Path) -> List[Path]:
@@ -81,14 +87,10 @@ def make_rows(root: Path) -> List[Row]:
     for name, entry in entries.items():
         cfg = Config.fromfile(str(paths[name]))
         path = paths[name].relative_to(root).as_posix()
-        rows.append(Row(name, path, entry['title'], tuple(input_size(cfg)), published_figures(entry),
-                        entry.get('here'), start_command(cfg, path), *cost(cfg, measured)))
+        rows.append(Row(name, path, entry['title'], tuple(input_size(cfg)), describe_figures(entry) or NOTHING,
+                        entry.get('here'), start_command(cfg, path), *cost(cfg, measured),
+                        entry.get('weights'), tuple(entry.get('names', ()))))
     return rows
-
-
-def published_figures(entry: dict) -> str:
-    """The figures of an entry of ``published.yml``, with their sources; a dash if there are none."""
-    return '; '.join(f'{f["figure"]} {f["data"]} ({f["source"]})' for f in entry.get('published', [])) or '–'
 
 
 def start_command(cfg: Config, path: str) -> str:
@@ -116,7 +118,7 @@ def as_markdown(rows: List[Row]) -> str:
     for folder, heading in SECTIONS.items():
         section = [row for row in rows if _folder(row) == folder]
         measured = ['measured here'] if any(row.here for row in section) else []
-        names = ['model', 'input', 'parameters', 'GFLOPs', 'published', *measured, 'start']
+        names = ['model', 'input', 'parameters', 'GFLOPs', 'published', *measured, 'weights', 'start']
         lines += ['', f'## {heading}', '', _line(names), _line(['---'] * len(names))]
         lines += [_line(_cells(row, bool(measured))) for row in section]
     return '\n'.join(lines) + '\n'
@@ -128,9 +130,10 @@ def _line(cells: List[str]) -> str:
 
 def _cells(row: Row, with_here: bool) -> List[str]:
     w, h = row.input_size
-    here = [row.here or '–'] if with_here else []
+    here = [row.here or NOTHING] if with_here else []
+    weights = f'`{row.names[0]}`' if row.names else NOTHING
     return [f'[{row.title}](../{row.path})', f'{h}×{w}', f'{row.parameters / 1e6:.2f} M',
-            f'{row.multiply_adds / 1e9:.2f}', row.published, *here, f'`{row.command}`']
+            f'{row.multiply_adds / 1e9:.2f}', row.published, *here, weights, f'`{row.command}`']
 
 
 def _folder(row: Row) -> str:
@@ -163,9 +166,10 @@ def _metadata(row: Row) -> dict:
              'FLOPs': round(row.multiply_adds), 'Published': row.published}
     if row.here:
         about['Measured Here'] = row.here
+    weights = {'Weights': row.weights, 'Alias': list(row.names)} if row.weights else {}
     task = 'Wholebody 2D Keypoint' if 'wholebody' in row.path else 'Body 2D Keypoint'
     return {'Name': row.name, 'In Collection': collection, 'Config': row.path, 'Metadata': about,
-            'Results': [dict(Task=task, Dataset=data, Metrics={})]}
+            'Results': [dict(Task=task, Dataset=data, Metrics={})], **weights}
 
 
 def _as_yaml(content: dict) -> str:

@@ -6,6 +6,7 @@ import yaml
 from mmengine.config import Config
 
 import mmpose_mspn
+from mmpose_mspn.checkpoints.published import published_models
 from tests.building import SMALL, codec
 from tests.places import ROOT
 from tests.tools import load_tool
@@ -23,8 +24,9 @@ def test_the_table_has_the_configs_row_as_it_is_now(path):
     assert len(rows) == 1, MAKE
     cells = [cell.strip() for cell in rows[0].strip('|').split(' | ')]
     command = table.start_command(Config.fromfile(str(path)), relative)
-    assert cells[0].startswith(f'[{entry["title"]}]') and cells[4] == table.published_figures(entry), MAKE
+    assert cells[0].startswith(f'[{entry["title"]}]') and cells[4] == (table.describe_figures(entry) or '–'), MAKE
     assert cells[-1].strip('` |') == command, MAKE
+    assert cells[-2].strip('`') == entry.get('names', ['–'])[0], MAKE
 
 
 def test_mim_finds_every_config_below_the_package():
@@ -36,6 +38,8 @@ def test_mim_finds_every_config_below_the_package():
     for model in models:
         assert (home / model['Config']).is_file()
         assert model['Metadata']['Parameters'] > 0 and model['Metadata']['FLOPs'] > 0
+    weights = {model['Name']: (model['Weights'], model['Alias']) for model in models if 'Weights' in model}
+    assert weights == {model.config: (model.url, list(model.names[1:])) for model in published_models() if model.url}
 
 
 def test_cost_by_hand():
@@ -90,15 +94,15 @@ def row(name='a', here=None):
 def test_a_row_of_the_page():
     page = table.as_markdown([row()])
     assert page.count('has been trained here') == 1 and 'measured here' not in page
-    assert ('| [MSPN a](../configs/x/mpii/a.py) | 256×192 | 1.23 M | 2.50 | 91.1 PCKh MPII val (us) | `make demo` |'
+    assert ('| [MSPN a](../configs/x/mpii/a.py) | 256×192 | 1.23 M | 2.50 | 91.1 PCKh MPII val (us) | – | `make demo` |'
             in page)
 
 
 def test_a_table_has_a_column_for_our_own_figures_if_there_is_one():
     page = table.as_markdown([row(), row('b', '90.0 PCKh')])
-    assert '| model | input | parameters | GFLOPs | published | measured here | start |' in page
-    assert '| 91.1 PCKh MPII val (us) | – | `make demo` |' in page
-    assert '| 91.1 PCKh MPII val (us) | 90.0 PCKh | `make demo` |' in page
+    assert '| model | input | parameters | GFLOPs | published | measured here | weights | start |' in page
+    assert '| 91.1 PCKh MPII val (us) | – | – | `make demo` |' in page
+    assert '| 91.1 PCKh MPII val (us) | 90.0 PCKh | – | `make demo` |' in page
     assert table.NONE_TRAINED not in page
 
 
