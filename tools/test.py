@@ -6,8 +6,6 @@ from mmengine.fileio import dump
 from mmpose_mspn.apis.command_line import run_tool
 from mmpose_mspn.apis.config import ensure_synthetic
 from mmpose_mspn.apis.options import (
-    check_head_boxes,
-    evaluators,
     run_config,
     run_parser,
     use_exported_test,
@@ -15,7 +13,7 @@ from mmpose_mspn.apis.options import (
     use_image_cache,
     use_stages,
 )
-from mmpose_mspn.apis.run_check import check_output_file, check_run
+from mmpose_mspn.apis.run_check import build_runner, check_output_file, check_run, evaluators
 from mmpose_mspn.deploy.accelerate import DTYPES
 from mmpose_mspn.engine import end_launch
 from mmpose_mspn.engine.hooks.accelerated_test_hook import INT8
@@ -54,7 +52,6 @@ def main() -> None:
         use_exported_test(cfg, exported)
     check_weight_files(cfg, initializes=False)
     check_loaded_weights(cfg)
-    check_head_boxes(cfg, 'test')
     if args.stages is not None:
         use_stages(cfg, args.stages)
     if args.fast:
@@ -69,8 +66,7 @@ def main() -> None:
         badcase.setdefault('metric', dict(type='KeypointMSELoss') if by_loss else cfg.test_evaluator)
         badcase.update(enable=True, show=args.show, interval=args.interval)
     ensure_synthetic(cfg)
-    from mmengine.runner import Runner  # not before this package, which postpones slow imports
-    metrics = Runner.from_cfg(cfg).test()
+    metrics = build_runner(cfg, 'test').test()
     writes = args.out and is_main_process()  # all processes have the metrics
     end_launch()
     if writes:

@@ -3,8 +3,6 @@
 from mmpose_mspn.apis.command_line import run_tool
 from mmpose_mspn.apis.config import ensure_synthetic
 from mmpose_mspn.apis.options import (
-    check_head_boxes,
-    evaluators,
     run_config,
     run_parser,
     use_amp,
@@ -12,7 +10,7 @@ from mmpose_mspn.apis.options import (
     use_image_cache,
     use_low_memory,
 )
-from mmpose_mspn.apis.run_check import check_best, check_run
+from mmpose_mspn.apis.run_check import build_runner, check_run
 from mmpose_mspn.engine import end_launch
 from mmpose_mspn.engine.hooks.checkpoint_fit_hook import check_loaded_weights
 from mmpose_mspn.engine.work_dir import check_weight_files, choose_start, set_checkpoints_aside
@@ -39,8 +37,6 @@ def main() -> None:
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     check_run(cfg, ('train', 'val'))
-    check_head_boxes(cfg, 'val')
-    check_best(cfg, evaluators(cfg, 'val'))
     if args.restart:
         set_checkpoints_aside(cfg)
     choose_start(cfg, args.resume)
@@ -57,8 +53,7 @@ def main() -> None:
     if args.auto_scale_lr:
         cfg.auto_scale_lr.enable = True
     ensure_synthetic(cfg)
-    from mmengine.runner import Runner  # not before this package, which postpones slow imports
-    Runner.from_cfg(cfg).train()
+    build_runner(cfg, 'train').train()
     end_launch()
 
 

@@ -13,6 +13,7 @@ from mmpose_mspn.apis.load import check_file, check_weights, detector_device
 from mmpose_mspn.datasets.coordinate_rules import are_corners
 from mmpose_mspn.datasets.problems import LARGEST_SIDE
 from mmpose_mspn.utils.arguments import first_few
+from mmpose_mspn.utils.errors import ConfigError, DataError, MissingPackageError, UserError
 from mmpose_mspn.utils.files import read_json
 from mmpose_mspn.utils.numbers import is_finite
 
@@ -49,7 +50,7 @@ class FileBoxes:
 
     Raises:
         FileNotFoundError: A file is missing.
-        ValueError: A file has another format, names images that do not exist, or has boxes, but none of the category.
+        DataError: A file has another format, names images that do not exist, or has boxes, but none of the category.
     """
 
     def __init__(self, path: Union[str, Path], ann_file: Optional[Union[str, Path]], images: Images,
@@ -74,12 +75,12 @@ class FileBoxes:
         if others:
             print_log(f'{others} boxes of {path} are of crowds or of other categories and are ignored', 'current')
         if entries and not self._boxes:
-            raise ValueError(f'boxes {path} have {len(entries)} entries, all of them of crowds: take other boxes')
+            raise DataError(f'boxes {path} have {len(entries)} entries, all of them of crowds: take other boxes')
         unknown = {name for name, image in by_name.items() if image is None}
         if unknown:
-            raise ValueError(f'boxes {path} name {len(unknown)} images that are not in {images.folder}, such as '
-                             f'{first_few(sorted(unknown))} (folders are part of a name): put them there, or take the '
-                             'boxes of these images')
+            raise DataError(f'boxes {path} name {len(unknown)} images that are not in {images.folder}, such as '
+                            f'{first_few(sorted(unknown))} (folders are part of a name): put them there, or take the '
+                            'boxes of these images')
 
     def __call__(self, frame: Frame) -> Boxes:
         found = self._boxes.get(frame.name, [])
@@ -100,27 +101,27 @@ class FileBoxes:
         """Return the annotation file's content that maps ids to names, and the entries with boxes."""
         if isinstance(content, dict) and 'images' in content and 'annotations' in content:
             if self.ann_file is not None:
-                raise ValueError(f'ann_file {self.ann_file} is for a list of detections, but boxes {self.path} is an '
-                                 'annotation file, which names its images itself: omit ann_file')
+                raise UserError(f'ann_file {self.ann_file} is for a list of detections, but boxes {self.path} is an '
+                                'annotation file, which names its images itself: omit ann_file')
             return content, self._entries(content['annotations'])
         content = self._entries(content)
         if self.ann_file is None:
             return {}, content
         catalog = read_json('ann_file', self.ann_file)
         if not isinstance(catalog, dict) or 'images' not in catalog:
-            raise ValueError(f'ann_file {self.ann_file} must be a COCO annotation file, with images')
+            raise DataError(f'ann_file {self.ann_file} must be a COCO annotation file, with images')
         return catalog, content
 
     def _entries(self, found: object) -> List[dict]:
         """Check that the entries with boxes are a list of objects whose ids can be ids."""
         if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
-            raise ValueError(f'boxes {self.path} must be a COCO annotation file (images and annotations) or a list of '
-                             'detections')
+            raise DataError(f'boxes {self.path} must be a COCO annotation file (images and annotations) or a list of '
+                            'detections')
         for index, entry in enumerate(found):
             for field in ('image_id', 'category_id'):
                 if not isinstance(entry.get(field, 0), (int, str)):
-                    raise ValueError(f'entry {index} of boxes {self.path}: {field} must be a number or a name, got '
-                                     f'{entry[field]}')
+                    raise DataError(f'entry {index} of boxes {self.path}: {field} must be a number or a name, got '
+                                    f'{entry[field]}')
         return found
 
     def _file_names(self, catalog: dict) -> Dict[object, str]:
@@ -128,17 +129,17 @@ class FileBoxes:
         names: Dict[object, str] = {}
         images = catalog.get('images', [])
         if not isinstance(images, list):
-            raise ValueError(f'images of {self.ann_file or self.path} must be a list, got {images}: write the file '
-                             'again')
+            raise DataError(f'images of {self.ann_file or self.path} must be a list, got {images}: write the file '
+                            'again')
         for index, image in enumerate(images):
             if not isinstance(image, dict) or not isinstance(image.get('file_name'), str) or not isinstance(
                     image.get('id'), (int, str)):
-                raise ValueError(f'each of the images of {self.ann_file or self.path} must have id and file_name, got '
-                                 f'{image} at index {index}')
+                raise DataError(f'each of the images of {self.ann_file or self.path} must have id and file_name, got '
+                                f'{image} at index {index}')
             name = names.setdefault(image['id'], image['file_name'])
             if name != image['file_name']:
-                raise ValueError(f'the images of {self.ann_file or self.path} have the id {image["id"]} twice, for '
-                                 f'{name} and {image["file_name"]}: give each image an id of its own')
+                raise DataError(f'the images of {self.ann_file or self.path} have the id {image["id"]} twice, for '
+                                f'{name} and {image["file_name"]}: give each image an id of its own')
         return names
 
     def _wanted_ids(self, catalog: dict, entries: List[dict], category: Optional[str]) -> Set[object]:
@@ -146,8 +147,8 @@ class FileBoxes:
         try:
             names = {item['id']: str(item.get('name')) for item in catalog.get('categories') or []}
         except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f'each of the categories of {self.ann_file or self.path} must have id and name, got one '
-                             f'without: {error}') from error
+            raise DataError(f'each of the categories of {self.ann_file or self.path} must have id and name, got one '
+                            f'without: {error}') from error
         used = {entry.get('category_id', self.expected.id) for entry in entries}
         shown = first_few(sorted({f'{one} ({names[one]})' if one in names else str(one) for one in {*names, *used}}))
         if category is not None:
@@ -157,24 +158,24 @@ class FileBoxes:
                 set(names) if len(names) == 1 else set() if names else {self.expected.id})
         if entries and not wanted & used:
             named = category or self.expected.name
-            raise ValueError(f'boxes {self.path} have no box of the category {named!r}, only of {shown}: name one of '
-                             'these with --category')
+            raise DataError(f'boxes {self.path} have no box of the category {named!r}, only of {shown}: name one of '
+                            'these with --category')
         return wanted
 
     def _names_of(self, entries: List[dict]) -> List[str]:
         """Return the file name of each entry's image."""
         unnamed = [index for index, entry in enumerate(entries) if not {'file_name', 'image_id'} & set(entry)]
         if unnamed:
-            raise ValueError(f'entry {unnamed[0]} of boxes {self.path} has neither file_name nor image_id')
+            raise DataError(f'entry {unnamed[0]} of boxes {self.path} has neither file_name nor image_id')
         ids = {entry['image_id'] for entry in entries if 'file_name' not in entry}
         if ids and not self._names:
-            raise ValueError(f'boxes {self.path} name images by id only: set ann_file (--ann-file) to the annotation '
-                             'file with these images')
+            raise DataError(f'boxes {self.path} name images by id only: set ann_file (--ann-file) to the annotation '
+                            'file with these images')
         unknown = ids - set(self._names)
         if unknown:
-            raise ValueError(f'boxes {self.path} have {len(unknown)} image ids that {self.ann_file or "their images"} '
-                             f'does not list, such as {first_few(sorted(map(repr, unknown)))}: take the annotation '
-                             'file that lists them')
+            raise DataError(f'boxes {self.path} have {len(unknown)} image ids that {self.ann_file or "their images"} '
+                            f'does not list, such as {first_few(sorted(map(repr, unknown)))}: take the annotation '
+                            'file that lists them')
         return [str(entry['file_name']) if 'file_name' in entry else self._names[entry['image_id']]
                 for entry in entries]
 
@@ -182,11 +183,11 @@ class FileBoxes:
         box, score = entry.get('bbox'), entry.get('score', 1.)
         values = [*box, score] if isinstance(box, list) else []
         if len(values) != 5 or not is_finite(*values):
-            raise ValueError(f'entry {index} of boxes {self.path}: bbox must be four finite numbers (x, y, width, '
-                             f'height) and score one, got bbox {box} and score {score}')
+            raise DataError(f'entry {index} of boxes {self.path}: bbox must be four finite numbers (x, y, width, '
+                            f'height) and score one, got bbox {box} and score {score}')
         if max(map(abs, box)) > LARGEST_SIDE:
-            raise ValueError(f'entry {index} of boxes {self.path}: bbox {box} reaches further than {LARGEST_SIDE} px, '
-                             'the largest image that OpenCV reads: correct it')
+            raise DataError(f'entry {index} of boxes {self.path}: bbox {box} reaches further than {LARGEST_SIDE} px, '
+                            'the largest image that OpenCV reads: correct it')
         return box, score
 
 
@@ -216,16 +217,16 @@ class DetectorBoxes:
         name: Class whose boxes are used; of a detector with a single class, that one.
 
     Raises:
-        ImportError: mmdet is not installed.
+        MissingPackageError: mmdet is not installed.
         FileNotFoundError: A file is missing.
-        ValueError: The checkpoint belongs to another config, or the detector has several classes and none of that name.
+        DataError: The checkpoint belongs to another config, or the detector has several classes and none of that name.
     """
 
     def __init__(self, config: Union[str, Path], checkpoint: Union[str, Path], device: str, name: str = PERSON) -> None:
         try:
             from mmdet.apis import inference_detector, init_detector
         except ImportError as error:
-            raise ImportError(f'det_config needs mmdet ({error}): pip install "mmdet>=3.0,<3.4"') from error
+            raise MissingPackageError(f'det_config needs mmdet ({error}): pip install "mmdet>=3.0,<3.4"') from error
         check_file('det_config', config)
         check_file('det_checkpoint', checkpoint)
         self._infer = inference_detector
@@ -234,8 +235,8 @@ class DetectorBoxes:
         self._scope = self._model.cfg.get('default_scope', 'mmdet')
         classes = list(self._model.dataset_meta['classes'])
         if name not in classes and len(classes) > 1:
-            raise ValueError(f'the detector of {config} has no class {name!r}, only {first_few(classes)}: take one '
-                             'that has it, or that has a single class')
+            raise ConfigError(f'the detector of {config} has no class {name!r}, only {first_few(classes)}: take one '
+                              'that has it, or that has a single class')
         self._label = classes.index(name) if name in classes else 0
 
     def __call__(self, frame: Frame) -> Boxes:

@@ -1,23 +1,23 @@
 """Configs for the tools: files and names, the folder of the data, and the keys that a command line may set."""
-import inspect
 import logging
 import os
 import os.path as osp
 import re
 import time
+from inspect import isclass
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple, Union
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Set, Tuple, Union
 
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
-from mmengine.registry import Registry
 from mmengine.runner import Runner
-from mmpose import registry as mmpose_registry
 from torch.utils.data import DataLoader
 
 from mmpose_mspn.synthetic_people import generate
 from mmpose_mspn.utils.arguments import near_matches
+from mmpose_mspn.utils.config_types import arguments_of, class_of_any_registry
+from mmpose_mspn.utils.errors import ConfigError
 from mmpose_mspn.utils.files import FULL
 
 SYNTHETIC_ROOT = 'data/synthetic/'
@@ -37,31 +37,30 @@ def load_config(path: str, cfg_options: Optional[dict] = None, data_root: Option
 
     Raises:
         FileNotFoundError: The config does not exist.
-        ValueError: The config cannot be read, an option does not fit it, or ``data_root`` is given, but the config has
+        ConfigError: The config cannot be read, an option does not fit it, or ``data_root`` is given, but the config has
             none that it could replace.
     """
     if data_root == '':
-        raise ValueError('--data-root is empty: name the folder of the data, or omit the option')
+        raise ConfigError('--data-root is empty: name the folder of the data, or omit the option')
     file = str(config_path(path))
     try:
         cfg = Config.fromfile(file)
     except Exception as error:  # a config is code, which may raise anything
         if isinstance(error, OSError) and error.errno in FULL:  # mmengine copies a config before it reads it
             raise
-        said = re.sub(r', the current sys\.path is.*', '', str(error), flags=re.S)  # of custom_imports
-        raise ValueError(f'config {path} cannot be read: {type(error).__name__}: {said}') from error
+        raise ConfigError(f'config {path} cannot be read: {type(error).__name__}: {error}') from error
     options = dict(cfg_options or {})
     data_root = data_root or options.pop('data_root', None)
     if data_root:
         old = cfg.get('data_root')
         if not isinstance(old, str):
-            raise ValueError(f'{path} has no data_root to replace by {data_root}: set that of each dataset')
+            raise ConfigError(f'{path} has no data_root to replace by {data_root}: set that of each dataset')
         replace_root(cfg._cfg_dict, old, data_root)
     check_keys(cfg._cfg_dict, options)
     try:
         cfg.merge_from_dict({key[key.startswith(NEW_KEY):]: value for key, value in options.items()})
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f'--cfg-options {" ".join(options)} do not fit {path}: {error}') from error
+        raise ConfigError(f'--cfg-options {" ".join(options)} do not fit {path}: {error}') from error
     return cfg
 
 
@@ -128,11 +127,11 @@ def check_data_root(cfg: Config, chosen: bool) -> None:
         chosen: Whether the user named the folder of the data.
 
     Raises:
-        ValueError: The user did not, and ``data/coco`` holds COCO's annotations.
+        ConfigError: The user did not, and ``data/coco`` holds COCO's annotations.
     """
     if not chosen and cfg.get('data_root') == SYNTHETIC_ROOT and osp.exists(osp.join(COCO_ROOT, _ANNOTATION)):
-        raise ValueError(f'{COCO_ROOT} holds COCO, but the config uses the drawn people of {SYNTHETIC_ROOT} unless the '
-                         f'data are named: choose with --data-root {COCO_ROOT} or --data-root {SYNTHETIC_ROOT}')
+        raise ConfigError(f'{COCO_ROOT} holds COCO, but the config uses the drawn people of {SYNTHETIC_ROOT} unless '
+                          f'the data are named: choose with --data-root {COCO_ROOT} or --data-root {SYNTHETIC_ROOT}')
 
 
 def ensure_synthetic(cfg: Config, **sizes) -> None:
@@ -185,17 +184,17 @@ def config_path(config: Union[str, Path]) -> Path:
     Raises:
         FileNotFoundError: There is neither such a file nor such a name.
     """
-    given = str(config)
-    if Path(given).is_file():
-        return Path(given)
-    name = given[len(PREFIX) * given.startswith(PREFIX):]
-    if name != given and (FOLDER / name).is_file():
+    if Path(config).is_file():
+        return Path(config)
+    has_prefix = str(config).startswith(PREFIX)
+    name = str(config)[len(PREFIX) * has_prefix:]
+    if has_prefix and (FOLDER / name).is_file():
         return (FOLDER / name).resolve()
     known, stem = all_configs(), re.sub(r'\.py$', '', name)
     if stem in known:
         return known[stem]
     folder = Path(name).parent
-    files = os.listdir(folder) if name == given and folder.is_dir() else []
+    files = os.listdir(folder) if not has_prefix and folder.is_dir() else []
     if files and folder != Path():
         raise FileNotFoundError(f'config {config} does not exist{near_matches(Path(name).name, files)}')
     raise FileNotFoundError(f'config {config} does not exist: name a file, or a config of the package'
@@ -238,7 +237,7 @@ def check_keys(config: dict, keys: Iterable[str]) -> None:
         keys: Keys with dots, such as ``train_dataloader.batch_size``. Keys that begin with :data:`NEW_KEY` pass.
 
     Raises:
-        ValueError: Names the key, and those that resemble it or hold the variable's value.
+        ConfigError: Names the key, and those that resemble it or hold the variable's value.
     """
     for key in keys:
         if not key.startswith(NEW_KEY):
@@ -254,21 +253,21 @@ def _check_variable(config: dict, key: str) -> None:
     places = [place for part in sorted(_top_arguments() & config.keys())
               for place in _places(config[part], part, name, config[name])]
     instead = f'set {", ".join(places[:PLACES_SHOWN])}' if places else 'set what it is used for'
-    raise ValueError(f'--cfg-options {key}: {name} is a variable of the config file, and the settings that use it have '
-                     f'been computed before options apply: {instead}, or write a config with another {name}')
+    raise ConfigError(f'--cfg-options {key}: {name} is a variable of the config file, and the settings that use it '
+                      f'have been computed before options apply: {instead}, or write a config with another {name}')
 
 
 def _places(node: object, path: str, name: str, value: object) -> Iterator[str]:
     """Keys with dots of the settings in ``node`` that have the name and the value of a variable."""
     items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, (list, tuple)) else ()
-    for key, found in items:
-        if key == name and found == value:
+    for key, entry in items:
+        if key == name and entry == value:
             yield f'{path}.{key}'
-        yield from _places(found, f'{path}.{key}', name, value)
+        yield from _places(entry, f'{path}.{key}', name, value)
 
 
 def _top_arguments() -> Set[str]:
-    return {*inspect.signature(Runner).parameters, *OF_CONFIGS}
+    return {*arguments_of(Runner), *OF_CONFIGS}
 
 
 def _check_key(config: dict, key: str) -> None:
@@ -277,8 +276,8 @@ def _check_key(config: dict, key: str) -> None:
         parent = '.'.join(parts[:depth])
         if isinstance(node, (list, tuple)):
             if not part.isdigit() or int(part) >= len(node):
-                raise ValueError(f'--cfg-options {key}: {parent} is a list of {len(node)}, {part!r} is '
-                                 'no index of it')
+                raise ConfigError(f'--cfg-options {key}: {parent} is a list of {len(node)}, {part!r} is '
+                                  'no index of it')
             node = node[int(part)]
         elif isinstance(node, dict):
             if part not in node:
@@ -287,7 +286,7 @@ def _check_key(config: dict, key: str) -> None:
         elif node is None:
             return
         else:
-            raise ValueError(f'--cfg-options {key}: {parent} is {node!r} and has no keys')
+            raise ConfigError(f'--cfg-options {key}: {parent} is {node!r} and has no keys')
 
 
 def _check_new(key: str, parent: str, part: str, node: dict) -> None:
@@ -296,9 +295,9 @@ def _check_new(key: str, parent: str, part: str, node: dict) -> None:
     arguments = _arguments(parent, node)
     if arguments is None or part in arguments or part in IN_ANY_PART:
         return
-    raise ValueError(f'--cfg-options {key}: {parent or "the config"} has no key {part!r}'
-                     f'{near_matches(part, {*node, *arguments})} (to add a new key on purpose: '
-                     f'{NEW_KEY}{key}=…)')
+    raise ConfigError(f'--cfg-options {key}: {parent or "the config"} has no key {part!r}'
+                      f'{near_matches(part, {*node, *arguments})} (to add a new key on purpose: '
+                      f'{NEW_KEY}{key}=…)')
 
 
 def _arguments(parent: str, node: dict) -> Optional[Set[str]]:
@@ -306,35 +305,13 @@ def _arguments(parent: str, node: dict) -> Optional[Set[str]]:
     if not parent:
         return _top_arguments()
     if parent in LOADERS:
-        return {*inspect.signature(DataLoader).parameters, 'num_batch_per_epoch'}
-    known = set(OF_PARTS.get(parent, ()))
+        return {*arguments_of(DataLoader), 'num_batch_per_epoch'}
+    arguments = set(OF_PARTS.get(parent, ()))
     if parent == 'optim_wrapper':
-        known.update(_parameters([OptimWrapper, AmpOptimWrapper]), {'paramwise_cfg', 'constructor', 'clip_grad'})
+        arguments.update(arguments_of(OptimWrapper, AmpOptimWrapper), {'paramwise_cfg', 'constructor', 'clip_grad'})
     if 'type' in node:
-        found = _class(node['type'])
-        if found is None:
+        built = class_of_any_registry(node['type'])
+        if built is None:
             return None
-        known.update(_parameters(found.__mro__ if inspect.isclass(found) else [found]))
-    return known
-
-
-def _parameters(classes: Sequence[object]) -> Set[str]:
-    names = set()
-    for one in classes:
-        try:
-            names.update(inspect.signature(one).parameters)
-        except (ValueError, TypeError):  # a class of Python itself
-            continue
-    return names
-
-
-def _class(named: object) -> Optional[object]:
-    if not isinstance(named, str):
-        return named
-    for one in vars(mmpose_registry).values():
-        if isinstance(one, Registry):
-            with one.switch_scope_and_registry('mmpose') as registry:
-                found = registry.get(named)
-            if found is not None:
-                return found
-    return None
+        arguments.update(arguments_of(*(built.__mro__ if isclass(built) else [built])))
+    return arguments

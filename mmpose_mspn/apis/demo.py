@@ -23,11 +23,11 @@ from mmpose_mspn.apis.config import ensure_synthetic, load_config
 from mmpose_mspn.apis.diagnosis import explain
 from mmpose_mspn.apis.drawing import KEYPOINT_THRESHOLD
 from mmpose_mspn.apis.options import use_amp
-from mmpose_mspn.apis.run_check import check_output_folder, check_run
+from mmpose_mspn.apis.run_check import build_runner, check_run
 from mmpose_mspn.diagnosis.report import find_logs
 from mmpose_mspn.engine.optim_wrappers import computes_in_bf16
 from mmpose_mspn.utils.config_types import type_name
-from mmpose_mspn.utils.files import write_json
+from mmpose_mspn.utils.files import prepare_output_folder, write_json
 
 
 class Stopwatch:
@@ -77,7 +77,7 @@ def run_demo(config: str, work_dir: str) -> dict:
     """
     watch = Stopwatch()
     cfg = load_config(config)
-    check_output_folder('--work-dir', work_dir)
+    prepare_output_folder('--work-dir', work_dir)
     cfg.work_dir = work_dir
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None  # evaluated once, after the training
     check_run(cfg, ('train', 'test'))
@@ -85,7 +85,7 @@ def run_demo(config: str, work_dir: str) -> dict:
     with watch('data'):
         ensure_synthetic(cfg)
     with watch('training'):
-        runner = Runner.from_cfg(cfg)
+        runner = build_runner(cfg, 'train')
         runner.train()
     with watch('evaluation'):
         metrics = runner.test()

@@ -25,6 +25,7 @@ from mmpose_mspn.diagnosis.sources import Source, read_source
 from mmpose_mspn.diagnosis.stages import has_stages, predict_test_data, stage_table, write_results
 from mmpose_mspn.diagnosis.summary import summarize
 from mmpose_mspn.diagnosis.viewer import Viewer, case_picture
+from mmpose_mspn.utils.errors import UserError
 
 PathLike = Union[str, Path]
 PREDICTIONS = 'predictions.json'
@@ -61,11 +62,11 @@ def diagnose(config: PathLike,
 
     Raises:
         FileNotFoundError: A file is missing.
-        ImportError: A package that the page needs is not installed.
-        ValueError: An argument or the content of a file is wrong.
+        MissingPackageError: A package that the page needs is not installed.
+        UserError: An argument or the content of a file is wrong.
     """
     if people < 1:
-        raise ValueError(f'people must be >= 1, got {people}')
+        raise UserError(f'people must be >= 1, got {people}')
     check_page_packages()
     cfg = load_config(str(config), cfg_options, None if data_root is None else str(data_root))
     init_default_scope(cfg.get('default_scope') or 'mmpose')
@@ -75,8 +76,8 @@ def diagnose(config: PathLike,
     others = read_diagnoses(compare)
     model = _load_model(cfg, checkpoint, device)
     if model is None and predictions is None:
-        raise ValueError('there are no predictions to explain: give a checkpoint, or a results file of any model '
-                         '(predictions, --predictions)')
+        raise UserError('there are no predictions to explain: give a checkpoint, or a results file of any model '
+                        '(predictions, --predictions)')
     ensure_synthetic(cfg)
     logs = [] if checkpoint is None else find_logs(Path(checkpoint).parent)
     return explain(cfg, out, model, predictions, dict(config=config, checkpoint=checkpoint), logs, others, people)

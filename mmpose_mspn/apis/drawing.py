@@ -1,6 +1,5 @@
 """Skeletons on pictures, drawn by mmpose's visualizer, and the files of these drawings."""
 import os
-import tempfile
 import time
 from pathlib import Path
 from types import SimpleNamespace, TracebackType
@@ -15,6 +14,8 @@ from mmpose.structures import PoseDataSample
 from mmpose.visualization import PoseLocalVisualizer
 
 from mmpose_mspn.apis.inputs import Frame, Images, Video
+from mmpose_mspn.utils.errors import OutputError
+from mmpose_mspn.utils.files import prepare_output_folder
 
 KEYPOINT_THRESHOLD = 0.7
 """Default lowest score of a keypoint that is drawn: a fifth of a full peak. The scores of this package's codec are
@@ -73,25 +74,16 @@ class Drawer:
         return np.ascontiguousarray(drawn[..., ::-1])
 
 
-def prepare_folder(out_dir: Union[str, Path], frames: Union[Images, Video]) -> Path:
+def output_folder(out_dir: Union[str, Path], frames: Union[Images, Video]) -> Path:
     """Return the output folder, created if it is missing.
 
     Raises:
-        ValueError: It is the folder of the source, whose files would be overwritten.
-        OSError: It cannot be created or written to.
+        OutputError: It is the folder of the source, whose files would be overwritten, or cannot be written to.
     """
-    out_dir = Path(out_dir)
-    if out_dir.resolve() == frames.folder.resolve():
-        raise ValueError(f'out_dir {out_dir} is the folder of the source, whose files would be overwritten: '
-                         'choose another')
-    try:
-        out_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out_dir):
-            pass
-    except OSError as error:
-        raise OSError(f'out_dir {out_dir} cannot be written to ({error}): choose another, or change its permissions'
-                      ) from error
-    return out_dir
+    if Path(out_dir).resolve() == frames.folder.resolve():
+        raise OutputError(f'out_dir {out_dir} is the folder of the source, whose files would be overwritten: '
+                          'choose another')
+    return prepare_output_folder('out_dir', out_dir)
 
 
 class PictureWriter:

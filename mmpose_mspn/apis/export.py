@@ -7,6 +7,7 @@ from mmpose_mspn.apis.inputs import IMAGE_SUFFIXES
 from mmpose_mspn.apis.load import check_file, load_pose_model
 from mmpose_mspn.deploy.export import export
 from mmpose_mspn.deploy.pictures import pictures_of_files
+from mmpose_mspn.utils.errors import ConfigError, UserError
 
 
 def export_checkpoint(config: str,
@@ -30,14 +31,14 @@ def export_checkpoint(config: str,
 
     Raises:
         FileNotFoundError: A file is missing.
-        ValueError: The model cannot be exported, or an argument is out of its range.
+        UserError: The model cannot be exported, or an argument is out of its range.
     """
     cfg = load_config(config, cfg_options, data_root)
     if 'members' in (cfg.get('model') or {}):
-        raise ValueError(f'config {config} is an ensemble, which cannot be exported: export each of its members by its '
-                         'own config and checkpoint')
+        raise ConfigError(f'config {config} is an ensemble, which cannot be exported: export each of its members by '
+                          'its own config and checkpoint')
     if checkpoint is None:
-        raise ValueError('the checkpoint is missing: name the weights of the model')
+        raise UserError('the checkpoint is missing: name the weights of the model')
     check_file('checkpoint', checkpoint)
     pictures = None if calibration is None else pictures_of_files(_files(calibration))
     model = load_pose_model(cfg, checkpoint, 'cpu')

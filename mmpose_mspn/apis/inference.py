@@ -12,12 +12,13 @@ from mmengine.logging import print_log
 
 from mmpose_mspn.apis.boxes import PERSONS, BoxCategory, Boxes, DetectorBoxes, FileBoxes, select_boxes, whole_image
 from mmpose_mspn.apis.config import load_config
-from mmpose_mspn.apis.drawing import KEYPOINT_THRESHOLD, Drawer, PictureWriter, VideoWriter, open_writer, prepare_folder
+from mmpose_mspn.apis.drawing import KEYPOINT_THRESHOLD, Drawer, PictureWriter, VideoWriter, open_writer, output_folder
 from mmpose_mspn.apis.inputs import Frame, Images, Pair, Video, open_source
 from mmpose_mspn.apis.load import check_file, choose_device, load, load_parts
 from mmpose_mspn.apis.pose_model import BATCH_SIZE, PoseModel, TorchPoseModel, check_batch_size
 from mmpose_mspn.apis.prediction_files import PREDICTIONS, PartFile, parse_shard, warn_of_earlier_run, write_predictions
 from mmpose_mspn.deploy.accelerate import named_dtype
+from mmpose_mspn.utils.errors import DataError, UserError
 from mmpose_mspn.utils.files import read_json
 
 PathLike = Union[str, Path]
@@ -97,8 +98,8 @@ def infer(source: PathLike,
     Raises:
         FileNotFoundError: A file is missing.
         OSError: ``out_dir`` cannot be written to.
-        ImportError: ``det_config`` is given and mmdet is not installed, or ``report`` and its packages are not.
-        ValueError: An argument or the content of a file is wrong, or no image can be decoded.
+        MissingPackageError: ``det_config`` is given and mmdet is not installed, or ``report`` and its packages are not.
+        UserError: An argument or the content of a file is wrong, or no image can be decoded.
     """
     check_options(boxes, ann_file, det_config, det_checkpoint, bbox_thr, kpt_thr, fast, category)
     check_model(config, checkpoint, model)
@@ -116,7 +117,7 @@ def infer(source: PathLike,
         refuse_for_videos(frames, report=report, shard=shard)
     if report:
         check_report(shard, model)
-    out_dir = prepare_folder(out_dir, frames)
+    out_dir = output_folder(out_dir, frames)
     # Built before the pose estimator, because the scope of the model that is built last remains the default scope.
     find_boxes = _box_source(frames, boxes, ann_file, det_config, det_checkpoint, device, category, _box_category(cfg))
     pose, whole_model = _load(cfg, checkpoint, model, device, fast)
@@ -137,7 +138,7 @@ def infer(source: PathLike,
                     part.write(*found.record(result))
             if not part.images and not shard:
                 superfluous = True
-                raise ValueError(f'no image of source {source} can be decoded: see the log, and name a source that can')
+                raise DataError(f'no image of source {source} can be decoded: see the log, and name a source that can')
             part.finish()
         counts.update(part.counts(), skipped=frames.skipped)
         if not shard:
@@ -225,8 +226,8 @@ def _box_source(frames: Union[Images, Video], boxes: Optional[PathLike], ann_fil
                 device: str, category: Optional[str], expected: BoxCategory) -> Callable[[Frame], Boxes]:
     if boxes is not None:
         if isinstance(frames, Video):
-            raise ValueError(f'boxes are for images, but the source {frames.path} is a video: give det_config and '
-                             'det_checkpoint, or none of them to use the whole frame')
+            raise UserError(f'boxes are for images, but the source {frames.path} is a video: give det_config and '
+                            'det_checkpoint, or none of them to use the whole frame')
         return FileBoxes(boxes, ann_file, frames, category, expected)
     if det_config is not None:
         return DetectorBoxes(det_config, det_checkpoint, device, expected.name)
@@ -247,13 +248,13 @@ def check_model(config: Optional[PathLike], checkpoint: Optional[PathLike], mode
     """Check that either a config and a checkpoint or a model is given, and that the files exist."""
     if model is None:
         if config is None or checkpoint is None:
-            raise ValueError('config and checkpoint belong together: give both, or a model that carries its config '
-                             '(--model)')
+            raise UserError('config and checkpoint belong together: give both, or a model that carries its config '
+                            '(--model)')
         check_file('config', config)
         check_file('checkpoint', checkpoint)
         return
     if config is not None or checkpoint is not None:
-        raise ValueError(f'model {model} takes the place of config and checkpoint: give it alone')
+        raise UserError(f'model {model} takes the place of config and checkpoint: give it alone')
     check_file('model', model)
 
 
@@ -264,26 +265,26 @@ def check_options(boxes: Optional[PathLike], ann_file: Optional[PathLike], det_c
     if fast is not None:
         named_dtype(fast, 'fast')
     if boxes is not None and (det_config is not None or det_checkpoint is not None):
-        raise ValueError('boxes and det_config / det_checkpoint exclude each other: give the boxes or a detector')
+        raise UserError('boxes and det_config / det_checkpoint exclude each other: give the boxes or a detector')
     if (det_config is None) != (det_checkpoint is None):
-        raise ValueError('det_config and det_checkpoint belong together, got '
-                         f'det_config={det_config} and det_checkpoint={det_checkpoint}')
+        raise UserError('det_config and det_checkpoint belong together, got '
+                        f'det_config={det_config} and det_checkpoint={det_checkpoint}')
     if ann_file is not None and boxes is None:
-        raise ValueError(f'ann_file {ann_file} names the images of boxes, but there are no boxes: give boxes or omit '
-                         'ann_file')
+        raise UserError(f'ann_file {ann_file} names the images of boxes, but there are no boxes: give boxes or omit '
+                        'ann_file')
     if not 0 <= bbox_thr <= 1:
-        raise ValueError(f'bbox_thr must be 0 to 1, got {bbox_thr}')
+        raise UserError(f'bbox_thr must be 0 to 1, got {bbox_thr}')
     if not kpt_thr >= 0:
-        raise ValueError(f'kpt_thr must be >= 0, got {kpt_thr}')
+        raise UserError(f'kpt_thr must be >= 0, got {kpt_thr}')
     if category is not None and boxes is None:
-        raise ValueError(f'category {category} chooses among boxes, but there are no boxes: give boxes or omit it')
+        raise UserError(f'category {category} chooses among boxes, but there are no boxes: give boxes or omit it')
 
 
 def refuse_for_videos(video: Video, **options: Any) -> None:
     """Refuse options that are set and do not apply to a video."""
     for name, value in options.items():
         if value:
-            raise ValueError(f'{name} is for images, but the source {video.path} is a video: omit {name}')
+            raise UserError(f'{name} is for images, but the source {video.path} is a video: omit {name}')
 
 
 def check_report(shard: Optional[str], model: Optional[PathLike]) -> None:
@@ -291,10 +292,10 @@ def check_report(shard: Optional[str], model: Optional[PathLike]) -> None:
     from mmpose_mspn.diagnosis.report import check_page_packages
     check_page_packages()
     if shard is not None:
-        raise ValueError('report shows the people of all images, but shard predicts a part of them: omit one')
+        raise UserError('report shows the people of all images, but shard predicts a part of them: omit one')
     if model is not None and Path(model).suffix.lower() == '.onnx':
-        raise ValueError(f'report shows heatmaps, which the exported model {model} does not give: give config and '
-                         'checkpoint')
+        raise UserError(f'report shows heatmaps, which the exported model {model} does not give: give config and '
+                        'checkpoint')
 
 
 def describe_run(frames: Union[Images, Video], cfg: Optional[Config],

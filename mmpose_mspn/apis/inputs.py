@@ -9,6 +9,8 @@ import numpy as np
 from mmengine.logging import print_log
 from tqdm import tqdm
 
+from mmpose_mspn.utils.errors import DataError, UserError
+
 IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 VIDEO_SUFFIXES = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm', '.wmv')
 
@@ -43,7 +45,7 @@ class Images:
         progress: Whether to show a progress bar.
 
     Raises:
-        ValueError: The folder holds no image.
+        UserError: The folder holds no image.
     """
 
     def __init__(self, source: Path, progress: bool = True) -> None:
@@ -58,7 +60,7 @@ class Images:
         self.other_files = len(files) - len(images) if source.is_dir() else 0
         self.skipped = 0
         if not self.paths:
-            raise ValueError(f'{source} holds no image ({", ".join(IMAGE_SUFFIXES)}): name a folder that does')
+            raise DataError(f'{source} holds no image ({", ".join(IMAGE_SUFFIXES)}): name a folder that does')
         if self.other_files:
             print_log(f'{self.other_files} files of {source} are not images and are ignored', 'current')
 
@@ -83,7 +85,7 @@ class Video:
         progress: Whether to show a progress bar.
 
     Raises:
-        ValueError: OpenCV cannot open the file.
+        UserError: OpenCV cannot open the file.
     """
 
     def __init__(self, source: Path, progress: bool = True) -> None:
@@ -97,7 +99,7 @@ class Video:
     def _open(self) -> mmcv.VideoReader:
         reader = mmcv.VideoReader(str(self.path))
         if not reader.opened:
-            raise ValueError(f'OpenCV cannot open {self.path} as a video: convert it, for example to mp4 with H.264')
+            raise DataError(f'OpenCV cannot open {self.path} as a video: convert it, for example to mp4 with H.264')
         return reader
 
     def __iter__(self) -> Iterator[Frame]:
@@ -122,7 +124,7 @@ def open_source(source: Union[str, Path], progress: bool = True) -> Union[Images
 
     Raises:
         FileNotFoundError: There is no such file or folder.
-        ValueError: The suffix is none of :data:`IMAGE_SUFFIXES` and :data:`VIDEO_SUFFIXES`, the folder holds no image,
+        UserError: The suffix is none of :data:`IMAGE_SUFFIXES` and :data:`VIDEO_SUFFIXES`, the folder holds no image,
             or the video cannot be opened.
     """
     source = Path(source)
@@ -133,8 +135,8 @@ def open_source(source: Union[str, Path], progress: bool = True) -> Union[Images
         return Images(source, progress)
     if suffix in VIDEO_SUFFIXES:
         return Video(source, progress)
-    raise ValueError(f'source {source} must be a folder, an image ({", ".join(IMAGE_SUFFIXES)}) or a video '
-                     f'({", ".join(VIDEO_SUFFIXES)}), got the suffix {source.suffix!r}')
+    raise DataError(f'source {source} must be a folder, an image ({", ".join(IMAGE_SUFFIXES)}) or a video '
+                    f'({", ".join(VIDEO_SUFFIXES)}), got the suffix {source.suffix!r}')
 
 
 def read_image(path: Path) -> Optional[np.ndarray]:
@@ -150,13 +152,13 @@ def decode_image(path: Union[str, Path]) -> np.ndarray:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It cannot be decoded.
+        UserError: It cannot be decoded.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f'image {path} does not exist: name a file that does')
     image = read_image(Path(path))
     if image is None:
-        raise ValueError(f'image {path} cannot be decoded: give a picture that OpenCV reads')
+        raise DataError(f'image {path} cannot be decoded: give a picture that OpenCV reads')
     return image
 
 
@@ -188,10 +190,10 @@ def open_images(images: Any, boxes: Any = None, bbox_format: str = 'xywh') -> Tu
 
     Raises:
         FileNotFoundError: A file does not exist.
-        ValueError: An argument is not of the right kind.
+        UserError: An argument is not of the right kind.
     """
     if bbox_format not in BOX_FORMATS:
-        raise ValueError(f'bbox_format must be one of {", ".join(BOX_FORMATS)}, got {bbox_format!r}')
+        raise UserError(f'bbox_format must be one of {", ".join(BOX_FORMATS)}, got {bbox_format!r}')
     if isinstance(images, (str, Path)):
         path = Path(images)
         if not path.exists():
@@ -205,18 +207,18 @@ def open_images(images: Any, boxes: Any = None, bbox_format: str = 'xywh') -> Tu
     if isinstance(images, (list, tuple)):
         if boxes is not None and (not isinstance(boxes, (list, tuple, np.ndarray)) or len(boxes) != len(images)):
             count = len(boxes) if hasattr(boxes, '__len__') else type(boxes).__name__
-            raise ValueError(f'boxes must have one entry per image ({len(images)}), got {count}: give a list with the '
-                             'boxes (N, 4), or None for the whole image, of each image')
+            raise UserError(f'boxes must have one entry per image ({len(images)}), got {count}: give a list with the '
+                            'boxes (N, 4), or None for the whole image, of each image')
         return _pairs(images, boxes, bbox_format), 'list'
     if isinstance(images, Iterable) and not isinstance(images, (dict, set, bytes)) and not hasattr(images, 'shape'):
         return _pairs(images, _per_image(boxes), bbox_format), 'stream'
-    raise ValueError(f'images must be {KINDS}, got {type(images).__name__}')
+    raise UserError(f'images must be {KINDS}, got {type(images).__name__}')
 
 
 def _per_image(boxes: Any) -> Optional[Iterable]:
     if boxes is not None and not isinstance(boxes, Iterable):
-        raise ValueError(f'boxes must be a list or an iterator with the boxes of each image, got a '
-                         f'{type(boxes).__name__}')
+        raise UserError(f'boxes must be a list or an iterator with the boxes of each image, got a '
+                        f'{type(boxes).__name__}')
     return boxes
 
 
@@ -226,29 +228,29 @@ def _pairs(sources: Iterable, boxes: Optional[Iterable], bbox_format: str) -> It
     for number, source in enumerate(sources):
         own = None if given is None else next(given, end)
         if own is end:
-            raise ValueError(f'boxes end after {number} entries, but there are more images: give the boxes (N, 4), or '
-                             'None for the whole image, of each image')
+            raise UserError(f'boxes end after {number} entries, but there are more images: give the boxes (N, 4), or '
+                            'None for the whole image, of each image')
         name = f'image {number}' if isinstance(source, np.ndarray) else f'image {number} ({source})'
         image = _image(source, name)
         yield Pair(source, image, check_boxes(own, image.shape, bbox_format, name))
     if given is not None and next(given, end) is not end:
-        raise ValueError('boxes have more entries than there are images: give as many as images')
+        raise UserError('boxes have more entries than there are images: give as many as images')
 
 
 def _image(source: Any, name: str) -> np.ndarray:
     if isinstance(source, (str, Path)):
         return decode_image(source)
     if not isinstance(source, np.ndarray):
-        raise ValueError(f'{name} must be a path or an array (H, W, 3) BGR uint8, got {type(source).__name__}')
+        raise UserError(f'{name} must be a path or an array (H, W, 3) BGR uint8, got {type(source).__name__}')
     if source.ndim == 2 or source.ndim == 3 and source.shape[2] == 1:
-        raise ValueError(f'{name} must be an array (H, W, 3) BGR uint8, got a gray image of shape {source.shape}: '
-                         'convert it with cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)')
+        raise UserError(f'{name} must be an array (H, W, 3) BGR uint8, got a gray image of shape {source.shape}: '
+                        'convert it with cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)')
     if source.ndim != 3 or source.shape[2] != 3 or not source.size:
-        raise ValueError(f'{name} must be an array (H, W, 3) BGR uint8, got the shape {source.shape}: give several '
-                         'images as a list')
+        raise UserError(f'{name} must be an array (H, W, 3) BGR uint8, got the shape {source.shape}: give several '
+                        'images as a list')
     if source.dtype != np.uint8:
-        raise ValueError(f'{name} must be an array (H, W, 3) BGR uint8, got {source.dtype}: give values 0 to 255 as '
-                         'uint8')
+        raise UserError(f'{name} must be an array (H, W, 3) BGR uint8, got {source.dtype}: give values 0 to 255 as '
+                        'uint8')
     return source
 
 
@@ -262,7 +264,7 @@ def check_boxes(boxes: Any, shape: Tuple[int, ...], bbox_format: str, name: str)
         name: Name of the image in messages.
 
     Raises:
-        ValueError: They are not N × 4 finite numbers, or a box is empty or outside of the image.
+        UserError: They are not N × 4 finite numbers, or a box is empty or outside of the image.
     """
     height, width = shape[:2]
     if boxes is None:
@@ -270,11 +272,11 @@ def check_boxes(boxes: Any, shape: Tuple[int, ...], bbox_format: str, name: str)
     try:
         array = np.array(boxes, np.float64)
     except (TypeError, ValueError) as error:
-        raise ValueError(f'the boxes of {name} must be N × 4 numbers ({bbox_format}), got {_short(boxes)}') from error
+        raise UserError(f'the boxes of {name} must be N × 4 numbers ({bbox_format}), got {_short(boxes)}') from error
     if array.size == 0:
         return np.zeros((0, 4), np.float32)
     if array.ndim != 2 or array.shape[1] != 4:
-        raise ValueError(f'the boxes of {name} must be N × 4 numbers ({bbox_format}), got the shape {array.shape}')
+        raise UserError(f'the boxes of {name} must be N × 4 numbers ({bbox_format}), got the shape {array.shape}')
     if bbox_format == 'xyxy':
         array[:, 2:] -= array[:, :2]
     array = array.astype(np.float32)
@@ -286,7 +288,7 @@ def check_boxes(boxes: Any, shape: Tuple[int, ...], bbox_format: str, name: str)
     ):
         if wrong.any():
             index = int(np.argmax(wrong))
-            raise ValueError(f'box {index} of {name}, {_short(np.asarray(boxes)[index].tolist())}, {what}')
+            raise UserError(f'box {index} of {name}, {_short(np.asarray(boxes)[index].tolist())}, {what}')
     return array
 
 

@@ -1,4 +1,5 @@
 """Models from their files: devices, configs and weights."""
+import copy
 import logging
 import re
 from collections import OrderedDict
@@ -29,6 +30,8 @@ from mmpose_mspn.checkpoints.fit import refuse_incomplete_weights
 from mmpose_mspn.checkpoints.implied import implied_backbone
 from mmpose_mspn.checkpoints.trained_crops import other_crops
 from mmpose_mspn.deploy.accelerate import DTYPES, named_dtype
+from mmpose_mspn.utils.config_types import building, registered_class
+from mmpose_mspn.utils.errors import CheckpointError, ConfigError, UserError
 
 DATASET_NAMES = {16: 'mpii', 17: 'coco', 14: 'crowdpose', 133: 'coco-wholebody'}
 """The dataset in a config's name, by the number of keypoints."""
@@ -43,15 +46,15 @@ def choose_device(device: Optional[str]) -> str:
     """Return ``device``, by default the first GPU if there is one and the CPU otherwise.
 
     Raises:
-        ValueError: torch cannot compute on the device.
+        UserError: torch cannot compute on the device.
     """
     if device is None:
         return 'cuda:0' if torch.cuda.is_available() else 'cpu'
     try:
         torch.zeros(1, device=device).tolist()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ValueError(f'device must be one that torch can use here (cpu, and {torch.cuda.device_count()} CUDA '
-                         f'devices counted from cuda:0), got {device!r}: {str(error).splitlines()[0]}') from error
+        raise UserError(f'device must be one that torch can use here (cpu, and {torch.cuda.device_count()} CUDA '
+                        f'devices counted from cuda:0), got {device!r}: {str(error).splitlines()[0]}') from error
     return device
 
 
@@ -100,15 +103,15 @@ def load_pose_model(config: Union[str, Path, Config], checkpoint: Union[str, Pat
 
     Raises:
         FileNotFoundError: A file is missing.
-        ValueError: The config has no test pipeline, or the checkpoint belongs to another config.
+        UserError: The config has no test pipeline, or the checkpoint belongs to another config.
     """
     cfg = config if isinstance(config, Config) else load_config(str(config))
     config = cfg.filename or 'given'
     if 'members' in (cfg.get('model') or {}):
-        raise ValueError(f'config {config} is an ensemble, which names its own checkpoints: infer.py takes one model; '
-                         'test the ensemble with tools/test.py')
+        raise ConfigError(f'config {config} is an ensemble, which names its own checkpoints: infer.py takes one model; '
+                          'test the ensemble with tools/test.py')
     if not cfg.get('test_dataloader'):
-        raise ValueError(f'config {config} has no test_dataloader, whose dataset\'s pipeline makes the crops: add one')
+        raise ConfigError(f'config {config} has no test_dataloader, whose dataset\'s pipeline makes the crops: add one')
     if content is None:
         content = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu', logger='silent')
     model = _build(cfg)
@@ -125,11 +128,13 @@ def load_pose_model(config: Union[str, Path, Config], checkpoint: Union[str, Pat
 
 def _build(cfg: Config) -> nn.Module:
     """The config's model as ``init_model`` builds it, without weights."""
-    if 'init_cfg' in cfg.model.backbone:
-        cfg.model.backbone.init_cfg = None
-    cfg.model.train_cfg = None
     init_default_scope(cfg.get('default_scope') or 'mmpose')
-    model = revert_sync_batchnorm(build_pose_estimator(cfg.model))
+    with building('model', cfg.get('model')):
+        settings = copy.deepcopy(cfg.model)  # the user's config stays as it is
+        if 'init_cfg' in settings.backbone:
+            settings.backbone.init_cfg = None
+        settings.train_cfg = None
+        model = revert_sync_batchnorm(build_pose_estimator(settings))
     model.cfg = cfg
     return model
 
@@ -138,9 +143,9 @@ def _dataset_meta(cfg: Config) -> dict:
     """The keypoints of the training data, or else of the test data, or else of COCO."""
     loader = cfg.get('train_dataloader') or cfg.get('test_dataloader') or {}
     dataset = loader.get('dataset') or {}
-    kind = dataset.get('type')
-    kind = DATASETS.get(kind) if isinstance(kind, str) else kind
-    return parse_pose_metainfo(dataset.get('metainfo') or getattr(kind, 'METAINFO', None) or dict(from_file=COCO))
+    dataset_class = registered_class(dataset.get('type'), DATASETS)
+    return parse_pose_metainfo(
+        dataset.get('metainfo') or getattr(dataset_class, 'METAINFO', None) or dict(from_file=COCO))
 
 
 def _fill(model: nn.Module, checkpoint: Mapping) -> None:
@@ -156,7 +161,7 @@ def check_weights(model: nn.Module, checkpoint: Union[str, Path]) -> None:
     ``init_model`` and ``init_detector`` load the weights that fit, leave the others at random values and only log this.
 
     Raises:
-        ValueError: Weights are missing or not finite, or their shapes are not the model's.
+        UserError: Weights are missing or not finite, or their shapes are not the model's.
     """
     loaded = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu', logger='silent')
     refuse_incomplete_weights(loaded, model, checkpoint)
@@ -186,8 +191,8 @@ def load(checkpoint: Union[str, Path],
 
     Raises:
         FileNotFoundError: A file is missing.
-        ImportError: The file is an ``.onnx`` file and no runtime is installed.
-        ValueError: The checkpoint carries no config and none is given, does not fit the config, or an argument is
+        MissingPackageError: The file is an ``.onnx`` file and no runtime is installed.
+        UserError: The checkpoint carries no config and none is given, does not fit the config, or an argument is
             wrong. The message says what to do.
     """
     if not Path(checkpoint).is_file():
@@ -196,7 +201,7 @@ def load(checkpoint: Union[str, Path],
         return _exported(checkpoint, dict(config=config, device=device, dtype=dtype))
     dtype = _dtype(dtype)
     if dtype is not None and not fast:
-        raise ValueError(f'dtype {dtype} needs the accelerated copy of the model: keep fast=True, or omit dtype')
+        raise UserError(f'dtype {dtype} needs the accelerated copy of the model: keep fast=True, or omit dtype')
     device = choose_device(device)
     content = read_checkpoint(checkpoint)
     own = config is None
@@ -217,7 +222,7 @@ def load_parts(config: Config, checkpoint: Union[str, Path], device: str, conten
         content: Content of the file, if it has been read already.
 
     Raises:
-        ValueError: The checkpoint does not fit the config.
+        UserError: The checkpoint does not fit the config.
     """
     model = load_pose_model(config, checkpoint, device, content)
     return model, Drawer(model.dataset_meta, config.get('visualizer'))
@@ -236,7 +241,7 @@ def find_config(content: Mapping, checkpoint: Union[str, Path]) -> Config:
     weights = weights_of(content, checkpoint)
     found = embedded_config(content, checkpoint)
     if found is None:
-        raise ValueError(ask_for_config(checkpoint, weights))
+        raise CheckpointError(ask_for_config(checkpoint, weights))
     return Config(found)
 
 
@@ -250,7 +255,7 @@ def _dtype(dtype: Union[torch.dtype, str, None]) -> Optional[torch.dtype]:
     if dtype is torch.float32 or dtype is None:
         return None
     if dtype not in DTYPES.values():
-        raise ValueError(f'dtype must be one of {", ".join(DTYPES)}, got {dtype}')
+        raise UserError(f'dtype must be one of {", ".join(DTYPES)}, got {dtype}')
     return dtype
 
 
@@ -258,12 +263,12 @@ def _exported(path: Union[str, Path], options: dict) -> PoseModel:
     """The model of an ``.onnx`` file.
 
     Raises:
-        ValueError: An option is given that applies to checkpoints only.
+        UserError: An option is given that applies to checkpoints only.
     """
     given = {name: value for name, value in options.items() if value is not None and (name, value) != ('device', 'cpu')}
     if given:
         name, value = next(iter(given.items()))
-        raise ValueError(f'{name} is fixed in an exported model, got {name}={value} for {path}: omit {name}')
+        raise UserError(f'{name} is fixed in an exported model, got {name}={value} for {path}: omit {name}')
     from mmpose_mspn.apis.pose_model import OnnxPoseModel
     return OnnxPoseModel(path)
 

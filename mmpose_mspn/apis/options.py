@@ -3,7 +3,7 @@ import argparse
 import os
 import os.path as osp
 from inspect import signature
-from typing import List, Tuple
+from typing import Tuple
 
 import torch
 from mmengine.config import Config
@@ -11,11 +11,12 @@ from mmpose.registry import MODELS
 
 from mmpose_mspn.apis.command_line import KeyValues, ToolParser
 from mmpose_mspn.apis.config import check_data_root, load_config
-from mmpose_mspn.apis.run_check import check_output_folder
 from mmpose_mspn.datasets.transforms.load_image import check_cache_gb
 from mmpose_mspn.engine import prepare_launch
 from mmpose_mspn.engine.distributed import set_static_graph
 from mmpose_mspn.utils.config_types import type_name
+from mmpose_mspn.utils.errors import ConfigError, OutputError, UserError
+from mmpose_mspn.utils.files import prepare_output_folder
 
 FUSED_OPTIMIZERS = ('Adam', 'AdamW', 'SGD')
 """Optimizers of torch with a ``fused`` form on CPUs and on GPUs."""
@@ -53,16 +54,16 @@ def run_config(args: argparse.Namespace) -> Config:
     cfg = load_config(args.config, args.cfg_options, args.data_root)
     check_data_root(cfg, chosen=bool(args.data_root or 'data_root' in (args.cfg_options or {})))
     if args.work_dir is not None and not args.work_dir.strip():
-        raise ValueError(f'--work-dir must be a folder, got {args.work_dir!r}: name one, or omit the option')
+        raise OutputError(f'--work-dir must be a folder, got {args.work_dir!r}: name one, or omit the option')
     name = osp.splitext(osp.basename(args.config))[0]
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or osp.join('work_dirs', name)
-    check_output_folder('--work-dir', cfg.work_dir)
+    prepare_output_folder('--work-dir', cfg.work_dir)
     cfg.launcher = args.launcher
     if args.show_dir:
-        check_output_folder('--show-dir', args.show_dir)
+        prepare_output_folder('--show-dir', args.show_dir)
     if args.show or args.show_dir:
         if args.interval < 1:
-            raise ValueError(f'--interval must be >= 1, got {args.interval}')
+            raise UserError(f'--interval must be >= 1, got {args.interval}')
         cfg.default_hooks.visualization.update(
             enable=True, show=args.show, wait_time=args.wait_time, out_dir=args.show_dir, interval=args.interval)
     if (cfg.get('randomness') or {}).get('deterministic'):
@@ -72,29 +73,6 @@ def run_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
-def evaluators(cfg: Config, split: str) -> List[dict]:
-    """Return the list of metrics of ``'val'`` or ``'test'``, which a config may give as none, one or a list."""
-    given = cfg.get(f'{split}_evaluator') or []
-    return given if isinstance(given, list) else [given]
-
-
-def check_head_boxes(cfg: Config, split: str) -> None:
-    """Check before a run that the dataset of a PCKh metric has the head boxes that this metric needs.
-
-    Args:
-        cfg: The config. It need not have the split.
-        split: ``'val'`` or ``'test'``.
-
-    Raises:
-        ValueError: The metric divides by head sizes, and the dataset has none.
-    """
-    by_head = any(type_name(metric) == 'MpiiPCKAccuracy' for metric in evaluators(cfg, split))
-    if by_head and not cfg[f'{split}_dataloader'].dataset.get('headbox_file'):
-        raise ValueError(f'{split}_evaluator divides by head sizes (PCKh), and {split}_dataloader.dataset.headbox_file '
-                         'is not set: set it to the .mat file of these people\'s head boxes, or measure with '
-                         f'{split}_evaluator.type=PCKAccuracy {split}_evaluator.norm_item=bbox')
-
-
 def use_amp(cfg: Config) -> None:
     """Switch a config to automatic mixed precision: bf16 on a CPU and on GPUs that compute in it, else float16.
 
@@ -102,11 +80,11 @@ def use_amp(cfg: Config) -> None:
     sets itself (``optim_wrapper.dtype``, ``optim_wrapper.loss_scale``) stays.
 
     Raises:
-        ValueError: The config has an optimizer wrapper of another type.
+        ConfigError: The config has an optimizer wrapper of another type.
     """
     kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
     if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
-        raise ValueError(f'--amp replaces optim_wrapper.type OptimWrapper, got {kind}')
+        raise ConfigError(f'--amp replaces optim_wrapper.type OptimWrapper, got {kind}')
     if torch.cuda.is_available():
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         has_bf16 = torch.cuda.get_device_capability() >= BF16_CAPABILITY
@@ -124,12 +102,12 @@ def use_fast_training(cfg: Config) -> None:
     algorithms are fastest, unless the run is deterministic, and batches are copied from pinned memory.
 
     Raises:
-        ValueError: The optimizer has no fused form.
+        ConfigError: The optimizer has no fused form.
     """
     optimizer = cfg.optim_wrapper.optimizer
     if optimizer.type not in FUSED_OPTIMIZERS:
-        raise ValueError(f'--fast fuses {", ".join(FUSED_OPTIMIZERS)}, got optim_wrapper.optimizer.type '
-                         f'{optimizer.type}')
+        raise ConfigError(f'--fast fuses {", ".join(FUSED_OPTIMIZERS)}, got optim_wrapper.optimizer.type '
+                          f'{optimizer.type}')
     optimizer.fused = True
     _add_hook(cfg, dict(type='mmpose_mspn.ChannelsLastHook'))
     if torch.cuda.is_available():
@@ -157,12 +135,12 @@ def use_image_cache(cfg: Config, gigabytes: float, splits: Tuple[str, ...] = ('t
         splits: Of ``'train'``, ``'val'`` and ``'test'`` those whose images are kept. The config may lack some.
 
     Raises:
-        ValueError: The number is out of its range, or no step LoadImage, of mmpose or this package, loads the images.
+        ConfigError: The number is out of its range, or no step LoadImage, of mmpose or this package, loads the images.
     """
     check_cache_gb('--cache-images', gigabytes)
     for name in (f'{split}_dataloader' for split in splits):
         if cfg.get(name) and not _keep_images(cfg[name].dataset, gigabytes):
-            raise ValueError(f'--cache-images needs the step LoadImage in {name}.dataset.pipeline, which has none')
+            raise ConfigError(f'--cache-images needs the step LoadImage in {name}.dataset.pipeline, which has none')
 
 
 def _keep_images(node: object, gigabytes: float) -> int:
@@ -181,13 +159,13 @@ def use_low_memory(cfg: Config) -> None:
     For freed memory, this option takes precedence over :func:`use_fast_training`.
 
     Raises:
-        ValueError: Neither the backbone nor the head has the option ``with_cp``.
+        ConfigError: Neither the backbone nor the head has the option ``with_cp``.
     """
     parts = [part for part in (cfg.model.backbone, cfg.model.head)
              if 'with_cp' in signature(MODELS.get(part.type)).parameters]
     if not parts:
-        raise ValueError('--low-memory needs a backbone or a head with the option with_cp, got '
-                         f'{cfg.model.backbone.type} and {cfg.model.head.type}')
+        raise ConfigError('--low-memory needs a backbone or a head with the option with_cp, got '
+                          f'{cfg.model.backbone.type} and {cfg.model.head.type}')
     for part in parts:
         part.with_cp = True
     cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks') or [] if hook['type'] != 'mmpose_mspn.FreedMemoryHook']

@@ -17,6 +17,7 @@ from mmpose_mspn.apis.inputs import Pair, Source, decode_image, open_images
 from mmpose_mspn.deploy.accelerate import accelerate
 from mmpose_mspn.deploy.backends import open_exported
 from mmpose_mspn.utils.config_types import type_name
+from mmpose_mspn.utils.errors import CheckpointError, ConfigError, MissingPackageError, UserError
 
 Draw = Callable[..., np.ndarray]
 
@@ -65,10 +66,10 @@ class PoseResult:
             threshold: Lowest score of a keypoint that is drawn, >= 0. The default is a fifth of a full peak.
 
         Raises:
-            ValueError: ``threshold`` is negative or NaN.
+            UserError: ``threshold`` is negative or NaN.
         """
         if threshold is not None and not threshold >= 0:
-            raise ValueError(f'threshold must be >= 0, got {threshold}')
+            raise UserError(f'threshold must be >= 0, got {threshold}')
         return self._drawer(self.image, self.keypoints, self.scores, threshold)
 
     def to_coco(self, image_id: int = 0, category_id: int = 1) -> List[dict]:
@@ -102,7 +103,7 @@ Results = Union[PoseResult, List[PoseResult], Iterator[PoseResult]]
 def check_batch_size(batch_size: Any) -> None:
     """Raise ValueError unless ``batch_size`` is an integer >= 1."""
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(f'batch_size must be an integer >= 1, got {batch_size!r}')
+        raise UserError(f'batch_size must be an integer >= 1, got {batch_size!r}')
 
 
 class PoseModel(ABC):
@@ -142,7 +143,7 @@ class PoseModel(ABC):
 
         Raises:
             FileNotFoundError: An image does not exist.
-            ValueError: An argument is wrong, an image cannot be decoded, or keypoints are not finite. For an iterator
+            UserError: An argument is wrong, an image cannot be decoded, or keypoints are not finite. For an iterator
                 this may be raised while it is read.
         """
         check_batch_size(batch_size)
@@ -195,7 +196,7 @@ class TorchPoseModel(PoseModel):
         network: The estimator that predicts: ``model``, or its accelerated copy.
 
     Raises:
-        ValueError: The config's test pipeline makes no crops.
+        UserError: The config's test pipeline makes no crops.
     """
 
     def __init__(self, model: nn.Module, drawer: Draw, fast: bool = True, dtype: Optional[torch.dtype] = None,
@@ -206,8 +207,8 @@ class TorchPoseModel(PoseModel):
         steps = model.cfg.test_dataloader.dataset.pipeline
         affine = next((step for step in steps if type_name(step) == 'TopdownAffine'), None)
         if affine is None:
-            raise ValueError("the config's test pipeline has no step TopdownAffine, which makes the crops of people: "
-                             'take the config of a top-down model')
+            raise ConfigError("the config's test pipeline has no step TopdownAffine, which makes the crops of people: "
+                              'take the config of a top-down model')
         self.input_size = tuple(affine['input_size'])
         decoder = (model.cfg.model.get('head') or {}).get('decoder') or {}
         self.codec = str(decoder.get('type', 'none')).split('.')[-1]
@@ -266,12 +267,12 @@ class TorchPoseModel(PoseModel):
         """Keypoints and scores (K, 3) of a person."""
         keypoints, scores = instances.keypoints[0], instances.keypoint_scores[0]
         if len(keypoints) != len(self.names):
-            raise ValueError(f'the model predicts {len(keypoints)} keypoints, but its dataset_meta names '
-                             f'{len(self.names)}: set the dataset\'s metainfo in the config')
+            raise ConfigError(f'the model predicts {len(keypoints)} keypoints, but its dataset_meta names '
+                              f'{len(self.names)}: set the dataset\'s metainfo in the config')
         found = np.concatenate([keypoints, scores[:, None]], 1)
         if not np.isfinite(found).all():
-            raise ValueError(f'{one.describe()}: the model\'s keypoints are not finite: its checkpoint holds weights '
-                             'that are not, take another')
+            raise CheckpointError(f'{one.describe()}: the model\'s keypoints are not finite: its checkpoint holds '
+                                  'weights that are not, take another')
         return found
 
 
@@ -303,15 +304,16 @@ class OnnxPoseModel(PoseModel):
         metadata: All that the file says about itself.
 
     Raises:
-        ImportError: Neither onnxruntime nor OpenVINO is installed.
-        ValueError: The file does not hold such a model.
+        MissingPackageError: Neither onnxruntime nor OpenVINO is installed.
+        UserError: The file does not hold such a model.
     """
 
     def __init__(self, path: Union[str, Path]) -> None:
         try:
             self.pose = open_exported(path)
         except ImportError as error:
-            raise ImportError(f'{path} needs onnxruntime or OpenVINO ({error}): pip install onnxruntime') from error
+            raise MissingPackageError(f'{path} needs onnxruntime or OpenVINO ({error}): pip install '
+                                      'onnxruntime') from error
         self.metadata = self.pose.metadata
         self.names, self.input_size = list(self.pose.names), tuple(self.pose.input_size)
         self.skeleton = [(int(start), int(end)) for start, end in self.pose.skeleton]

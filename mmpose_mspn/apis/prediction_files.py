@@ -15,6 +15,7 @@ from typing import BinaryIO, Dict, Iterator, NamedTuple, Optional, Sequence, Uni
 
 from mmengine.logging import print_log
 
+from mmpose_mspn.utils.errors import DataError, OutputError, UserError
 from mmpose_mspn.utils.files import open_atomically
 
 try:
@@ -46,14 +47,14 @@ def parse_shard(text: Optional[str]) -> Shard:
     """The shard that ``i/n`` names, the whole for ``None``.
 
     Raises:
-        ValueError: It is not two integers with 1 <= i <= n.
+        UserError: It is not two integers with 1 <= i <= n.
     """
     if text is None:
         return Shard()
     match = re.fullmatch(r'(\d+)/(\d+)', str(text))
     shard = Shard(int(match[1]), int(match[2])) if match else Shard(0, 0)
     if not 1 <= shard.index <= shard.count:
-        raise ValueError(f'shard must be i/n with 1 <= i <= n, such as 2/8, got {text!r}')
+        raise UserError(f'shard must be i/n with 1 <= i <= n, such as 2/8, got {text!r}')
     return shard
 
 
@@ -75,7 +76,7 @@ class PartFile:
         complete: Whether the earlier run came to its end.
 
     Raises:
-        ValueError: The file, or another part in the folder, is of another run; or the file is unfinished and
+        UserError: The file, or another part in the folder, is of another run; or the file is unfinished and
             ``resume`` is not set; or another process writes it.
     """
 
@@ -103,8 +104,8 @@ class PartFile:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise ValueError(f'another process writes {self.path}: wait for its end, or choose another --out or '
-                             '--shard') from error
+            raise OutputError(f'another process writes {self.path}: wait for its end, or choose another --out or '
+                              '--shard') from error
         except OSError:
             return
 
@@ -125,8 +126,8 @@ class PartFile:
                 self.done += 1
         if not resume:
             if self.done and not self.complete:
-                raise ValueError(f'{self.path} holds {self.done} images of a run that was not finished: continue with '
-                                 '--resume, choose another --out, or remove the file')
+                raise OutputError(f'{self.path} holds {self.done} images of a run that was not finished: continue with '
+                                  '--resume, choose another --out, or remove the file')
             self.done, self.complete, size = 0, False, 0
         elif old is not None:
             refuse_other_run(old, header, self.path)
@@ -217,13 +218,13 @@ def refuse_other_run(old: dict, new: dict, path: Path) -> None:
     """Check that a part file's first line is that of this run.
 
     Raises:
-        ValueError: It is not. The message names what differs.
+        UserError: It is not. The message names what differs.
     """
     differs = sorted(name for name in {*old.get('about', {}), *new['about']}
                      if old.get('about', {}).get(name) != new['about'].get(name))
     if old.get('format') != new['format'] or differs or old != new:
-        raise ValueError(f'{path} is of another run (different: {", ".join(differs) or "format"}): choose another '
-                         '--out, give the same arguments, or remove the file')
+        raise OutputError(f'{path} is of another run (different: {", ".join(differs) or "format"}): choose another '
+                          '--out, give the same arguments, or remove the file')
 
 
 HEADER = {'format', 'about', 'keypoint_names', 'skeleton'}
@@ -244,7 +245,7 @@ def merge_parts(folders: Sequence[Union[str, Path]], out_dir: Union[str, Path]) 
 
     Raises:
         FileNotFoundError: There are no parts, or some are missing. The message names them.
-        ValueError: A part is not complete, lies in two folders, or is of another run.
+        UserError: A part is not complete, lies in two folders, or is of another run.
     """
     found: Dict[Shard, Path] = {}
     for folder in dict.fromkeys(Path(one).resolve() for one in folders):
@@ -254,7 +255,7 @@ def merge_parts(folders: Sequence[Union[str, Path]], out_dir: Union[str, Path]) 
             match = re.fullmatch(r'predictions-(\d+)-of-(\d+)', path.stem)
             shard = Shard(int(match[1]), int(match[2])) if match else None
             if shard in found:
-                raise ValueError(f'{path} and {found[shard]} are the same part: name only one of the folders')
+                raise DataError(f'{path} and {found[shard]} are the same part: name only one of the folders')
             if shard:
                 found[shard] = path
     counts = {shard.count for shard in found}
@@ -278,7 +279,7 @@ def write_predictions(parts: Sequence[Path], out_dir: Path) -> Dict[str, int]:
         Counts: ``images``, ``instances`` and ``skipped_boxes``.
 
     Raises:
-        ValueError: A part is not complete, or the parts are of different runs.
+        UserError: A part is not complete, or the parts are of different runs.
     """
     counts = dict(images=0, instances=0, skipped_boxes=0)
     first: Optional[dict] = None
@@ -287,7 +288,7 @@ def write_predictions(parts: Sequence[Path], out_dir: Path) -> Dict[str, int]:
             with open(path, 'rb') as lines:
                 header = parsed_line(lines.readline())
                 if header is None or not set(header) >= HEADER:
-                    raise ValueError(f'{path} is not part of a run: run its shard again')
+                    raise DataError(f'{path} is not part of a run: run its shard again')
                 if first is None:
                     first = header
                     labels = json.dumps(dict(keypoint_names=header['keypoint_names'], skeleton=header['skeleton']))
@@ -306,10 +307,10 @@ def _copy_images(path: Path, lines: BinaryIO, out: BinaryIO, counts: Dict[str, i
         if content is None:
             break
         if not set(content) >= IMAGE:
-            raise ValueError(f'{path} is not part of a run, as its line {number} is not an image: run its '
-                             'shard again')
+            raise DataError(f'{path} is not part of a run, as its line {number} is not an image: run its '
+                            'shard again')
         out.write((', ' if counts['images'] else '').encode() + json.dumps(content['image']).encode())
         counts['images'] += 1
         counts['instances'] += len(content['image']['instances'])
         counts['skipped_boxes'] += content['skipped_boxes']
-    raise ValueError(f'{path} is not complete: finish its shard with --resume')
+    raise DataError(f'{path} is not complete: finish its shard with --resume')

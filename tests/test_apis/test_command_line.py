@@ -44,19 +44,17 @@ HANGUP = 'import os, signal; signal.signal(signal.SIGHUP, signal.{})\n{}'
 
 
 @pytest.mark.parametrize('body, code, shown', [
-    ("raise ValueError('two\\n lines')", 1, 'error: two lines\n'),
+    ("from mmpose_mspn.utils.errors import DataError; raise DataError('two\\n lines')", 1, 'error: two lines\n'),
+    ("raise MemoryError('Unable to allocate 3 TiB')", 1, "used up (Unable to allocate 3 TiB): process fewer at once "
+     '(batch_size, --batch-size, num_workers), or train with --low-memory\n'),
     ("open('nowhere')", 1, 'error: nowhere: No such file or directory\n'),
     ("raise KeyboardInterrupt", 130, 'interrupted\n'),
     ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", 143, 'terminated\n'),
     ("return 3", 3, ''),
-    ("from mmpose.registry import MODELS; MODELS.build(dict(type='mmpose_mspn.MSPNN'))", 1, "mmpose_mspn.MSPN'"),
-    # as mmengine below 0.8.3 says it of a class within others
-    ("raise ValueError('class `Outer` in a/b.py: class `Inner` in c.py: two is wrong')", 1, 'error: two is wrong\n'),
 ])
 def test_what_is_shown(body, code, shown):
     done = run('-c', SCRIPT.format(body))
-    assert done.returncode == code and done.stderr.endswith(shown if shown.endswith('\n') or not shown else '?\n')
-    assert shown in done.stderr and 'Traceback' not in done.stderr
+    assert done.returncode == code and done.stderr.endswith(shown) and 'Traceback' not in done.stderr
 
 
 @pytest.mark.parametrize('handler, code, shown', [('SIG_DFL', 129, 'terminated\n'), ('SIG_IGN', 0, '')])
@@ -65,7 +63,8 @@ def test_a_closed_terminal_ends_a_tool_unless_nohup_started_it(handler, code, sh
     assert (done.returncode, done.stderr) == (code, shown)
 
 
-@pytest.mark.parametrize('body', ["{}['key']", '1 / 0', 'None.x', "assert False, 'ours'"])
+@pytest.mark.parametrize('body', [
+    "{}['key']", "raise RuntimeError('of a library')", '1 / 0', 'None.x', "assert False, 'ours'"])
 def test_mistakes_in_code_keep_their_traceback(body):
     done = run('-c', SCRIPT.format(body))
     assert done.returncode == 1 and 'Traceback' in done.stderr
@@ -75,9 +74,10 @@ def test_an_error_in_a_data_worker_is_one_line():
     done = run('-c', '''
 from torch.utils.data import DataLoader
 from mmpose_mspn.apis.command_line import run_tool
+from mmpose_mspn.utils.errors import DataError
 class Broken(list):
     def __getitem__(self, index):
-        raise ValueError(f'annotation {index} is wrong')
+        raise DataError(f'annotation {index} is wrong')
 run_tool(lambda: list(DataLoader(Broken([1]), num_workers=1)))
 ''')
     assert done.stderr.endswith('error: annotation 0 is wrong\n') and 'Traceback' not in done.stderr

@@ -5,7 +5,6 @@ from mmengine.config import Config
 
 from mmpose_mspn.apis.config import load_config
 from mmpose_mspn.apis.options import (
-    check_head_boxes,
     use_amp,
     use_fast_test,
     use_fast_training,
@@ -99,19 +98,6 @@ def test_fast_test():
 def test_another_type_is_refused():
     with pytest.raises(ValueError, match="dtype must be one of float32, bfloat16, float16, int8, got 'int4'"):
         AcceleratedTestHook('int4')
-
-
-def test_pckh_without_head_boxes_is_refused_before_the_run():
-    cfg = load_config(str(ROOT / 'configs/body_2d_keypoint/topdown_heatmap/mpii/'
-                          'td-hm_2xmspn50_8xb32-29k_mpii-256x256.py'))
-    for split in ('val', 'test'):
-        check_head_boxes(cfg, split)
-    del cfg.test_dataloader.dataset.headbox_file
-    check_head_boxes(cfg, 'val')
-    with pytest.raises(ValueError, match='test_dataloader.dataset.headbox_file is not set'):
-        check_head_boxes(cfg, 'test')
-    cfg.test_evaluator = dict(type='PCKAccuracy', norm_item='bbox')
-    check_head_boxes(cfg, 'test')
 
 
 @pytest.mark.parametrize('name, steps', [('td-hm_2xmspn50_8xb32-96k_coco-256x192.py', 1),

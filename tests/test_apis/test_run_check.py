@@ -1,5 +1,7 @@
 """What a run refuses before it starts, and what it warns of."""
 import os
+import re
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -7,7 +9,8 @@ from mmengine.config import Config
 
 from mmpose_mspn.apis import run_check
 from mmpose_mspn.apis.config import load_config
-from mmpose_mspn.apis.run_check import check_best, check_output_file, check_run
+from mmpose_mspn.apis.run_check import check_output_file, check_run
+from mmpose_mspn.utils.errors import ConfigError, OutputError
 from tests.building import backbone, estimator, head, samples
 from tests.places import ROOT
 
@@ -44,20 +47,20 @@ def test_an_ensemble_has_neither_backbone_nor_head():
      'has 16 keypoints'),
 ])
 def test_parts_that_do_not_fit_are_refused(config, options, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ConfigError, match=message):
         check_run(load_config(str(config), options), ('train', 'val', 'test'))
 
 
 def test_a_missing_loader_is_named():
     cfg = load_config(str(MSPN))
     cfg.train_dataloader = None
-    with pytest.raises(ValueError, match='no train_dataloader: it is not one for training'):
+    with pytest.raises(ConfigError, match='no train_dataloader: it is not one for training'):
         check_run(cfg, ('train', 'val'))
 
 
 @pytest.mark.parametrize('name, error, message', [
-    ('m.csv', ValueError, r'--out .*m\.csv must end with one of \.json'), ('folder.json', OSError, 'is a folder'),
-    ('file/m.json', OSError, 'cannot be written to')])
+    ('m.csv', OutputError, r'--out .*m\.csv must end with one of \.json'), ('folder.json', OutputError, 'is a folder'),
+    ('file/m.json', OutputError, 'cannot be written to')])
 def test_files_that_could_not_be_written(tmp_path, name, error, message):
     (tmp_path / 'file').write_text('')
     (tmp_path / 'folder.json').mkdir()
@@ -140,29 +143,95 @@ def test_a_test_that_changes_samples_by_chance(warned):
     ({'randomness': dict(seed=-1)}, 'randomness.seed must be an integer >= 0, got -1'),
 ])
 def test_settings_that_mean_something_else(options, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ConfigError, match=message):
         check_run(load_config(str(MSPN), options), ('train', 'val'))
 
 
 COCO = dict(type='mmpose_mspn.CocoMetric')
 
 
-def config(save_best: object) -> Config:
-    return Config(dict(default_hooks=dict(checkpoint=dict(save_best=save_best))))
+def check_best(save_best: object, metrics: list) -> None:
+    cfg = load_config(str(MSPN))
+    cfg.default_hooks.checkpoint.save_best, cfg.val_evaluator = save_best, metrics
+    check_run(cfg, SPLITS)
 
 
 @pytest.mark.parametrize('save_best, metrics', [
     ('coco/AP', [COCO]), ('coco/AP (M)', [COCO]), ('auto', [COCO]), (None, [COCO]), (['coco/AP', 'coco/AR'], [COCO]),
     ('crowdpose/AP(E)', [dict(COCO, prefix='crowdpose', iou_type='keypoints_crowd')]),
-    ('coco-wholebody/AP', [dict(type='CocoWholeBodyMetric')]),
-    ('anything', [COCO, dict(type='PCKAccuracy')]), ('anything', [])])
+    ('coco-wholebody/AP', [dict(type='CocoWholeBodyMetric')]), ('anything', [COCO, dict(type='PCKAccuracy')])])
 def test_metrics_that_are_measured_pass(save_best, metrics):
-    check_best(config(save_best), metrics)
+    check_best(save_best, metrics)
 
 
 @pytest.mark.parametrize('save_best, metrics', [
     ('coco/APP', [COCO]), ('AP', [COCO]), (['coco/AP', 'coco/APP'], [COCO]), ('coco/AP (M)', [dict(
         COCO, iou_type='keypoints_crowd')]), ('coco/AP', [dict(COCO, prefix='own')])])
 def test_others_are_refused(save_best, metrics):
-    with pytest.raises(ValueError, match='save_best is .*, which val_evaluator does not measure'):
-        check_best(config(save_best), metrics)
+    with pytest.raises(ConfigError, match='save_best is .*, which val_evaluator does not measure'):
+        check_best(save_best, metrics)
+
+
+def test_pckh_without_head_boxes_is_refused_before_the_run():
+    cfg = load_config(str(TOPDOWN / 'mpii/td-hm_2xmspn50_8xb32-29k_mpii-256x256.py'))
+    check_run(cfg, ('train', 'val', 'test'))
+    del cfg.test_dataloader.dataset.headbox_file
+    check_run(cfg, SPLITS)
+    with pytest.raises(ConfigError, match='test_dataloader.dataset.headbox_file is not set'):
+        check_run(cfg, ('test', ))
+    cfg.test_evaluator = dict(type='PCKAccuracy', norm_item='bbox')
+    check_run(cfg, ('test', ))
+
+
+def wrap(dataset: dict) -> dict:
+    """The dataset as the second source of a repeated combination, whose last two steps are those of all sources."""
+    inner = dict(dataset, pipeline=dataset['pipeline'][:-2])
+    combined = dict(type='CombinedDataset', metainfo=dict(from_file='coco.py'), datasets=[inner, dict(inner)],
+                    pipeline=dataset['pipeline'][-2:])
+    return dict(type='RepeatDataset', times=2, dataset=combined)
+
+
+SECOND = 'train_dataloader.dataset.dataset.datasets.1'
+
+
+@pytest.mark.parametrize('change, message', [
+    (dict(), None),
+    (dict(type=None), f'{SECOND} has no type'),
+    (dict(data_prefix=dict(image='a')), f'{SECOND}.data_prefix names no folder'),
+    (dict(metainfo=dict(from_file='configs/_base_/datasets/mpii.py')), f'{SECOND} has 16 keypoints'),
+])
+def test_datasets_inside_of_others_are_checked(change, message):
+    cfg = load_config(str(MSPN))
+    dataset = wrap(cfg.train_dataloader.dataset.to_dict())
+    dataset['dataset']['datasets'][1].update(change)
+    cfg.train_dataloader.dataset = dataset
+    with pytest.raises(ConfigError, match=re.escape(message)) if message else nullcontext():
+        check_run(cfg, ('train', ))
+
+
+def steps_of_training(cfg: Config) -> list:
+    return [step['type'].split('.')[-1] for step in cfg.train_dataloader.dataset.pipeline]
+
+
+@pytest.mark.parametrize('moved, message', [
+    ('RandomFlip', 'RandomFlip comes after TopdownAffine'), ('WidenBBox', 'WidenBBox comes after TopdownAffine'),
+    ('GenerateTarget', 'GenerateTarget comes before TopdownAffine')])
+def test_steps_in_an_order_in_which_image_and_keypoints_do_not_fit(moved, message):
+    cfg = load_config(str(MSPN))
+    pipeline, names = cfg.train_dataloader.dataset.pipeline, steps_of_training(cfg)
+    step = pipeline.pop(names.index(moved))
+    crop = steps_of_training(cfg).index('TopdownAffine')
+    pipeline.insert(crop if moved == 'GenerateTarget' else crop + 1, step)
+    with pytest.raises(ConfigError, match=message):
+        check_run(cfg, ('train', ))
+
+
+def test_the_converted_keypoints_count():
+    name = 'coco/td-hm_4xmspn50_8xb32-96k_coco-aic-384x288.py'
+    cfg = load_config(str(TOPDOWN / name))
+    check_run(cfg, ('train', ))
+    converter, = (step for dataset in cfg.train_dataloader.dataset.datasets for step in dataset.get('pipeline', ())
+                  if step['type'] == 'mmpose_mspn.KeypointConverter')
+    converter.num_keypoints = 16
+    with pytest.raises(ConfigError, match=r'datasets.1 has 16 keypoints \(train_dataloader.*datasets.1.pipeline.0'):
+        check_run(cfg, ('train', ))
