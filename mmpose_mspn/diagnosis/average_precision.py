@@ -94,7 +94,6 @@ def _outside(truth: Truth, predictions: Predictions, pairs: Pairs) -> np.ndarray
     return (away**2).sum(-1)
 
 
-
 # ---------------------------------------------------------------- average precision
 
 THRESHOLDS = np.linspace(.5, .95, 10)

@@ -116,7 +116,6 @@ def truncated(truth: Truth) -> Optional[np.ndarray]:
     return (low <= EDGE).any(1) | (high >= sizes - EDGE).any(1)
 
 
-
 # ---------------------------------------------------------------- figures
 
 Values = Dict[str, Union[int, float, None]]

@@ -209,7 +209,6 @@ def _costliest(content: dict) -> Optional[dict]:
     return max(rows, key=lambda row: row['gain']) if rows else None
 
 
-
 # ---------------------------------------------------------------- other diagnoses, side by side
 
 COMPARED = ('figure', 'metrics', 'counts', 'errors', 'corrections', 'keypoints')
@@ -254,7 +253,6 @@ def side_by_side(content: dict, compared: Sequence[dict]) -> List[dict]:
                                  'diagnoses of the same data')
     return [dict({name: row[name] for name in COMPARED}, name=row['name'])
             for row in (dict(content, name='this one'), *compared)]
-
 
 
 # ---------------------------------------------------------------- curves of the training

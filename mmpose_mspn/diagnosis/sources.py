@@ -193,7 +193,6 @@ def _measure_mpii(metric: MpiiPCKAccuracy, truth: Truth, predictions: Prediction
     return {name: float(value) for name, value in metric.compute_metrics([result]).items()}
 
 
-
 # ---------------------------------------------------------------- files in COCO's formats
 
 WHOLEBODY_FIELDS = ('keypoints', 'foot_kpts', 'face_kpts', 'lefthand_kpts', 'righthand_kpts')

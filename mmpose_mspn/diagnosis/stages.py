@@ -6,6 +6,7 @@ import os.path as osp
 import tempfile
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Dict, Iterable, List, Optional, Tuple
 
@@ -209,38 +210,29 @@ class Clock:
         return self.unit_ends[stage, unit] - self.start + self.predictor_seconds.get((stage, unit), 0.)
 
     def _watch(self) -> None:
-        def begin(*_: object) -> None:
-            self.start = self.now()
-
-        self.handles.append(self.model.backbone.register_forward_pre_hook(begin))
+        watch = self.handles.append
+        watch(self.model.backbone.register_forward_pre_hook(self._begin))
         for stage, module in enumerate(self.model.backbone.stages):
             for unit, up in enumerate(module.units):
-                self.handles.append(up.register_forward_hook(self._end_of_unit((stage, unit))))
+                watch(up.register_forward_hook(partial(self._end_unit, (stage, unit))))
         for stage, predictors in enumerate(self.model.head.predictors):
             for unit, predictor in enumerate(predictors):
-                self.handles.append(predictor.register_forward_pre_hook(self._begin_of_predictor((stage, unit))))
-                self.handles.append(predictor.register_forward_hook(self._end_of_predictor((stage, unit))))
+                watch(predictor.register_forward_pre_hook(partial(self._begin_predictor, (stage, unit))))
+                watch(predictor.register_forward_hook(partial(self._end_predictor, (stage, unit))))
 
-    def _end_of_unit(self, place: Predictor):
-        def note(*_: object) -> None:
-            self.unit_ends[place] = self.now()
+    def _begin(self, *_: object) -> None:
+        self.start = self.now()
 
-        return note
+    def _end_unit(self, place: Predictor, *_: object) -> None:
+        self.unit_ends[place] = self.now()
 
-    def _begin_of_predictor(self, place: Predictor):
-        def note(*_: object) -> None:
-            self.predictor_starts[place] = self.now()
+    def _begin_predictor(self, place: Predictor, *_: object) -> None:
+        self.predictor_starts[place] = self.now()
 
-        return note
-
-    def _end_of_predictor(self, place: Predictor):
-        def note(*_: object) -> None:
-            # The flip test runs it twice.
-            spent = self.now() - self.predictor_starts[place]
-            self.predictor_seconds[place] = self.predictor_seconds.get(place, 0.) + spent
-
-        return note
-
+    def _end_predictor(self, place: Predictor, *_: object) -> None:
+        # The flip test runs it twice.
+        spent = self.now() - self.predictor_starts[place]
+        self.predictor_seconds[place] = self.predictor_seconds.get(place, 0.) + spent
 
 
 # ---------------------------------------------------------------- results and table

@@ -53,7 +53,6 @@ def _rank_correlation(scores: np.ndarray, similarity: np.ndarray):
     return float(spearmanr(scores, similarity).statistic)
 
 
-
 # ---------------------------------------------------------------- summary
 
 PCK_SHARES = {'bbox': (0.05, 0.2), 'head': (0.5, 0.1)}

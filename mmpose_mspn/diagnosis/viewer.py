@@ -160,7 +160,6 @@ def _data_url(picture: Picture.Image, kind: str, **settings) -> str:
     return f'data:image/{kind.lower()};base64,{base64.b64encode(file.getvalue()).decode()}'
 
 
-
 # ---------------------------------------------------------------- surroundings of a case
 
 LONGEST = 480

@@ -131,7 +131,6 @@ _CHANGES = {'stand': _stand, 'walk': _walk, 'run': _run, 'sit': _sit, 'crouch': 
             'arms_up': _arms_up, 'gesture': _gesture}
 
 
-
 # ---------------------------------------------------------------- figure
 
 Points = Dict[str, np.ndarray]

@@ -110,7 +110,6 @@ def _clip(box: np.ndarray, size: np.ndarray) -> List[float]:
     return [round(float(side), 2) for side in (*low, *(high - low))]
 
 
-
 # ---------------------------------------------------------------- arguments, stored in the annotation files
 
 DETECTIONS = 'person_detection_results/COCO_val2017_detections_AP_H_56_person.json'
@@ -187,7 +186,6 @@ def _arguments_of(path: Path) -> Optional[Record]:
     except json.JSONDecodeError:
         return None
     return info.get('synthetic') if isinstance(info, dict) else None
-
 
 
 # ---------------------------------------------------------------- images and files

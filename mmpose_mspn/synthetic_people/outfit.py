@@ -97,7 +97,6 @@ def visible_joints(figure: Figure, parts: np.ndarray) -> np.ndarray:
     return visible
 
 
-
 # ---------------------------------------------------------------- clothes and colors
 
 SKIN_COLORS = ((196, 214, 245), (160, 190, 232), (125, 165, 215), (85, 125, 180), (55, 85, 135), (38, 58, 92))

@@ -139,7 +139,6 @@ def _draw_foot(canvas: Canvas, figure: Figure, outfit: Outfit, side: str) -> Non
     canvas.plain(disc(toe, 0.010 * size), scaled(outfit.shoes, 1.3))
 
 
-
 # ---------------------------------------------------------------- trunk, with the shirt's print and front, and skirts
 
 

@@ -183,7 +183,6 @@ def _overlap(figure: Figure, other: Figure) -> float:
     return float(shared / (np.prod(high - low) + np.prod(other_high - other_low) - shared))
 
 
-
 # ---------------------------------------------------------------- background, objects and camera
 
 

@@ -160,7 +160,6 @@ def test_the_size_of_a_page(made):
     assert (made.folder / 'index.html').stat().st_size < 6_500_000
 
 
-
 # ---------------------------------------------------------------- curves of a training
 
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from mmengine.utils import digit_version
 
 from mmpose_mspn.checkpoints import read_checkpoint
-from mmpose_mspn.fused_optimizers import FIRST_ON_CPUS
 from tests.building import SMALL, codec, samples
 from tests.launched_hooks import FrozenNorms  # noqa: F401  registered
 from tests.test_engine.toy import runner
@@ -87,7 +87,9 @@ def test_a_given_end_holds_for_both(tmp_path, capfd):
 
 # ---------------------------------------------------------------- other options than the checkpoint's
 
-FAST = dict(optimizer=dict(fused=True), hooks=['ChannelsLastHook'])
+FUSES = torch.cuda.is_available() or digit_version(torch.__version__) >= digit_version('2.4')
+"""Whether torch can fuse Adam here."""
+FAST = dict(optimizer=dict(fused=True) if FUSES else {}, hooks=['ChannelsLastHook'])
 AMP = dict(type='mmpose_mspn.CPUAmpOptimWrapper')
 OPTIONS = {
     'plain': {},
@@ -174,15 +176,15 @@ def distance(first: dict, second: dict) -> float:
 def test_resuming_trains_to_the_weights_of_a_run_without_interruption(whole, tmp_path, first, then):
     start = f'{whole}/{first}/iter_{STEPS // 2}.pth'
     resumed = train(tmp_path, then, STEPS, load_from=start, resume=True)
-    expected, found = weights(whole / first, STEPS), weights(tmp_path, STEPS)
+    expected, trained = weights(whole / first, STEPS), weights(tmp_path, STEPS)
     optimizer = resumed.optim_wrapper.optimizer
-    fuses = torch.cuda.is_available() or torch.__version__ >= FIRST_ON_CPUS
-    assert bool(optimizer.param_groups[0]['fused']) == ('fast' in then and fuses)
+    assert bool(optimizer.param_groups[0]['fused']) == ('fast' in then and FUSES)
     assert all(moments['exp_avg'].stride() == parameter.stride() for parameter, moments in optimizer.state.items())
     if first == then:
-        assert all(torch.equal(expected[key], found[key]) for key in expected)
+        assert all(torch.equal(expected[key], trained[key]) for key in expected)
     else:
         moved = distance(expected, weights(whole / first, STEPS // 2))
-        # bf16 moves the gradients of this network by 5 %, the options of the same precision by rounding of float32.
-        limit = 1e-3 if ('amp' in first) == ('amp' in then) else 0.08
-        assert moved > 0 and distance(expected, found) < limit * moved
+        # bf16 moves the gradients of this network by 5 %, and by 0.5 % where the CPU's kernels of the two layouts round
+        # differently; other options of float32 differ by its rounding. Moments in a wrong order are off by 100 %.
+        limit = {0: 1e-3, 1: 0.08, 2: 0.02}[('amp' in first) + ('amp' in then)]
+        assert moved > 0 and distance(expected, trained) < limit * moved

@@ -160,7 +160,7 @@ def test_a_training_starts_from_a_checkpoint_of_other_keypoints(people, trained,
         assert re.search(row, table), row
     done = run('train', tmp_path / 'three/config.py', '--cfg-options', *SHORT, 'optim_wrapper.optimizer.lr=0')
     assert done.returncode == 0, done.stderr[-3000:]
-    assert 'keypoints carried over from the checkpoint' in done.stdout + done.stderr
+    assert 'keypoints transferred from the checkpoint' in done.stdout + done.stderr
     source = torch.load(checkpoint, weights_only=False)['state_dict']
     found = torch.load(tmp_path / 'three/work_dir/iter_2.pth', weights_only=False)['state_dict']
     for name in ('conv.weight', 'bn.weight', 'bn.bias'):
@@ -169,7 +169,7 @@ def test_a_training_starts_from_a_checkpoint_of_other_keypoints(people, trained,
         torch.testing.assert_close(last_rows(found, name), expected)
     # Resuming continues from the training's own checkpoint, whose keypoints are the dataset's: nothing is carried.
     done = run('train', tmp_path / 'three/config.py', '--resume', '--cfg-options', *SHORT, 'train_cfg.max_iters=3')
-    assert done.returncode == 0 and 'carried over' not in done.stdout + done.stderr, done.stderr[-3000:]
+    assert done.returncode == 0 and 'keypoints transferred' not in done.stdout + done.stderr, done.stderr[-3000:]
 
 
 @pytest.mark.parametrize('layout', ['official', 'mmpose'])
