@@ -1,6 +1,7 @@
 """Fixtures of all tests. Importing the package applies its compatibility fixes before mmpose is imported."""
 import ctypes
 import gc
+import resource
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -23,17 +24,34 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-@pytest.fixture(autouse=True, scope='module')
-def memory_returned():
-    """Return the memory of a file's models when its tests are done.
+class Memory:
+    """This process's memory, which is returned to the system when it has grown.
 
-    Runners and their hooks refer to each other, so they stay until they are collected; and a test that trains with
-    ``FreedMemoryHook(keep=True)`` in this process lets glibc keep all freed memory from then on.
+    Models, runners and their hooks refer to each other, so they stay until they are collected; and a test that trains
+    with ``FreedMemoryHook(keep=True)`` in this process lets glibc keep all freed memory from then on.
     """
-    yield
-    gc.collect()
-    with suppress(AttributeError, OSError):  # not glibc
-        ctypes.CDLL(None).malloc_trim(0)
+    GROWTH = 200 * 2**20
+    STATUS = Path('/proc/self/statm')
+    after = 0
+
+    @classmethod
+    def resident(cls) -> int:
+        """Bytes; 0 where the system does not say."""
+        return int(cls.STATUS.read_text().split()[1]) * resource.getpagesize() if cls.STATUS.exists() else 0
+
+    @classmethod
+    def return_what_has_grown(cls) -> None:
+        if cls.resident() < cls.after + cls.GROWTH:
+            return
+        gc.collect()
+        with suppress(AttributeError, OSError):  # not glibc
+            ctypes.CDLL(None).malloc_trim(0)
+        cls.after = cls.resident()
+
+
+def pytest_runtest_logfinish() -> None:
+    """After each test, when its fixtures are gone."""
+    Memory.return_what_has_grown()
 
 
 def pytest_terminal_summary(terminalreporter) -> None:

@@ -15,8 +15,8 @@ def model() -> nn.Module:
     made = MODELS.build(dict(
         type='mmpose_mspn.TopdownPoseEstimator',
         data_preprocessor=dict(type='mmpose.PoseDataPreprocessor'),
-        backbone=dict(type='mmpose_mspn.MSPN', num_stages=2, encoder=dict(type='mmpose.ResNet', depth=50),
-                      unit_channels=16),
+        backbone=dict(type='mmpose_mspn.MSPN', num_stages=2, unit_channels=16,
+                      encoder=dict(type='mmpose.ResNet', depth=50, stem_channels=16, base_channels=16)),
         head=dict(type='mmpose_mspn.MSPNHead', num_stages=2, out_channels=17, unit_channels=16, decoder=codec()),
         test_cfg=dict(flip_test=True, flip_mode='heatmap', output_heatmaps=True)))
     return settle_norms(made, IMAGES)
