@@ -10,8 +10,10 @@ read once. It takes about 4 minutes on two cores, writes docs/measured/data_work
 page, between the lines ``<!-- data workers -->`` and ``<!-- workers of GPUs -->``.
 """
 import argparse
+import atexit
 import json
 import os
+import shutil
 import statistics
 import tempfile
 import time
@@ -66,7 +68,9 @@ def measure(side: str, workers: int, root: str, ann_file: str, images: str) -> F
     home = Path(get_installed_path('mmpose')) / '.mim' if side == 'mmpose' else ROOT
     cfg = load_config(str(home / CONFIGS / (MMPOSES if side == 'mmpose' else OURS)))
     if side == 'kept':
-        use_image_cache(cfg, CACHE_GB)
+        folder = tempfile.mkdtemp()
+        atexit.register(shutil.rmtree, folder)
+        use_image_cache(cfg, folder, CACHE_GB)
     people = DATASETS.build(dict(cfg.train_dataloader.dataset, data_root=root, ann_file=ann_file,
                                  data_prefix=dict(img=images)))
     epoch = ConcatDataset([people] * ceil(PEOPLE / len(people)))
@@ -161,7 +165,7 @@ def gpu_table(gpu: str, rates: List[Tuple[str, float, str]], images: str, plain:
         lines.append(f'| {work} | {rate:.0f} | {known} | {" | ".join(needed)} |')
     lines += ['', f'The share of COCO that a cache holds decides what a person costs (computed from the table above; '
               f'{COCO_IMAGES:,} images of {COCO_BYTES / 1e6:.2f} MB):', '',
-              '| `--cache-images` | images kept | CPU of a person | people/s of a worker |',
+              '| `--cache-gb` | images kept | CPU of a person | people/s of a worker |',
               '| --- | --- | --- | --- |']
     for share in (0, .25, .5, 1):
         mixed = [share * b + (1 - share) * a for a, b in ((plain.cpu_ms, kept.cpu_ms),

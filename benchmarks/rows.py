@@ -192,7 +192,7 @@ def data_loading(batch: int, keep: bool = False) -> Maker:
         ours = load_config(str(ROOT / config), data_root=folder)
         theirs = load_config(f'{get_installed_path("mmpose")}/.mim/{config}', data_root=folder)
         if keep:
-            use_image_cache(ours, 0.1)
+            use_image_cache(ours, tempfile.mkdtemp(dir=folder))
         loaders, sizes = [], []
         for cfg in (ours, theirs):
             people = DATASETS.build(cfg.train_dataloader.dataset)

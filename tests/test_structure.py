@@ -14,7 +14,7 @@ DOCUMENT = (ROOT / 'docs/structure.md').read_text(encoding='utf-8')
 
 # Each folder or module may import those before it in this list, and itself.
 IMPORT_ORDER = [
-    'version', 'utils', 'registry', 'checkpoints', 'codecs', 'models', 'datasets', 'data_check', 'evaluation',
+    'version', 'utils', 'registry', 'checkpoints', 'codecs', 'models', 'data_check', 'datasets', 'evaluation',
     'synthetic_people', 'deploy', 'engine', 'diagnosis', 'apis', 'new_dataset', '__main__'
 ]
 # The compatibility fixes, which the package's own __init__ applies before it imports anything else.

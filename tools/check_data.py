@@ -4,8 +4,8 @@ import mmpose_mspn  # noqa: F401  applies compatibility fixes
 from mmpose_mspn.apis.command_line import ToolParser, run_tool
 from mmpose_mspn.apis.config import load_config
 from mmpose_mspn.data_check.configs import check_config
-from mmpose_mspn.data_check.layouts import LAYOUTS, check_folder
-from mmpose_mspn.data_check.report import Report
+from mmpose_mspn.data_check.files import LAYOUTS, check_folder
+from mmpose_mspn.data_check.problems import Report
 
 
 def main() -> int:
@@ -22,10 +22,10 @@ def main() -> int:
         parser.error('--data-root requires a config; the other options name the folder themselves')
     report = Report()
     if args.config:
-        check_config(load_config(args.config, data_root=args.data_root), report, decode=args.decode)
+        report.collect(check_config(load_config(args.config, data_root=args.data_root), decode=args.decode))
     for name in LAYOUTS:
         if getattr(args, name):
-            check_folder(name, getattr(args, name), report, decode=args.decode)
+            report.collect(check_folder(name, getattr(args, name), decode=args.decode))
     print(report)
     return int(bool(report))
 

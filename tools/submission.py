@@ -4,10 +4,10 @@ import argparse
 
 import mmpose_mspn  # noqa: F401  applies compatibility fixes
 from mmpose_mspn.apis.command_line import ToolParser, run_tool
-from mmpose_mspn.data_check.report import EXAMPLES, Report
+from mmpose_mspn.data_check.problems import EXAMPLES, Report
 from mmpose_mspn.datasets.mpii_release import write_test_people
-from mmpose_mspn.evaluation.coco_submission_file import check_coco_submission
-from mmpose_mspn.evaluation.mpii_submission_file import check_mpii_submission
+from mmpose_mspn.evaluation.coco_submission import check_coco_submission
+from mmpose_mspn.evaluation.mpii_submission import check_mpii_submission
 
 
 def main() -> int:
@@ -16,11 +16,11 @@ def main() -> int:
     if args.command == 'mpii-people':
         print(f'{args.out}: {write_test_people(args.release, args.out)} people')
     elif args.command == 'check-coco':
-        without = check_coco_submission(args.result, args.images, report)
+        without = report.collect(check_coco_submission(args.result, args.images))
         print(f'{len(without)} images without a result' + (f', such as {without[:EXAMPLES]}' if without else ''))
         print(report)
     else:
-        print(f'{check_mpii_submission(args.result, args.release, report)} people in the test set')
+        print(f'{report.collect(check_mpii_submission(args.result, args.release))} people in the test set')
         print(report)
     return int(bool(report))
 

@@ -57,7 +57,7 @@ def main() -> None:
     if args.fast:
         use_fast_test(cfg, args.fast)
     if args.cache_images is not None:
-        use_image_cache(cfg, args.cache_images, ('test', ))
+        use_image_cache(cfg, args.cache_images, args.cache_gb, ('test', ))
     if args.dump:
         cfg.test_evaluator = [*evaluators(cfg, 'test'), dict(type='DumpResults', out_file_path=args.dump)]
     if args.badcase:

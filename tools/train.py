@@ -49,7 +49,7 @@ def main() -> None:
     if args.low_memory:
         use_low_memory(cfg)
     if args.cache_images is not None:
-        use_image_cache(cfg, args.cache_images)
+        use_image_cache(cfg, args.cache_images, args.cache_gb)
     if args.auto_scale_lr:
         cfg.auto_scale_lr.enable = True
     ensure_synthetic(cfg)

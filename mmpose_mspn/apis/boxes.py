@@ -10,8 +10,8 @@ from mmengine.registry import DefaultScope
 
 from mmpose_mspn.apis.inputs import Frame, Images, outside
 from mmpose_mspn.apis.load import check_file, check_weights, detector_device
-from mmpose_mspn.datasets.coordinate_rules import are_corners
-from mmpose_mspn.datasets.problems import LARGEST_SIDE
+from mmpose_mspn.data_check.coco import is_xyxy, read_coco
+from mmpose_mspn.data_check.problems import LARGEST_SIDE
 from mmpose_mspn.utils.arguments import first_few
 from mmpose_mspn.utils.errors import ConfigError, DataError, MissingPackageError, UserError
 from mmpose_mspn.utils.files import read_json
@@ -91,7 +91,7 @@ class FileBoxes:
     def _warn_of_corners(self, boxes: np.ndarray, frame: Frame) -> None:
         """Log the first image whose boxes reach beyond it, but lie in it if they are read as two corners."""
         size = frame.image.shape[1::-1]
-        if not self._warned and are_corners(boxes.tolist(), [size] * len(boxes)):
+        if not self._warned and is_xyxy(boxes.tolist(), [size] * len(boxes)):
             self._warned = True
             print_log(f'{frame.name}: its boxes in {self.path} reach beyond the image as x, y, width, height, and lie '
                       'in it as x1, y1, x2, y2: if they are corners, write widths and heights', 'current',
@@ -107,10 +107,7 @@ class FileBoxes:
         content = self._entries(content)
         if self.ann_file is None:
             return {}, content
-        catalog = read_json('ann_file', self.ann_file)
-        if not isinstance(catalog, dict) or 'images' not in catalog:
-            raise DataError(f'ann_file {self.ann_file} must be a COCO annotation file, with images')
-        return catalog, content
+        return read_coco('ann_file', self.ann_file), content
 
     def _entries(self, found: object) -> List[dict]:
         """Check that the entries with boxes are a list of objects whose ids can be ids."""

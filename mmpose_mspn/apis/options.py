@@ -3,7 +3,7 @@ import argparse
 import os
 import os.path as osp
 from inspect import signature
-from typing import Tuple
+from typing import Optional, Tuple
 
 import torch
 from mmengine.config import Config
@@ -11,7 +11,7 @@ from mmpose.registry import MODELS
 
 from mmpose_mspn.apis.command_line import KeyValues, ToolParser
 from mmpose_mspn.apis.config import check_data_root, load_config
-from mmpose_mspn.datasets.transforms.load_image import check_cache_gb
+from mmpose_mspn.datasets.transforms.load_image import DEFAULT_GB, check_cache_gb
 from mmpose_mspn.engine import prepare_launch
 from mmpose_mspn.engine.distributed import set_static_graph
 from mmpose_mspn.utils.config_types import type_name
@@ -37,8 +37,10 @@ def run_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument(
         '--cfg-options', nargs='+', action=KeyValues, help='key=value pairs to merge into the config; '
         'lists are written key="[a,b]" or key=a,b without spaces')
-    parser.add_argument('--cache-images', type=float, metavar='GB', help='keep this many GB of decoded images in '
-                        'memory, shared by all data workers of this machine, instead of decoding them for each person')
+    parser.add_argument('--cache-images', metavar='FOLDER', help='keep decoded images in this folder on a local disk, '
+                        'instead of decoding them for each person')
+    parser.add_argument('--cache-gb', type=float, metavar='GB',
+                        help=f'GB that --cache-images may take (default: {DEFAULT_GB:g})')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     # Launchers write it with an underscore or a hyphen, depending on their version.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
@@ -126,31 +128,38 @@ def _use_fast_gpu(cfg: Config) -> None:
             cfg[f'{split}_dataloader'].setdefault('pin_memory', True)
 
 
-def use_image_cache(cfg: Config, gigabytes: float, splits: Tuple[str, ...] = ('train', 'val')) -> None:
+def use_image_cache(cfg: Config, folder: str, gigabytes: Optional[float] = None,
+                    splits: Tuple[str, ...] = ('train', 'val')) -> None:
     """Change the config to keep decoded images for the next person or epoch; results are the same.
 
     Args:
         cfg: The config; changed in place.
-        gigabytes: ``cache_gb`` of :class:`mmpose_mspn.datasets.LoadImage`, of all splits together.
+        folder: ``cache_folder`` of :class:`mmpose_mspn.datasets.LoadImage`, an existing folder on a local disk.
+        gigabytes: Its ``cache_gb``, of all splits together.
         splits: Of ``'train'``, ``'val'`` and ``'test'`` those whose images are kept. The config may lack some.
 
     Raises:
-        ConfigError: The number is out of its range, or no step LoadImage, of mmpose or this package, loads the images.
+        ConfigError: There is no such folder, the number is out of its range, or no step LoadImage, of mmpose or this
+            package, loads the images.
     """
-    check_cache_gb('--cache-images', gigabytes)
+    if not osp.isdir(folder):
+        raise ConfigError(f'--cache-images {folder} is not a folder: make it on a local disk')
+    if gigabytes is not None:
+        check_cache_gb('--cache-gb', gigabytes)
+    cache = dict(cache_folder=folder, **({} if gigabytes is None else dict(cache_gb=gigabytes)))
     for name in (f'{split}_dataloader' for split in splits):
-        if cfg.get(name) and not _keep_images(cfg[name].dataset, gigabytes):
+        if cfg.get(name) and not _keep_images(cfg[name].dataset, cache):
             raise ConfigError(f'--cache-images needs the step LoadImage in {name}.dataset.pipeline, which has none')
 
 
-def _keep_images(node: object, gigabytes: float) -> int:
-    """Give ``cache_gb`` to each step LoadImage in nested dicts and lists; the number of these steps."""
+def _keep_images(node: object, cache: dict) -> int:
+    """Give the arguments ``cache`` to each step LoadImage in nested dicts and lists; the number of these steps."""
     if isinstance(node, dict):
         if type_name(node) == 'LoadImage':
-            node.update(type='mmpose_mspn.LoadImage', cache_gb=gigabytes)
+            node.update(type='mmpose_mspn.LoadImage', **cache)
             return 1
-        return sum(_keep_images(value, gigabytes) for value in node.values())
-    return sum(_keep_images(value, gigabytes) for value in node) if isinstance(node, (list, tuple)) else 0
+        return sum(_keep_images(value, cache) for value in node.values())
+    return sum(_keep_images(value, cache) for value in node) if isinstance(node, (list, tuple)) else 0
 
 
 def use_low_memory(cfg: Config) -> None:

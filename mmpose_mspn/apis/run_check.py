@@ -15,8 +15,8 @@ from mmpose.models.pose_estimators import TopdownPoseEstimator
 from mmpose.registry import DATASETS, KEYPOINT_CODECS, MODELS
 
 from mmpose_mspn.codecs import CoarseToFineHeatmap
+from mmpose_mspn.data_check.configs import wrong_metainfo
 from mmpose_mspn.datasets.coco_dataset import CocoStyleMixin
-from mmpose_mspn.datasets.metainfo_rules import wrong_metainfo
 from mmpose_mspn.models import MSPN, MSPNHead
 from mmpose_mspn.models.heads.base_heatmap_head import BaseHeatmapHead
 from mmpose_mspn.utils.arguments import near_matches

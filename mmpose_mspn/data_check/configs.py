@@ -1,21 +1,22 @@
-"""A check of the datasets that a config names."""
+"""A check of the datasets that a config names, and of the metainfo of a dataset."""
 import os.path as osp
-from typing import Dict, Iterable, List, Optional
+from typing import Dict, Iterable, List, Mapping, Optional
 
+import numpy as np
 from mmengine.config import Config
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
-from mmpose_mspn.data_check.dataset_files import BOX_OPTIONS, DatasetFiles, check_files
-from mmpose_mspn.data_check.report import Report
-from mmpose_mspn.datasets.evaluation_rules import Evaluation
-from mmpose_mspn.datasets.file_checks import below_root
-from mmpose_mspn.datasets.metainfo_rules import wrong_metainfo
+from mmpose_mspn.data_check.coco import Evaluation
+from mmpose_mspn.data_check.files import BOX_OPTIONS, DatasetFiles, check_files
+from mmpose_mspn.data_check.problems import Check, Problem
 from mmpose_mspn.utils.config_types import inner_datasets, type_name
+from mmpose_mspn.utils.errors import ConfigError
+from mmpose_mspn.utils.files import below_root
 
 COCO_METRICS = ('CocoMetric', 'CocoWholeBodyMetric')
 
 
-def check_config(cfg: Config, report: Report, **options) -> None:
+def check_config(cfg: Config, **options) -> Check[None]:
     """Check the datasets with which a config trains, validates and tests, each file once.
 
     A dataset whose type is not one of :data:`BOX_OPTIONS` is reported as a problem, because the format of its files is
@@ -23,11 +24,10 @@ def check_config(cfg: Config, report: Report, **options) -> None:
 
     Args:
         cfg: The config.
-        report: Collects the problems.
-        options: See :func:`mmpose_mspn.data_check.dataset_files.check_files`.
+        options: See :func:`mmpose_mspn.data_check.files.check_files`.
 
     Raises:
-        ValueError: The config names no dataset.
+        ConfigError: The config names no dataset.
     """
     splits = ('train', 'val', 'test')
     datasets = [(dataset.config, split) for split in splits
@@ -35,7 +35,7 @@ def check_config(cfg: Config, report: Report, **options) -> None:
                                               f'{split}_dataloader.dataset')]
     if not datasets:
         loaders = ', '.join(f'{split}_dataloader' for split in splits)
-        raise ValueError(f'the config names no dataset to check: it needs a dataset in one of {loaders}')
+        raise ConfigError(f'the config names no dataset to check: it needs a dataset in one of {loaders}')
     known, unknown = [], []
     for dataset, split in datasets:
         if type_name(dataset) not in BOX_OPTIONS:
@@ -44,11 +44,37 @@ def check_config(cfg: Config, report: Report, **options) -> None:
         try:
             known.append(_files(dataset)._replace(evaluation=_evaluation(cfg, split)))
         except Exception as error:  # mmpose raises errors of many types on a faulty metainfo
-            report.add('metainfo that does not load', f'{dataset["type"]}: {type(error).__name__}: {error}')
+            yield Problem('metainfo that does not load', f'{dataset["type"]}: {type(error).__name__}: {error}')
     for files in _without_repetition(known):
-        check_files(files, report, **options)
+        yield from check_files(files, **options)
     for example in dict.fromkeys(unknown):
-        report.add('dataset that is not checked', example)
+        yield Problem('dataset that is not checked', example)
+
+
+def wrong_metainfo(meta: Mapping) -> Optional[str]:
+    """Say what is wrong with a metainfo that mmpose has parsed.
+
+    Args:
+        meta: Result of mmpose's ``parse_pose_metainfo``.
+
+    Returns:
+        A sentence; ``None`` if nothing is wrong.
+    """
+    names, swaps = meta['keypoint_id2name'], meta['flip_indices']
+    for index, swapped in enumerate(swaps):
+        if swaps[swapped] != index:
+            return (f'keypoint {names[index]!r} swaps with {names[swapped]!r}, but that one with '
+                    f'{names[swaps[swapped]]!r}: a flip must swap both with each other')
+    for field, lowest in (('sigmas', 'above 0'), ('dataset_keypoint_weights', '0 or more')):
+        values = np.asarray(meta[field], float)
+        right = np.isfinite(values) & ((values > 0) if field == 'sigmas' else (values >= 0))
+        called = 'joint_weights' if field == 'dataset_keypoint_weights' else field
+        if values.shape != (len(names), ):
+            return f'{called} must be {len(names)} numbers, one for each keypoint, got {values.size}'
+        if not right.all():
+            index = int(np.argmin(right))
+            return f'{called} must be finite and {lowest}, got {values[index]} for {names[index]!r}'
+    return None
 
 
 def _evaluation(cfg: Config, split: str) -> Optional[Evaluation]:
@@ -83,7 +109,7 @@ def _num_keypoints(dataset: dict) -> Optional[int]:
     parsed = parse_pose_metainfo(metainfo)
     wrong = wrong_metainfo(parsed)
     if wrong:
-        raise ValueError(wrong)
+        raise ConfigError(wrong)
     return parsed['num_keypoints']
 
 

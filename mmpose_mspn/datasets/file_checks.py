@@ -1,4 +1,4 @@
-"""Problems of COCO-style files, reported when they are loaded rather than in the middle of a training."""
+"""Files of datasets that cannot be used, refused when they are loaded rather than in the middle of a training."""
 import json
 import os.path as osp
 from collections import Counter
@@ -8,6 +8,9 @@ import mmcv
 import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
+
+from mmpose_mspn.utils.errors import DataError
+from mmpose_mspn.utils.files import below_root
 
 NO_KEYPOINTS = 'without keypoints'
 NO_BOX = 'without a box of positive width and height'
@@ -21,11 +24,12 @@ class FileChecksMixin:
     """For mmpose's COCO-style datasets: clear errors, and a count of the people that are skipped.
 
     mmpose silently drops crowds, people without labeled keypoints and empty boxes; here they are counted and logged
-    once. The :attr:`other_files` lie below ``data_root``, as ``ann_file`` does; see :func:`below_root`.
+    once. The :attr:`other_files` lie below ``data_root``, as ``ann_file`` does; see
+    :func:`mmpose_mspn.utils.files.below_root`.
 
     Raises:
         FileNotFoundError: ``ann_file`` or one of the :attr:`other_files` does not exist.
-        ValueError: A file is empty or of another format, ``bbox_file`` names images that ``ann_file`` does not have, or
+        DataError: A file is empty or of another format, ``bbox_file`` names images that ``ann_file`` does not have, or
             no person remains.
     """
 
@@ -50,23 +54,21 @@ class FileChecksMixin:
                 raise FileNotFoundError(f'{name} {path} does not exist: put {self.source} there, or change data_root '
                                         f'(now {self.data_root}); {self.remedy}')
             if not osp.isfile(path):
-                raise ValueError(f'{name} {path} is not a file: name a file')
+                raise DataError(f'{name} {path} is not a file: name a file')
             if osp.getsize(path) == 0:
-                raise ValueError(f'{name} {path} is empty: fetch or write it again')
+                raise DataError(f'{name} {path} is empty: fetch or write it again')
 
     def load_data_list(self) -> List[dict]:
         self._skipped: Dict[str, int] = Counter()
-        if self.bbox_file:
-            self._check_boxes()
         try:
             people = super().load_data_list()
         except (json.JSONDecodeError, AssertionError) as error:
-            raise ValueError(f"ann_file {self.ann_file} is not in COCO's format ({error}): write a JSON object with "
+            raise DataError(f"ann_file {self.ann_file} is not in COCO's format ({error}): write a JSON object with "
                              '"images", "annotations" and "categories"') from error
         skipped = ', '.join(f'{count} {reason}' for reason, count in sorted(self._skipped.items()))
         file = self.bbox_file or self.ann_file
         if not people:
-            raise ValueError(f'{file} holds no person to {"test" if self.test_mode else "train"} on'
+            raise DataError(f'{file} holds no person to {"test" if self.test_mode else "train"} on'
                              + (f'; skipped: {skipped}' if skipped else '') + f': it needs {self.needs}')
         if skipped:
             print_log(f'{file}: {len(people)} people; skipped: {skipped}', 'current')
@@ -80,10 +82,6 @@ class FileChecksMixin:
             else:
                 self._skipped[_why_invalid(info)] += 1
         return kept
-
-    def _check_boxes(self) -> None:
-        """Refuse a ``bbox_file`` that does not fit ``ann_file``."""
-        raise NotImplementedError
 
     def get_data_info(self, idx: int) -> dict:
         """The sample as mmpose's datasets give it, except that all samples share the values of :data:`SHARED_KEYS`.
@@ -103,20 +101,8 @@ class FileChecksMixin:
             path = self.get_data_info(idx)['img_path']
             if _decodes(path):
                 raise
-            raise ValueError(f'image {path} is missing or does not decode: fetch it again; tools/check_data.py with '
+            raise DataError(f'image {path} is missing or does not decode: fetch it again; tools/check_data.py with '
                              '--decode lists all such images') from error
-
-
-def below_root(path: str, data_root: Optional[str]) -> str:
-    """Where a file of a config lies: below ``data_root``, whether or not the path already begins with that folder.
-
-    mmpose's own configs write ``bbox_file`` with the folder, and ``ann_file`` without it.
-    """
-    if not data_root or osp.isabs(path):
-        return path
-    joined = osp.join(data_root, path)
-    inside = osp.normpath(path).startswith(osp.join(osp.normpath(data_root), ''))
-    return path if inside and not osp.exists(joined) else joined
 
 
 def _why_invalid(info: dict) -> str:

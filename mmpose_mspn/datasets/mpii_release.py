@@ -9,11 +9,8 @@ from typing import Iterator, List, NamedTuple, Tuple
 
 import numpy as np
 
+from mmpose_mspn.utils.errors import DataError
 from mmpose_mspn.utils.files import write_json
-
-JOINTS = 16
-"""Number of MPII's keypoints, which its files call joints."""
-
 
 RELEASE_FIELDS = ('annolist', 'img_train', 'single_person')
 """Fields of ``RELEASE`` that say whom the test set shows."""
@@ -33,7 +30,7 @@ def load_release(release_file: str) -> np.void:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is another file.
+        DataError: It is another file.
     """
     if not osp.isfile(release_file):
         raise FileNotFoundError(f'{release_file} does not exist: put mpii_human_pose_v1_u12_1.mat of MPII\'s '
@@ -42,16 +39,16 @@ def load_release(release_file: str) -> np.void:
     try:
         content = loadmat(release_file)
     except Exception as error:  # scipy raises errors of many types on other files
-        raise ValueError(f'{release_file} is not MPII\'s annotation file ({type(error).__name__}: {error}): fetch '
+        raise DataError(f'{release_file} is not MPII\'s annotation file ({type(error).__name__}: {error}): fetch '
                          'mpii_human_pose_v1_u12_1.mat again') from error
     if 'RELEASE' not in content:
-        raise ValueError(f'{release_file} is not MPII\'s annotation file: it holds no RELEASE')
+        raise DataError(f'{release_file} is not MPII\'s annotation file: it holds no RELEASE')
     try:
         release = content['RELEASE'][0, 0]
         for field in RELEASE_FIELDS:
             release[field].ravel()
     except (IndexError, ValueError, TypeError, AttributeError, KeyError) as error:
-        raise ValueError(f'{release_file} is not MPII\'s annotation file: its RELEASE has no '
+        raise DataError(f'{release_file} is not MPII\'s annotation file: its RELEASE has no '
                          f'{", ".join(RELEASE_FIELDS)} ({error})') from error
     return release
 
@@ -65,12 +62,12 @@ def find_people(release: np.void) -> List[Person]:
     """The test set's single people whose position and scale are given, in the order of the file.
 
     Raises:
-        ValueError: The structure is not that of MPII's annotation file.
+        DataError: The structure is not that of MPII's annotation file.
     """
     try:
         return list(_people(release))
     except (IndexError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f'RELEASE is not that of MPII\'s annotation file ({type(error).__name__}: {error}): fetch '
+        raise DataError(f'RELEASE is not that of MPII\'s annotation file ({type(error).__name__}: {error}): fetch '
                          'mpii_human_pose_v1_u12_1.mat again') from error
 
 

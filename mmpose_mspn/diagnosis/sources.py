@@ -12,6 +12,7 @@ from mmpose.evaluation.metrics import CocoMetric, MpiiPCKAccuracy
 from mmpose.registry import DATASETS, METRICS
 from xtcocotools.coco import COCO
 
+from mmpose_mspn.data_check.coco import read_coco
 from mmpose_mspn.utils.errors import ConfigError, DataError
 from mmpose_mspn.utils.files import read_json, write_json
 
@@ -218,11 +219,7 @@ def read_coco_truth(ann_file: str, image_folder: str, keypoints: KeypointSet, us
         DataError: The file is of another format, or its people have keypoints of another number or are of several
             categories.
     """
-    content = read_json('ann_file', ann_file, dict)
-    for name in ('images', 'annotations'):
-        if not isinstance(content.get(name), list):
-            raise DataError(f'ann_file {ann_file} has no list {name!r}: a diagnosis compares predictions with '
-                             'annotated people, so name a file that has them')
+    content = read_coco('ann_file', ann_file, ('images', 'annotations'))
     images = _images(content['images'], image_folder)
     places = {image.id: index for index, image in enumerate(images)}
     fields = _fields(content['annotations'], len(keypoints))

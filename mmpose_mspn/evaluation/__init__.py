@@ -1,5 +1,5 @@
 """Metrics, and the files that evaluation servers take."""
-from .checked_metrics import CocoMetric, CocoWholeBodyMetric, MpiiPCKAccuracy
+from .metrics import CocoMetric, CocoWholeBodyMetric, MpiiPCKAccuracy
 from .mpii_submission import MpiiSubmission
 
 __all__ = ['CocoMetric', 'CocoWholeBodyMetric', 'MpiiPCKAccuracy', 'MpiiSubmission']

@@ -1,20 +1,30 @@
-"""The metric that writes a submission to the MPII evaluation."""
+"""Submissions to the MPII evaluation: the metric that writes ``pred_keypoints_mpii.mat``, and the check of such a file.
+
+Source: the evaluation notes of the MPII Human Pose dataset, single person part: ``pred`` is the list of test images as
+MPII's annotation file has it, with ``annopoints.point`` (x, y and id, 0 to 15) filled in for the single people. Pixels
+count from 1.
+"""
+import io
 import os
 import os.path as osp
-from typing import Dict, List, Optional, Sequence
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
-from mmpose_mspn.data_check.report import Report
-from mmpose_mspn.datasets.mpii_release import Person, find_people, load_release
-from mmpose_mspn.evaluation.finite_predictions import check_finite
-from mmpose_mspn.evaluation.mpii_submission_file import check_mpii_submission, write_mpii_submission
+from mmpose_mspn.data_check.mpii import JOINTS
+from mmpose_mspn.data_check.problems import Check, Problem, Report
+from mmpose_mspn.datasets.mpii_release import Person, entries_of_test_images, find_people, load_release
+from mmpose_mspn.evaluation.metrics import check_finite
 from mmpose_mspn.registry import METRICS
+from mmpose_mspn.utils.errors import ConfigError, DataError
+from mmpose_mspn.utils.files import write_atomically
 
 CENTER_TOLERANCE = 2.
 """Largest distance, in px, between a tested person's center and that of the same person in MPII's annotation file."""
+POINT = [('x', object), ('y', object), ('id', object)]
+"""Fields of a keypoint."""
 
 
 @METRICS.register_module()
@@ -32,8 +42,8 @@ class MpiiSubmission(BaseMetric):
 
     Raises:
         FileNotFoundError: ``release_file`` does not exist.
-        ValueError: ``outfile`` does not end in ``.mat``; a tested person is not in the test set; or the file written is
-            incomplete.
+        ConfigError: ``outfile`` does not end in ``.mat``.
+        DataError: A tested person is not in the test set, or the file written is incomplete.
     """
 
     default_prefix = 'mpii'
@@ -45,7 +55,7 @@ class MpiiSubmission(BaseMetric):
                  prefix: Optional[str] = None) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         if not outfile.endswith('.mat'):
-            raise ValueError(f'outfile must end in .mat, got {outfile!r}')
+            raise ConfigError(f'outfile must end in .mat, got {outfile!r}')
         self.release_file, self.outfile = release_file, outfile
         self.people: Dict[str, List[Person]] = {}
         for person in find_people(load_release(release_file)):
@@ -66,8 +76,8 @@ class MpiiSubmission(BaseMetric):
 
         nearest = min(self.people.get(annotation['image'], []), key=distance, default=None)
         if nearest is None or distance(nearest) > CENTER_TOLERANCE:
-            raise ValueError(f'no person of the test set is at {annotation["center"]} in {annotation["image"]}: test '
-                             'on the people that tools/submission.py mpii-people writes')
+            raise DataError(f'no person of the test set is at {annotation["center"]} in {annotation["image"]}: test '
+                            'on the people that tools/submission.py mpii-people writes')
         return nearest
 
     def compute_metrics(self, results: list) -> Dict[str, float]:
@@ -76,8 +86,88 @@ class MpiiSubmission(BaseMetric):
         keypoints = {(image, rect): person for image, rect, person in results}
         write_mpii_submission(self.outfile, load_release(self.release_file), keypoints)
         report = Report()
-        check_mpii_submission(self.outfile, self.release_file, report)
+        report.collect(check_mpii_submission(self.outfile, self.release_file))
         if report:
-            raise ValueError(f'{self.outfile} is incomplete:\n{report}')
+            raise DataError(f'{self.outfile} is incomplete:\n{report}')
         print_log(f'{self.outfile}: {len(keypoints)} people', 'current')
         return dict(people=float(len(keypoints)))
+
+
+def write_mpii_submission(result_file: str, release: np.void, keypoints: Dict[Tuple[int, int], np.ndarray]) -> None:
+    """Write a ``pred_keypoints_mpii.mat``.
+
+    Args:
+        result_file: The file to write.
+        release: See :func:`mmpose_mspn.datasets.mpii_release.load_release`.
+        keypoints: (16, 2) px from 1 of the person at (image_index, rect_index).
+    """
+    predicted = entries_of_test_images(release, 'annolist').copy()
+    for (image_index, rect_index), person in keypoints.items():
+        rects = predicted[image_index]['annorect']
+        if 'annopoints' not in rects.dtype.names:
+            rects = _with_field(rects, 'annopoints')
+        points = np.empty((1, JOINTS), POINT)
+        for number, (x, y) in enumerate(np.asarray(person, float)):
+            points[0, number] = (x, y, float(number))
+        annopoints = np.empty((1, 1), [('point', object)])
+        annopoints[0, 0]['point'] = points
+        rects[0, rect_index]['annopoints'] = annopoints
+        predicted[image_index]['annorect'] = rects
+    from scipy.io import savemat  # here, because few processes need it
+    content = io.BytesIO()
+    savemat(content, dict(pred=predicted[None]), do_compression=True)
+    write_atomically(result_file, content.getvalue())
+
+
+def _with_field(rects: np.ndarray, field: str) -> np.ndarray:
+    """A struct array with one more field, empty in every entry."""
+    extended = np.empty(rects.shape, [*((name, object) for name in rects.dtype.names), (field, object)])
+    for name in rects.dtype.names:
+        extended[name] = rects[name]
+    for rect in extended.ravel():
+        rect[field] = np.zeros((0, 0))
+    return extended
+
+
+def check_mpii_submission(result_file: str, release_file: str) -> Check[int]:
+    """Check that a ``pred_keypoints_mpii.mat`` has all test images and 16 finite keypoints of every single person.
+
+    Args:
+        result_file: The file to check.
+        release_file: ``mpii_human_pose_v1_u12_1.mat``.
+
+    Returns:
+        The number of people in the test set.
+    """
+    release = load_release(release_file)
+    people = find_people(release)
+    from scipy.io import loadmat  # here, because few processes need it
+    try:
+        predicted = np.asarray(loadmat(result_file)['pred']).ravel()
+    except Exception as error:  # scipy raises errors of many types on other files
+        yield Problem('unreadable file', f'{result_file}: {type(error).__name__}: {error}')
+        return len(people)
+    images = len(entries_of_test_images(release, 'annolist'))
+    if len(predicted) != images:
+        yield Problem('incomplete entry', f'{result_file}: {len(predicted)} images, not the {images} of the test set')
+        return len(people)
+    for person in people:
+        name = f'person {person.rect_index + 1} of {person.image}'
+        try:
+            joints = _joints(predicted[person.image_index]['annorect'], person.rect_index)
+        except (IndexError, KeyError, TypeError, ValueError, AttributeError) as error:
+            yield Problem('unreadable file', f'{result_file}: {name}: {type(error).__name__}: {error}')
+            continue
+        if sorted(joints) != list(range(JOINTS)):
+            yield Problem('wrong number of keypoints', f'{name}: joints {sorted(joints)}, not 0 to {JOINTS - 1}')
+        elif not np.isfinite(list(joints.values())).all():
+            yield Problem('result that is not finite', name)
+    return len(people)
+
+
+def _joints(rects: np.ndarray, index: int) -> Dict[int, Tuple[float, float]]:
+    """(x, y) of a person's keypoints by id; empty if there are none."""
+    if 'annopoints' not in (rects.dtype.names or ()) or index >= rects.size or not rects[0, index]['annopoints'].size:
+        return {}
+    points = rects[0, index]['annopoints'][0, 0]['point'].ravel()
+    return {int(point['id'].item()): (point['x'].item(), point['y'].item()) for point in points}

@@ -83,7 +83,6 @@ batch_size = {plan.batch_size}
 lr = {plan.lr}  # after the warm-up, for this batch size
 load_from = {str(facts.load_from) if facts.load_from else None!r}  # checkpoint to start from, of any keypoint set
 backbone_lr_factor = 1.0  # learning rate of the backbone as a share of lr
-image_cache_gb = {IMAGE_CACHE_GB}  # GB of decoded training images that are kept in memory; None: none are kept
 frozen_stages = -1  # -1: none; 0: the stem; n: the stem and the first n stages keep their weights
 
 # Where the files are. With --data-root another folder takes the place of data_root.
@@ -91,6 +90,7 @@ data_root = {f'{facts.out}/'!r}
 train_images = {str(facts.train_images)!r}
 val_images = {str(facts.val_images)!r}
 work_dir = data_root + 'work_dir'
+image_cache = dict(cache_folder=data_root + 'decoded', cache_gb={IMAGE_CACHE_GB})  # decoded images
 category = {facts.category}  # of the boxes that tools/infer.py takes from files and detectors
 '''
 
@@ -104,7 +104,7 @@ def _data(facts: ConfigFacts) -> str:
     kernel_sizes={plan.kernel_sizes},
     blur_kernel_size=5)
 train_pipeline = [
-    dict(type='mmpose_mspn.LoadImage', cache_gb=image_cache_gb),
+    dict(type='mmpose_mspn.LoadImage', **image_cache),
 {_augmentation(facts)}    dict(type='TopdownAffine', input_size=codec['input_size']),
 {_color_augmentation(facts)}    dict(type='GenerateTarget', encoder=codec),
     dict(type='PackPoseInputs', meta_keys=_base_.train_meta),

@@ -73,7 +73,7 @@ WARMUP_SHARE = 1 / 16
 VALIDATIONS = 10
 """Validations of a training."""
 IMAGE_CACHE_GB = 4
-"""GB of decoded images that a training keeps in memory: all of a small dataset, which decodes every image once."""
+"""GB of decoded images that a training keeps on the disk: all of a small dataset, which decodes every image once."""
 FEW_TIMES = 5
 """Objects that a training sees less often than this are mirrored only: they vary enough by themselves."""
 

@@ -6,8 +6,8 @@ from typing import Dict, List, Optional
 
 import numpy as np
 
-from mmpose_mspn.datasets.coordinate_rules import check_coordinates
-from mmpose_mspn.datasets.problems import REMEDIES
+from mmpose_mspn.data_check.coco import check_coordinates
+from mmpose_mspn.data_check.problems import raise_first
 from mmpose_mspn.new_dataset.coco_file import SHOWN, Category
 from mmpose_mspn.new_dataset.image_folder import ImageFolder
 from mmpose_mspn.utils.files import FilePath
@@ -102,7 +102,7 @@ def repair(content: dict, path: FilePath, category: Category, folder: ImageFolde
                          f'{more}. Correct them in the labeling tool, or leave them out with --skip-broken')
     repaired.left_out['entries that cannot be repaired'] += len(problems)
     repaired.images = [image for image in complete_images.values() if image is not None]
-    check_coordinates(people, {image['id']: image for image in repaired.images}, True, str(path), _refuse)
+    raise_first(check_coordinates(people, {image['id']: image for image in repaired.images}, True, str(path)))
     return repaired
 
 
@@ -111,10 +111,6 @@ def _as_given(entry: dict, annotation: dict) -> dict:
     given = {name: annotation[name] for name in ('image_id', 'keypoints')}
     box = entry.get('bbox')
     return dict(given, bbox=box) if isinstance(box, list) and len(box) == 4 and is_finite(*box) else given
-
-
-def _refuse(kind: str, example: str) -> None:
-    raise ValueError(f'{example} ({kind}): {REMEDIES[kind]}')
 
 
 def _images_by_id(content: dict, repaired: RepairedFile) -> Dict[object, dict]:

@@ -2,9 +2,10 @@
 from pathlib import Path
 from typing import Dict, Optional, Sequence
 
+from mmpose_mspn.data_check.coco import read_coco
 from mmpose_mspn.synthetic_people.body import KEYPOINT_NAMES
 from mmpose_mspn.utils.errors import UserError
-from mmpose_mspn.utils.files import FilePath, read_json, write_json
+from mmpose_mspn.utils.files import FilePath, write_json
 
 CATEGORY_ID, CATEGORY = 7, 'robot'
 FOUR = ('left_shoulder', 'right_shoulder', 'left_ankle', 'right_ankle')
@@ -33,7 +34,7 @@ def write_robots(source: FilePath, target: FilePath, keypoints: Sequence[str], i
         UserError: The drawn people lack one of ``keypoints``, or it is named twice.
     """
     check_keypoints(keypoints)
-    content = read_json('annotation file', source)
+    content = read_coco('annotation file', source)
     indices = [KEYPOINT_NAMES.index(name) for name in keypoints]
     kept = content['images'][:images]
     ids = {image['id'] for image in kept}

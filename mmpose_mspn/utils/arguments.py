@@ -8,6 +8,8 @@ from mmpose_mspn.utils.errors import UnknownArgumentError
 
 FEW = 5
 """Number of items that an error message names."""
+LONGEST_VALUE = 80
+"""Number of characters at which an error message cuts a value."""
 
 
 def near_matches(name: str, known: Iterable[str]) -> str:
@@ -31,6 +33,12 @@ def first_few(items: Iterable, count: int = FEW) -> str:
     """The first items, separated by commas, followed by "…" if there are more."""
     items = [str(item) for item in items]
     return ', '.join(items[:count]) + (', …' if len(items) > count else '')
+
+
+def truncate(value: object) -> str:
+    """A value as Python writes it, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= LONGEST_VALUE else f'{text[:LONGEST_VALUE]}…'
 
 
 def refuse_unknown_arguments(hints: Optional[Mapping[str, str]] = None) -> Callable:

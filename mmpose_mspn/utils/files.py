@@ -127,3 +127,15 @@ def read_json(name: str, path: FilePath, kinds: Union[Type, Tuple[Type, ...]] = 
         wanted = ' or '.join(kind.__name__ for kind in (kinds if isinstance(kinds, tuple) else (kinds, )))
         raise DataError(f'{name} {path} must hold a {wanted}, got {type(content).__name__}')
     return content
+
+
+def below_root(path: str, data_root: Optional[str]) -> str:
+    """Where a file of a config lies: below ``data_root``, whether or not the path already begins with that folder.
+
+    mmpose's own configs write ``bbox_file`` with the folder, and ``ann_file`` without it.
+    """
+    if not data_root or os.path.isabs(path):
+        return path
+    joined = os.path.join(data_root, path)
+    inside = os.path.normpath(path).startswith(os.path.join(os.path.normpath(data_root), ''))
+    return path if inside and not os.path.exists(joined) else joined

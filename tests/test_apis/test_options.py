@@ -12,6 +12,7 @@ from mmpose_mspn.apis.options import (
     use_low_memory,
 )
 from mmpose_mspn.engine import AcceleratedTestHook
+from mmpose_mspn.utils.errors import ConfigError
 from tests.places import ROOT
 
 CONFIG = str(ROOT / 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn50_8xb32-96k_coco-256x192.py')
@@ -102,38 +103,44 @@ def test_another_type_is_refused():
 
 @pytest.mark.parametrize('name, steps', [('td-hm_2xmspn50_8xb32-96k_coco-256x192.py', 1),
                                          ('td-hm_4xmspn50_8xb32-96k_coco-aic-384x288.py', 1)])
-def test_image_cache(name, steps):
+def test_image_cache(name, steps, tmp_path):
     cfg, before = (load_config(str(ROOT / 'configs/body_2d_keypoint/topdown_heatmap/coco' / name)) for _ in range(2))
-    use_image_cache(cfg, 12.5)
-    kept = dict(type='mmpose_mspn.LoadImage', cache_gb=12.5)
+    use_image_cache(cfg, str(tmp_path), 12.5)
+    kept = dict(type='mmpose_mspn.LoadImage', cache_folder=str(tmp_path), cache_gb=12.5)
     assert str(cfg.train_dataloader).count(str(kept)) == steps
     assert str(cfg.val_dataloader).count(str(kept)) == 1 and cfg.test_dataloader == before.test_dataloader
-    use_image_cache(cfg, 3)
+    use_image_cache(cfg, str(tmp_path), 3)
     assert str(cfg.train_dataloader).count(str(dict(kept, cache_gb=3))) == steps
 
 
-def test_image_cache_of_a_test():
+def test_image_cache_of_a_test(tmp_path):
     cfg, before = load_config(CONFIG), load_config(CONFIG)
-    use_image_cache(cfg, 2, ('test', ))
-    assert cfg.test_dataloader.dataset.pipeline[0] == dict(type='mmpose_mspn.LoadImage', cache_gb=2)
+    use_image_cache(cfg, str(tmp_path), splits=('test', ))
+    assert cfg.test_dataloader.dataset.pipeline[0] == dict(type='mmpose_mspn.LoadImage', cache_folder=str(tmp_path))
     assert cfg.train_dataloader == before.train_dataloader and cfg.val_dataloader == before.val_dataloader
 
 
-def test_image_cache_without_validation():
+def test_image_cache_without_validation(tmp_path):
     cfg = load_config(CONFIG)
     cfg.val_dataloader = None  # --no-validate
-    use_image_cache(cfg, 2)
+    use_image_cache(cfg, str(tmp_path), 2)
     assert cfg.train_dataloader.dataset.pipeline[0].cache_gb == 2
 
 
 @pytest.mark.parametrize('gigabytes', [0, -2., float('inf')])
-def test_a_cache_without_a_size_is_refused(gigabytes):
-    with pytest.raises(ValueError, match=f'--cache-images must be a finite number >= 0.001 .*got {gigabytes}'):
-        use_image_cache(load_config(CONFIG), gigabytes)
+def test_a_cache_without_a_size_is_refused(gigabytes, tmp_path):
+    with pytest.raises(ConfigError, match=f'--cache-gb .*got {gigabytes}'):
+        use_image_cache(load_config(CONFIG), str(tmp_path), gigabytes)
 
 
-def test_a_cache_needs_the_step_that_loads_images():
+def test_a_cache_needs_a_folder(tmp_path):
+    """In earlier versions the option took a number of GB."""
+    with pytest.raises(ConfigError, match='--cache-images 4 '):
+        use_image_cache(load_config(CONFIG), '4')
+
+
+def test_a_cache_needs_the_step_that_loads_images(tmp_path):
     cfg = load_config(CONFIG)
     cfg.train_dataloader.dataset.pipeline = cfg.train_dataloader.dataset.pipeline[1:]
-    with pytest.raises(ValueError, match='--cache-images needs the step LoadImage in train_dataloader'):
-        use_image_cache(cfg, 1)
+    with pytest.raises(ConfigError, match='--cache-images .* train_dataloader'):
+        use_image_cache(cfg, str(tmp_path))

@@ -4,7 +4,7 @@ from typing import Dict
 
 import pytest
 
-from mmpose_mspn.data_check.layouts import LAYOUTS
+from mmpose_mspn.data_check.files import LAYOUTS
 from tests.generated import make_datasets
 
 

@@ -6,8 +6,8 @@ from typing import Any, Callable, Optional, Sequence, Tuple
 import cv2
 import numpy as np
 
-from mmpose_mspn.data_check.coco_format import check_coco
-from mmpose_mspn.data_check.report import Report
+from mmpose_mspn.data_check.files import DatasetFiles, check_files
+from mmpose_mspn.data_check.problems import Report
 
 PERSON = ('annotations', 0)
 """The path of the first person in a COCO file."""
@@ -62,11 +62,12 @@ def change(path: Sequence, value: Any) -> Callable[[dict], None]:
     return apply
 
 
-def check(folder: Path, *box_files: str, file: str = 'coco.json', **options: Any) -> Report:
-    """What the check of COCO files finds in a file of a folder, whose images lie beside it."""
+def check(folder: Path, *box_files: str, file: str = 'coco.json', kind: str = 'CocoDataset',
+          progress: bool = False, **options: Any) -> Report:
+    """What the check of the files of a dataset finds in a file of a folder, whose images lie beside it."""
     report = Report()
-    check_coco(str(folder / file), str(folder), report, [str(folder / name) for name in box_files], progress=False,
-               **options)
+    files = DatasetFiles(kind, str(folder / file), str(folder), tuple(str(folder / name) for name in box_files))
+    report.collect(check_files(files, progress=progress, **options))
     return report
 
 

@@ -10,11 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mmpose.registry import DATASETS
 
-from mmpose_mspn.data_check.coco_format import check_coco
-from mmpose_mspn.data_check.mpii_format import check_mpii
-from mmpose_mspn.data_check.report import Report
-from mmpose_mspn.evaluation.coco_submission_file import check_coco_submission
-from tests.test_data_check.files import coco, write_image
+from mmpose_mspn.data_check.problems import Report
+from mmpose_mspn.evaluation.coco_submission import check_coco_submission
+from mmpose_mspn.utils.errors import DataError
+from tests.test_data_check.files import check, coco, write_image
 
 many = settings(max_examples=150, deadline=None, derandomize=True,
                 suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
@@ -78,7 +77,7 @@ def refusal(folder: Path, kind: str, file: str, **changes) -> str:
     try:
         DATASETS.build({'type': f'mmpose_mspn.{kind}', 'data_root': str(folder), 'ann_file': 'content.json',
                         'data_prefix': dict(img=''), 'pipeline': [], **changes})
-    except ValueError as error:
+    except DataError as error:
         assert str(folder / file) in str(error) and '\n' not in str(error), error
         return str(error)
     return ''
@@ -88,8 +87,7 @@ def refusal(folder: Path, kind: str, file: str, **changes) -> str:
 @given(mutated(coco(area=300.)))
 def test_annotations(folder, content):
     (folder / 'content.json').write_text(json.dumps(content))
-    report = Report()
-    check_coco(str(folder / 'content.json'), str(folder), report, progress=False)
+    report = check(folder, file='content.json')
     refusals = [refusal(folder, 'CocoDataset', 'content.json', test_mode=test_mode) for test_mode in (False, True)]
     if any(refusals):
         assert report, refusals
@@ -100,8 +98,7 @@ def test_annotations(folder, content):
 def test_boxes(folder, content):
     (folder / 'content.json').write_text(json.dumps(coco(area=300.)))
     (folder / 'boxes.json').write_text(json.dumps(content))
-    report = Report()
-    check_coco(str(folder / 'content.json'), str(folder), report, [str(folder / 'boxes.json')], progress=False)
+    report = check(folder, 'boxes.json', file='content.json')
     said = refusal(folder, 'CocoDataset', 'boxes.json', test_mode=True, bbox_file='boxes.json')
     if said and 'holds no person to test on' not in said:
         assert report, said
@@ -111,10 +108,10 @@ def test_boxes(folder, content):
 @given(mutated(mpii()))
 def test_mpii_people(folder, content):
     (folder / 'content.json').write_text(json.dumps(content))
-    report = Report()
-    check_mpii(str(folder / 'content.json'), str(folder), report, progress=False)
+    report = check(folder, file='content.json', kind='MpiiDataset')
     refusals = [refusal(folder, 'MpiiDataset', 'content.json', test_mode=test_mode) for test_mode in (False, True)]
-    refusals = [said for said in refusals if said and 'lacks joints' not in said]  # the people of a test have none
+    # The people of a test have no joints.
+    refusals = [said for said in refusals if said and 'no joints, joints_vis' not in said]
     if any(refusals) and 'holds no person' not in ''.join(refusals):
         assert report, refusals
 
@@ -126,7 +123,7 @@ def test_submissions(folder, content):
     parts = content if isinstance(content, dict) else {}
     (folder / 'info.json').write_text(json.dumps(parts.get('info')))
     (folder / 'result.json').write_text(json.dumps(parts.get('results')))
-    check_coco_submission(str(folder / 'result.json'), str(folder / 'info.json'), Report())
+    Report().collect(check_coco_submission(str(folder / 'result.json'), str(folder / 'info.json')))
 
 
 @settings(many, max_examples=40)
@@ -134,9 +131,6 @@ def test_submissions(folder, content):
     lambda length: json.dumps(coco(area=300.)).encode()[:length]) | st.just(b'[' * 100000) | st.just(b'1' * 5000))
 def test_bytes(folder, content):
     (folder / 'content.json').write_bytes(content)
-    report = Report()
-    for check in (check_coco, check_mpii):
-        check(str(folder / 'content.json'), str(folder), report, progress=False)
-    assert report
     for kind in ('CocoDataset', 'MpiiDataset'):
+        assert check(folder, file='content.json', kind=kind)
         assert refusal(folder, kind, 'content.json')

@@ -1,4 +1,4 @@
-"""The files that a config names, and the tool."""
+"""Folders as the datasets are published, the files that a config names, and the tool."""
 import json
 
 import pytest
@@ -6,8 +6,9 @@ from mmengine.config import Config
 
 from mmpose_mspn.apis.config import load_config
 from mmpose_mspn.data_check.configs import check_config
-from mmpose_mspn.data_check.layouts import check_folder
-from mmpose_mspn.data_check.report import Report
+from mmpose_mspn.data_check.files import LAYOUTS, check_folder
+from mmpose_mspn.data_check.problems import Report
+from mmpose_mspn.utils.errors import ConfigError
 from tests.launching import python
 from tests.places import ROOT
 from tests.test_data_check.files import (
@@ -29,19 +30,28 @@ def test_crowdpose_needs_the_crowding_of_its_images(folders, tmp_path):
     cfg = load_config(str(ROOT / 'configs/_base_/datasets/crowdpose_256x192.py'), data_root=str(folders['crowdpose']))
     cfg.test_dataloader.dataset.ann_file = str(tmp_path / 'crowds.json')
     report = Report()
-    check_config(cfg, report, progress=False)
+    report.collect(check_config(cfg, progress=False))
     assert report.counts['incomplete entry'] == 1 and 'crowds.json: no crowdIndex' in str(report)
+
+
+@pytest.mark.parametrize('layout', LAYOUTS)
+def test_correct_folders_pass_and_others_do_not(layout, folders, tmp_path):
+    report = Report()
+    report.collect(check_folder(layout, str(folders[layout]), decode=True, progress=False))
+    assert not report, str(report)
+    report.collect(check_folder(layout, str(tmp_path), progress=False))
+    assert set(report.counts) == {'missing file'}
 
 
 @pytest.mark.parametrize('layout', BASES)
 def test_configs_read_the_files_of_their_folder(layout, folders, tmp_path):
     path = str(ROOT / f'configs/_base_/datasets/{BASES[layout]}.py')
     report = Report()
-    check_config(load_config(path, data_root=str(folders[layout])), report, progress=False)
+    report.collect(check_config(load_config(path, data_root=str(folders[layout])), progress=False))
     assert not report, str(report)
     by_config, by_folder = Report(), Report()
-    check_config(load_config(path, data_root=str(tmp_path)), by_config, progress=False)
-    check_folder(layout, str(tmp_path), by_folder, progress=False)
+    by_config.collect(check_config(load_config(path, data_root=str(tmp_path)), progress=False))
+    by_folder.collect(check_folder(layout, str(tmp_path), progress=False))
     assert by_config.examples == by_folder.examples and by_config
 
 
@@ -52,14 +62,14 @@ def coco_and_aic(folders):
 
 def test_all_combined_datasets_are_checked(folders, tmp_path):
     report = Report()
-    check_config(coco_and_aic(folders), report, progress=False)
+    report.collect(check_config(coco_and_aic(folders), progress=False))
     assert not report, str(report)
     content = json.loads((folders['aic'] / 'annotations/aic_train.json').read_text())
     content['annotations'][0]['keypoints'][2] = 3
     (tmp_path / 'aic.json').write_text(json.dumps(content))
     cfg = coco_and_aic(folders)
     cfg.train_dataloader.dataset.datasets[1].ann_file = str(tmp_path / 'aic.json')
-    check_config(cfg, report, progress=False)
+    report.collect(check_config(cfg, progress=False))
     assert report.counts == {'visibility out of range': 1} and 'aic.json: keypoint 0 has 3' in str(report)
 
 
@@ -81,21 +91,21 @@ def config(folder, **changes):
 
 def test_each_file_of_a_config_is_checked_once(folders, tmp_path):
     report = Report()
-    check_config(config(folders['coco']), report, progress=False)
+    report.collect(check_config(config(folders['coco']), progress=False))
     assert not report, str(report)
-    check_config(config(tmp_path), report, progress=False)
+    report.collect(check_config(config(tmp_path), progress=False))
     assert report.counts == {'missing file': 2}
-    with pytest.raises(ValueError, match='names no dataset to check: it needs a dataset in one of train_dataloader'):
-        check_config(Config(dict(train_dataloader=None)), report)
+    with pytest.raises(ConfigError, match='train_dataloader'):
+        report.collect(check_config(Config(dict(train_dataloader=None))))
 
 
 def test_boxes_of_a_config_are_found_where_the_dataset_looks(folders):
     """Below ``data_root``; the stock datasets take the path as it is."""
     stock = dict(type='CocoDataset', bbox_file=str(folders['coco'] / COCO_BOXES))
     report = Report()
-    check_config(config(folders['coco'], **stock), report, progress=False)
+    report.collect(check_config(config(folders['coco'], **stock), progress=False))
     assert not report, str(report)
-    check_config(config(folders['coco'], type='mmpose.CocoDataset'), report, progress=False)
+    report.collect(check_config(config(folders['coco'], type='mmpose.CocoDataset'), progress=False))
     assert report.examples == {'missing file': [COCO_BOXES]}
 
 
@@ -105,7 +115,7 @@ def test_datasets_of_other_types_are_reported(folders):
     cfg.train_dataloader.dataset.dataset.datasets.append(other)
     cfg.val_dataloader.dataset = other
     report = Report()
-    check_config(cfg, report, progress=False)
+    report.collect(check_config(cfg, progress=False))
     assert report.counts == {'dataset that is not checked': 1}
     assert 'PoseTrack18Dataset: data/posetrack/train.json' in str(report)
 
@@ -131,7 +141,7 @@ def test_a_metainfo_of_the_config_sets_the_number_of_keypoints(metainfo, problem
     (tmp_path / 'other.json').write_text(json.dumps(content))
     cfg = Config(dict(train_dataloader=dict(dataset=dataset), val_dataloader=dict(dataset=other)))
     report = Report()
-    check_config(cfg, report, progress=False)
+    report.collect(check_config(cfg, progress=False))
     assert report.counts == problems
 
 
@@ -143,25 +153,26 @@ def test_fields_that_only_the_evaluation_of_the_config_reads(metric, missing, tm
     write_and_check(tmp_path, coco())
     dataset = dict(type='CocoDataset', data_root=str(tmp_path), ann_file='coco.json')
     report = Report()
-    check_config(Config(dict(train_dataloader=dict(dataset=dataset), val_dataloader=dict(dataset=dataset),
-                             val_evaluator=metric)), report, progress=False)
+    cfg = Config(dict(train_dataloader=dict(dataset=dataset), val_dataloader=dict(dataset=dataset),
+                      val_evaluator=metric))
+    report.collect(check_config(cfg, progress=False))
     assert report.counts == ({'incomplete entry': missing} if missing else {})
     assert not missing or 'annotation 10 of' in str(report) and 'use_area=False' in str(report)
 
 
 def test_a_metainfo_that_does_not_load_is_reported():
     report = Report()
-    check_config(Config(dict(train_dataloader=dict(dataset=dict(
-        type='CocoDataset', ann_file='coco.json', metainfo=dict(from_file='nowhere.py'))))), report, progress=False)
+    report.collect(check_config(Config(dict(train_dataloader=dict(dataset=dict(
+        type='CocoDataset', ann_file='coco.json', metainfo=dict(from_file='nowhere.py'))))), progress=False))
     assert report.counts == {'metainfo that does not load': 1} and 'nowhere.py' in str(report)
 
 
 def test_a_metainfo_of_whole_bodies_counts_all_parts(tmp_path):
     write_and_check(tmp_path, whole_body())
     report = Report()
-    check_config(Config(dict(train_dataloader=dict(dataset=dict(
+    report.collect(check_config(Config(dict(train_dataloader=dict(dataset=dict(
         type='CocoWholeBodyDataset', data_root=str(tmp_path), ann_file='coco.json',
-        metainfo=dict(from_file='configs/_base_/datasets/coco_wholebody.py'))))), report, progress=False)
+        metainfo=dict(from_file='configs/_base_/datasets/coco_wholebody.py'))))), progress=False))
     assert not report, str(report)
 
 

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmpose_mspn.data_check.coco_format import check_coco
-from mmpose_mspn.data_check.images import image_sizes
-from mmpose_mspn.data_check.report import Report
+from mmpose_mspn.data_check.files import image_sizes
+from mmpose_mspn.data_check.problems import Report
 from tests.test_data_check.files import (
     check,
     coco,
@@ -45,7 +44,7 @@ def test_sizes_are_those_of_the_images_as_loaded(orientation, kind, decode, tmp_
     write_rotated(tmp_path / '1.jpg', orientation, kind)
     height, width = mmcv.imread(str(tmp_path / '1.jpg')).shape[:2]
     report = Report()
-    size, = image_sizes([str(tmp_path / '1.jpg')], report, decode, progress=False).values()
+    size, = report.collect(image_sizes([str(tmp_path / '1.jpg')], decode, progress=False)).values()
     assert (size.stored, size.loaded, bool(report)) == ((64, 48), (width, height), False)
     assert kind != 'JPEG' or (width, height) == ((48, 64) if orientation > 4 else (64, 48))
 
@@ -76,5 +75,5 @@ def test_images_that_only_other_libraries_read_are_found(decode, tmp_path):
 
 def test_the_bar_reaches_the_end(tmp_path, capsys):
     write_and_check(tmp_path, coco())
-    check_coco(str(tmp_path / 'coco.json'), str(tmp_path), Report())
+    check(tmp_path, progress=True)
     assert '2/2' in capsys.readouterr().err.splitlines()[-1]

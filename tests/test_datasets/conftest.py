@@ -6,18 +6,6 @@ from typing import Iterator, List
 import pytest
 from mmengine.logging import MMLogger
 
-from mmpose_mspn.datasets import shared_images
-from mmpose_mspn.utils import shared_file
-
-
-@pytest.fixture
-def meeting_folder(tmp_path_factory, monkeypatch):
-    """A folder in which the processes of this test alone look for shared images, which need little free memory."""
-    folder = tmp_path_factory.mktemp('meeting')
-    monkeypatch.setattr(shared_file, 'IN_MEMORY', str(folder))
-    monkeypatch.setattr(shared_images, 'RESERVE', 2**20)
-    return folder
-
 
 @contextmanager
 def messages_with(words: str) -> Iterator[List[str]]:
@@ -42,5 +30,5 @@ def logged():
 @pytest.fixture
 def said():
     """What is logged about the cache of images."""
-    with messages_with('cache of decoded images') as messages:
+    with messages_with('are decoded for each person') as messages:
         yield messages

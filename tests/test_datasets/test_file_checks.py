@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mmpose_mspn.utils.errors import DataError
 from tests.test_datasets.coco_files import box, dataset, edited, write_coco
 
 
@@ -38,7 +39,7 @@ def change(root: Path, **fields) -> None:
 def test_annotation_files_with_other_content_are_refused(tmp_path, content, message):
     write_coco(tmp_path)
     (tmp_path / 'people.json').write_text(content)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(DataError, match=message):
         dataset(tmp_path)
 
 
@@ -61,7 +62,7 @@ def test_skipped_people_are_counted(tmp_path, fields, reason, logged):
 
 def test_a_file_without_usable_people_says_why(tmp_path):
     write_coco(tmp_path, bbox=(10, 5, 60, 0))
-    with pytest.raises(ValueError, match='holds no person to train on; skipped: 1 without a box of positive width and '
+    with pytest.raises(DataError, match='holds no person to train on; skipped: 1 without a box of positive width and '
                                          'height: it needs'):
         dataset(tmp_path)
 
@@ -72,7 +73,7 @@ def with_boxes(root: Path, boxes: object):
 
 
 def test_boxes_in_unknown_images_are_refused(tmp_path):
-    with pytest.raises(ValueError, match=r'boxes in 2 images that are not in .*people.json, such as \[5, 9\]'):
+    with pytest.raises(DataError, match=r'boxes in 2 images that are not in .*people.json, such as \[5, 9\]'):
         with_boxes(tmp_path, [box(), box(image_id=9), box(image_id=5), box(image_id=9)])
 
 
@@ -87,7 +88,7 @@ def test_boxes_without_a_size_are_counted(tmp_path, logged):
     ([], 'boxes.json holds no person to test on'),
 ])
 def test_box_files_with_other_content_are_refused(tmp_path, boxes, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(DataError, match=message):
         with_boxes(tmp_path, boxes)
 
 
@@ -137,7 +138,7 @@ def with_keypoint(index: int, value: float) -> list:
 def test_annotations_with_faulty_values_are_refused_by_id(tmp_path, fields, message, test_mode):
     write_coco(tmp_path)
     change(tmp_path, **fields)
-    with pytest.raises(ValueError, match=message) as refused:
+    with pytest.raises(DataError, match=message) as refused:
         dataset(tmp_path, test_mode=test_mode)
     assert '\n' not in str(refused.value)
 
@@ -156,7 +157,7 @@ def test_images_with_faulty_values_are_refused(tmp_path, fields, message):
     with edited(tmp_path) as content:
         image = {**content['images'][0], **fields}
         content['images'][0] = {name: value for name, value in image.items() if value is not None}
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(DataError, match=message):
         dataset(tmp_path)
 
 
@@ -166,7 +167,7 @@ def test_ids_that_occur_twice_are_refused(tmp_path, name, message):
     write_coco(tmp_path)
     with edited(tmp_path) as content:
         content[name].append(content[name][0])
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(DataError, match=message):
         dataset(tmp_path)
 
 
@@ -176,7 +177,7 @@ def test_fields_that_training_does_not_need_may_be_missing(tmp_path):
     with edited(tmp_path) as content:
         del content['categories']
     assert dataset(tmp_path)[0]['data_samples'].gt_instance_labels.keypoints_visible[0, :3].tolist() == [0, 1, 2]
-    with pytest.raises(ValueError, match='has no categories, which a test needs: add "categories"'):
+    with pytest.raises(DataError, match='has no categories, which a test needs: add "categories"'):
         dataset(tmp_path, test_mode=True)
 
 
@@ -198,7 +199,7 @@ def test_annotations_of_unlisted_images_are_counted(tmp_path, logged):
     (dict(category_id='person'), "detection 1 of .*category_id 'person'"),
 ])
 def test_boxes_with_faulty_values_are_refused_by_index(tmp_path, changes, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(DataError, match=message):
         with_boxes(tmp_path, [box(), box(**changes)])
 
 
@@ -214,7 +215,7 @@ def test_boxes_of_a_category_that_is_not_annotated_are_refused(tmp_path):
     with edited(tmp_path) as content:
         content['categories'] = [dict(id=0, name='person')]
     (tmp_path / 'boxes.json').write_text(json.dumps([box()]))
-    with pytest.raises(ValueError, match=r'people of category 1, but the categories of .* are \[0\]'):
+    with pytest.raises(DataError, match=r'people of category 1, but the categories of .* are \[0\]'):
         dataset(tmp_path, bbox_file='boxes.json', test_mode=True)
 
 

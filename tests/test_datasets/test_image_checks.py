@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.utils import digit_version
 from PIL import Image
 
+from mmpose_mspn.utils.errors import DataError
 from tests.places import ROOT
 from tests.test_datasets.coco_files import box, dataset, edited, write_coco
 
@@ -45,7 +46,7 @@ def test_an_image_that_does_not_decode_is_named(tmp_path, content):
     (tmp_path / 'a.jpg').unlink()
     if content is not None:
         (tmp_path / 'a.jpg').write_bytes(content)
-    with pytest.raises(ValueError, match=r'image .*a.jpg is missing or does not decode.*check_data.py'):
+    with pytest.raises(DataError, match=r'image .*a.jpg is missing or does not decode.*check_data.py'):
         dataset(tmp_path)[0]
     (tmp_path / 'a.jpg').write_bytes(whole)
     dataset(tmp_path)[0]
@@ -63,7 +64,7 @@ def test_images_that_opencv_does_not_read_are_named(tmp_path, write):
     write_coco(tmp_path)
     (tmp_path / 'a.jpg').unlink()
     write(tmp_path / 'a.jpg')
-    with pytest.raises(ValueError, match=r'image .*a.jpg is missing or does not decode'):
+    with pytest.raises(DataError, match=r'image .*a.jpg is missing or does not decode'):
         dataset(tmp_path)[0]
 
 
@@ -85,7 +86,7 @@ def test_a_photograph_annotated_as_stored_is_refused_if_the_loader_turns_it(tmp_
     if orientation < 5:
         made[0]
         return
-    with pytest.raises(ValueError, match='a.jpg has 90 x 80 px as loaded, .* but 80 x 90 px in ann_file .*people.json'):
+    with pytest.raises(DataError, match='a.jpg has 90 x 80 px as loaded, .* but 80 x 90 px in ann_file .*people.json'):
         made[0]
     with edited(tmp_path) as content:
         content['images'][0].update(width=90, height=80)
@@ -97,7 +98,7 @@ def test_an_image_of_another_size_than_annotated_is_refused(tmp_path, size):
     """mmpose would cut boxes at the annotated size, and keypoints would lie elsewhere in a resized image."""
     write_coco(tmp_path)
     picture().resize(size).save(tmp_path / 'a.jpg')
-    with pytest.raises(ValueError, match=f'a.jpg has {size[0]} x {size[1]} px as loaded, but 80 x 90 px in ann_file'):
+    with pytest.raises(DataError, match=f'a.jpg has {size[0]} x {size[1]} px as loaded, but 80 x 90 px in ann_file'):
         dataset(tmp_path)[0]
 
 

@@ -10,9 +10,10 @@ from mmpose.structures import PoseDataSample
 from scipy.io import loadmat, savemat
 
 import mmpose_mspn  # noqa: F401  registers the parts
-from mmpose_mspn.data_check.report import Report
+from mmpose_mspn.data_check.problems import Report
 from mmpose_mspn.datasets.mpii_release import write_test_people
-from mmpose_mspn.evaluation.mpii_submission_file import check_mpii_submission
+from mmpose_mspn.evaluation.mpii_submission import check_mpii_submission
+from mmpose_mspn.utils.errors import DataError
 from tests.launching import python
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'submission.py'
@@ -92,19 +93,19 @@ def test_every_joint_is_where_the_evaluation_reads_it(release, people, tmp_path)
 
 
 def test_an_incomplete_submission_is_refused(release, people, tmp_path):
-    with pytest.raises(ValueError, match=r'pred.mat is incomplete:\n.*: 1\n    person 3 of 1.jpg: joints \[\]'):
+    with pytest.raises(DataError, match=r'pred.mat is incomplete:\n.*: 1\n    person 3 of 1.jpg: joints \[\]'):
         submit(release, [people[0], people[2]], tmp_path / 'pred.mat')
 
 
 def test_people_outside_the_test_set_are_refused(release, people, tmp_path):
-    with pytest.raises(ValueError, match=r'no person of the test set is at \[13.0, 20.0\] in 1.jpg'):
+    with pytest.raises(DataError, match=r'no person of the test set is at \[13.0, 20.0\] in 1.jpg'):
         submit(release, [dict(people[0], center=[13., 20.])], tmp_path / 'pred.mat')
 
 
 def test_a_submission_with_other_images_is_reported(release, tmp_path):
     report = Report()
     savemat(str(tmp_path / 'pred.mat'), dict(pred=struct(annorect=[np.zeros((0, 0))])))
-    assert check_mpii_submission(str(tmp_path / 'pred.mat'), release, report) == 3
+    assert report.collect(check_mpii_submission(str(tmp_path / 'pred.mat'), release)) == 3
     assert report.counts == {'incomplete entry': 1} and '1 images, not the 3' in str(report)
 
 
@@ -112,7 +113,7 @@ def test_a_missing_or_wrong_release_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match='put mpii_human_pose_v1_u12_1.mat'):
         write_test_people(str(tmp_path / 'none.mat'), str(tmp_path / 'out.json'))
     savemat(str(tmp_path / 'other.mat'), dict(a=1))
-    with pytest.raises(ValueError, match='holds no RELEASE'):
+    with pytest.raises(DataError, match='holds no RELEASE'):
         write_test_people(str(tmp_path / 'other.mat'), str(tmp_path / 'out.json'))
 
 
@@ -121,18 +122,18 @@ def test_a_missing_or_wrong_release_file_is_named(tmp_path):
     dict(RELEASE=one(annolist=np.ones((1, 2)), img_train=np.zeros((1, 2)), single_person=np.ones((1, 2))))])
 def test_release_files_of_another_structure_are_refused(content, tmp_path):
     savemat(str(tmp_path / 'other.mat'), content)
-    with pytest.raises(ValueError, match="MPII's annotation file"):
+    with pytest.raises(DataError, match="MPII's annotation file"):
         write_test_people(str(tmp_path / 'other.mat'), str(tmp_path / 'out.json'))
 
 
 def test_bytes_that_are_no_matrix_are_refused_and_reported(release, tmp_path):
     (tmp_path / 'other.mat').write_bytes(b'no matrix')
-    with pytest.raises(ValueError, match="other.mat is not MPII's annotation file"):
+    with pytest.raises(DataError, match="other.mat is not MPII's annotation file"):
         write_test_people(str(tmp_path / 'other.mat'), str(tmp_path / 'out.json'))
     for content in (b'no matrix', b'', Path(release).read_bytes()[:200]):
         (tmp_path / 'pred.mat').write_bytes(content)
         report = Report()
-        check_mpii_submission(str(tmp_path / 'pred.mat'), release, report)
+        report.collect(check_mpii_submission(str(tmp_path / 'pred.mat'), release))
         assert report.counts == {'unreadable file': 1}
 
 

@@ -9,9 +9,9 @@ from mmengine.structures import InstanceData
 from mmpose.registry import DATASETS, METRICS
 from mmpose.structures import PoseDataSample
 
+from mmpose_mspn.data_check.coco import box_category
 from mmpose_mspn.data_check.configs import check_config
-from mmpose_mspn.data_check.report import Report
-from mmpose_mspn.datasets.detection_rules import box_category
+from mmpose_mspn.data_check.problems import Report
 from mmpose_mspn.new_dataset import Options, create
 from mmpose_mspn.synthetic_people import generate
 from mmpose_mspn.synthetic_people.robots import CATEGORY_ID, FOUR, write_robots

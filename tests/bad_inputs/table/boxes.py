@@ -90,7 +90,7 @@ BOX_CASES: Rows = [
         tested('a detection with an infinite score', put('0.score', INF), ['score']),
         tested('a detection without a box', drop('0.bbox'), ['bbox']),
         tested('a detection without a category', drop('0.category_id'), ['category_id']),
-        tested('detections as two corners', _as_corners, ['corners', 'x1, y1, x2, y2']),
+        tested('detections as two corners', _as_corners, ['xyxy', 'x1, y1, x2, y2']),
         tested('an annotation file as detections', instead(dict(images=[], annotations=[])), ['AP_H_56']),
     ),
     Case('a file of detections that ends in the middle', [test()], ['AP_H_56', 'JSON'],

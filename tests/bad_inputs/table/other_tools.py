@@ -103,7 +103,7 @@ OTHER_CASES: Rows = [
         '17 names', 'got 2'),
     row('images that are a file', ('new_dataset', '{data}/' + TRAIN, '{config}', '--out', '{out}'), 'small.py'),
     row('the folder of other images', ('new_dataset', '{data}/' + TRAIN, '{here}', '--out', '{out}'), '.jpg'),
-    row('boxes as two corners', new_dataset(), 'corners', prepare=lambda place: place.edit(TRAIN, _corners)),
+    row('boxes as two corners', new_dataset(), 'xyxy', prepare=lambda place: place.edit(TRAIN, _corners)),
     row('a threshold of NaN', convert('--threshold', 'nan'), 'threshold', 'nan',
         prepare=lambda place: write_predictions(place, 'source.json')),
     row('a source that is a list', convert(), 'source.json', prepare=source(b'[1, 2]')),

@@ -1,4 +1,5 @@
 """Images that are kept are those that are decoded, as long as their files do not change."""
+import errno
 import json
 import os
 from pathlib import Path
@@ -12,16 +13,12 @@ from mmpose.registry import DATASETS, TRANSFORMS
 from torch.utils.data import DataLoader
 
 from mmpose_mspn.datasets import stack_samples
-from mmpose_mspn.datasets.transforms import LoadImage
-from mmpose_mspn.utils import shared_file
+from mmpose_mspn.datasets.transforms import LoadImage, load_image
+from mmpose_mspn.utils.errors import ConfigError
 from tests.places import ROOT
 
 CONFIG = ROOT / 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_4xmspn50_8xb32-96k_coco-256x192.py'
-CACHE_GB = 0.0123
 IMAGES, PEOPLE = 3, 3
-
-pytestmark = pytest.mark.usefixtures('meeting_folder')
-
 
 def draw(path: Path, seed: int) -> None:
     cv2.imwrite(str(path), np.random.default_rng(seed).integers(0, 256, (90, 80 + seed, 3), np.uint8))
@@ -49,10 +46,10 @@ def people(root: Path) -> dict:
     return dict(settings, data_root=str(root), ann_file='people.json', data_prefix=dict(img=''))
 
 
-def with_cache(settings: dict) -> dict:
+def with_cache(settings: dict, folder: Path) -> dict:
     first, *others = settings['pipeline']
     assert first == dict(type='LoadImage')
-    return dict(settings, pipeline=[dict(type='mmpose_mspn.LoadImage', cache_gb=CACHE_GB), *others])
+    return dict(settings, pipeline=[dict(type='mmpose_mspn.LoadImage', cache_folder=str(folder)), *others])
 
 
 def epochs(settings: dict, workers: int) -> list:
@@ -71,11 +68,12 @@ def epochs(settings: dict, workers: int) -> list:
 @pytest.mark.parametrize('workers', [0, 2])
 def test_epochs_are_the_same_with_and_without_the_cache(workers, tmp_path):
     settings = people(tmp_path)
-    plain, kept = (epochs(which, workers) for which in (settings, with_cache(settings)))
+    plain, kept = (epochs(which, workers) for which in (settings, with_cache(settings, tmp_path / 'cache')))
+    assert len(list((tmp_path / 'cache').iterdir())) == IMAGES
     assert len(plain) == len(kept) == 3 * 5
-    for one, other in zip(plain, kept):
-        assert torch.equal(one['inputs'], other['inputs'])
-        for mine, theirs in zip(one['data_samples'], other['data_samples']):
+    for batch, kept_batch in zip(plain, kept):
+        assert torch.equal(batch['inputs'], kept_batch['inputs'])
+        for mine, theirs in zip(batch['data_samples'], kept_batch['data_samples']):
             assert mine.img_id == theirs.img_id and mine.ori_shape == theirs.ori_shape
             assert mine.gt_instance_labels.keys() == theirs.gt_instance_labels.keys()
             for name, value in mine.gt_instance_labels.items():
@@ -92,7 +90,7 @@ def write(path: Path, value: int, size: int = 200, time: int = 10**18) -> None:
 
 def test_a_kept_image_is_not_decoded_again_until_its_file_changes(tmp_path):
     """Each content has a value of its own, which tells what was decoded."""
-    path, step = tmp_path / 'a.png', LoadImage(cache_gb=CACHE_GB)
+    path, step = tmp_path / 'a.png', LoadImage(cache_folder=str(tmp_path / 'cache'))
 
     def loaded() -> int:
         value, = np.unique(load(step, path))
@@ -113,17 +111,18 @@ def test_a_kept_image_is_not_decoded_again_until_its_file_changes(tmp_path):
 
 def test_steps_that_write_into_the_image_do_not_change_the_kept_one(tmp_path):
     draw(tmp_path / 'a.png', 1)
-    step = LoadImage(cache_gb=CACHE_GB)
+    step = LoadImage(cache_folder=str(tmp_path / 'cache'))
     first = load(step, tmp_path / 'a.png').copy()
     for _ in range(2):
-        found = load(step, tmp_path / 'a.png')
-        np.testing.assert_array_equal(found, first)
-        found[:] = 0
+        image = load(step, tmp_path / 'a.png')
+        np.testing.assert_array_equal(image, first)
+        image[:] = 0
 
 
 def test_decoders_are_told_apart(tmp_path):
     draw(tmp_path / 'a.jpg', 1)
-    by_opencv, by_pillow = (LoadImage(cache_gb=CACHE_GB, imdecode_backend=name) for name in ('cv2', 'pillow'))
+    by_opencv, by_pillow = (LoadImage(cache_folder=str(tmp_path / 'cache'), imdecode_backend=name)
+                            for name in ('cv2', 'pillow'))
     for step, name in ((by_opencv, 'cv2'), (by_pillow, 'pillow')) * 2:
         np.testing.assert_array_equal(
             load(step, tmp_path / 'a.jpg'), load(LoadImage(imdecode_backend=name), tmp_path / 'a.jpg'))
@@ -133,24 +132,79 @@ def test_results_are_those_of_mmposes_step(tmp_path):
     draw(tmp_path / 'a.jpg', 1)
     theirs = TRANSFORMS.build(dict(type='mmpose.LoadImage'))
     expected = theirs(dict(img_path=str(tmp_path / 'a.jpg')))
-    step = LoadImage(cache_gb=CACHE_GB)
+    step = LoadImage(cache_folder=str(tmp_path / 'cache'))
     for _ in range(2):
-        found = step(dict(img_path=str(tmp_path / 'a.jpg')))
-        assert found.keys() == expected.keys()
+        results = step(dict(img_path=str(tmp_path / 'a.jpg')))
+        assert results.keys() == expected.keys()
         for name, value in expected.items():
-            np.testing.assert_array_equal(found[name], value)
+            np.testing.assert_array_equal(results[name], value)
     given = np.zeros((2, 3, 3), np.uint8)
     assert step(dict(img=given))['img'] is given
 
 
-def test_a_system_without_shared_files_decodes_as_before(tmp_path, monkeypatch, said):
-    draw(tmp_path / 'a.jpg', 1)
-    monkeypatch.setattr(shared_file, 'fcntl', None)  # as on Windows
-    step = LoadImage(cache_gb=CACHE_GB)
+def files(folder: Path) -> int:
+    return len(list((folder / 'cache').iterdir()))
+
+
+@pytest.fixture
+def three_images(tmp_path) -> list:
+    for number in range(3):
+        draw(tmp_path / f'{number}.jpg', number)
+    return [tmp_path / f'{number}.jpg' for number in range(3)]
+
+
+def test_the_limit_is_kept_and_said_once(tmp_path, three_images, said, monkeypatch):
+    """Each image takes 22 kB, and there is room while less than 40 kB are taken."""
+    monkeypatch.setattr(load_image, 'LOOK_EVERY', 1)
+    monkeypatch.setattr(load_image, 'LEAST_GB', 0)
+    step = LoadImage(cache_folder=str(tmp_path / 'cache'), cache_gb=4e-5)
+    for path in three_images * 2:
+        np.testing.assert_array_equal(load(step, path), load(LoadImage(), path))
+    assert files(tmp_path) == 2
     message, = said
-    assert 'there is no cache of decoded images (only Linux shares files without a name)' in message
-    for _ in range(2):
-        np.testing.assert_array_equal(load(step, tmp_path / 'a.jpg'), load(LoadImage(), tmp_path / 'a.jpg'))
+    assert str(tmp_path / 'cache') in message and 'its limit is 4e-05 GB' in message
+
+
+def test_the_disk_is_not_filled(tmp_path, three_images, said, monkeypatch):
+    monkeypatch.setattr(load_image, 'RESERVE', 2**62)
+    step = LoadImage(cache_folder=str(tmp_path / 'cache'))
+    np.testing.assert_array_equal(load(step, three_images[0]), load(LoadImage(), three_images[0]))
+    assert files(tmp_path) == 0 and len(said) == 1
+
+
+def test_an_error_of_the_disk_ends_nothing_and_is_said_once(tmp_path, three_images, said, monkeypatch):
+    def fail(file, image):
+        file.write(b'a part')
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr(np, 'save', fail)
+    step = LoadImage(cache_folder=str(tmp_path / 'cache'))
+    for path in three_images:
+        np.testing.assert_array_equal(load(step, path), load(LoadImage(), path))
+    message, = said
+    assert 'No space left on device' in message and files(tmp_path) == 0
+
+
+@pytest.mark.parametrize('content', [b'', b'no array', None])
+def test_a_damaged_file_is_written_again(content, tmp_path):
+    """As a crash of the machine may leave it; ``None``: half of the file."""
+    draw(tmp_path / 'a.png', 1)
+    step = LoadImage(cache_folder=str(tmp_path / 'cache'))
+    load(step, tmp_path / 'a.png')
+    kept, = (tmp_path / 'cache').iterdir()
+    whole = kept.read_bytes()
+    kept.write_bytes(whole[:len(whole) // 2] if content is None else content)
+    np.testing.assert_array_equal(load(step, tmp_path / 'a.png'), load(LoadImage(), tmp_path / 'a.png'))
+    assert kept.read_bytes() == whole
+
+
+def test_a_limit_without_a_folder_keeps_nothing_and_says_so(tmp_path, said):
+    """Configs of earlier versions have it, whose images were kept in memory."""
+    draw(tmp_path / 'a.jpg', 1)
+    image = load(LoadImage(cache_gb=4), tmp_path / 'a.jpg')
+    np.testing.assert_array_equal(image, load(LoadImage(), tmp_path / 'a.jpg'))
+    message, = said
+    assert 'cache_folder' in message
 
 
 @pytest.mark.parametrize('name, content', [('nowhere.jpg', None), ('broken.jpg', b'none')])
@@ -158,7 +212,7 @@ def test_images_that_cannot_be_loaded_raise_what_mmposes_step_raises(name, conte
     if content:
         (tmp_path / name).write_bytes(content)
     raised = []
-    for step in (TRANSFORMS.build(dict(type='mmpose.LoadImage')), LoadImage(cache_gb=CACHE_GB)):
+    for step in (TRANSFORMS.build(dict(type='mmpose.LoadImage')), LoadImage(cache_folder=str(tmp_path / 'cache'))):
         with pytest.raises(Exception, match=name) as error:
             load(step, tmp_path / name)
         raised.append((error.type, str(error.value)))
@@ -166,17 +220,15 @@ def test_images_that_cannot_be_loaded_raise_what_mmposes_step_raises(name, conte
 
 
 @pytest.mark.parametrize('wrong, message', [
-    (dict(cache_gb=0), 'cache_gb must be a finite number >= 0.001'),
+    (dict(cache_gb=0), 'cache_gb .*got 0'),
     (dict(cache_gb=-1), 'got -1'),
     (dict(cache_gb=float('nan')), 'got nan'),
     (dict(cache_gb='4'), "got '4'"),
     (dict(cache_gb=True), 'got True'),
-    (dict(cache_gb=1, cache_folder='/nowhere'), "cache_folder must be a folder .* got '/nowhere': make the folder"),
-    (dict(cache_folder='/tmp'), "cache_folder '/tmp' is given without cache_gb"),
-    (dict(cache_gb=1, to_float32=True), 'keep to_float32, color_type and backend_args'),
-    (dict(cache_gb=1, color_type='grayscale'), 'keep to_float32, color_type and backend_args'),
-    (dict(cache_gb=1, backend_args=dict(backend='local')), 'keep to_float32, color_type and backend_args'),
+    (dict(cache_folder='/tmp', to_float32=True), 'to_float32'),
+    (dict(cache_folder='/tmp', color_type='grayscale'), 'color_type'),
+    (dict(cache_folder='/tmp', backend_args=dict(backend='local')), 'backend_args'),
 ])
 def test_wrong_values_are_refused(wrong, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ConfigError, match=message):
         LoadImage(**wrong)

@@ -4,7 +4,7 @@ import pytest
 from mmpose.datasets.datasets import CocoDataset
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
-from mmpose_mspn.datasets.metainfo_rules import wrong_metainfo
+from mmpose_mspn.data_check.configs import wrong_metainfo
 
 
 @pytest.fixture

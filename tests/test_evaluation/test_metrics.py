@@ -10,6 +10,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.logging import MessageHub
 from mmpose.registry import METRICS
 
+from mmpose_mspn.utils.errors import CheckpointError, ConfigError, DataError
 from tests.building import SMALL, codec, estimator
 from tests.test_datasets.coco_files import dataset, write_coco
 
@@ -57,7 +58,7 @@ def test_predictions_that_are_not_finite_are_refused(tmp_path, field, value):
     broken['pred_instances'][field].ravel()[0] = value
     metric = build(tmp_path, annotations())
     metric.process([], [sample(0)])
-    with pytest.raises(ValueError, match=rf'predicted {field} for image 1.jpg \(id 1\) are not finite: the network'):
+    with pytest.raises(CheckpointError, match=rf'predicted {field} for image 1.jpg \(id 1\) are not finite'):
         metric.process([], [broken])
 
 
@@ -76,7 +77,7 @@ def test_a_network_with_nan_weights_is_refused(tmp_path, broken):
         predicted, = model.test_step(pseudo_collate([people[0]]))
     metric = METRICS.build(dict(type='mmpose_mspn.CocoMetric'))
     metric.dataset_meta = copy.deepcopy(people.metainfo)
-    with pytest.raises(ValueError, match=r'predicted keypoint_scores for image .*a.jpg \(id 7\) are not finite'):
+    with pytest.raises(CheckpointError, match=r'predicted keypoint_scores for image .*a.jpg \(id 7\) are not finite'):
         metric.process([], [predicted.to_dict()])
 
 
@@ -84,7 +85,7 @@ def test_mpii_predictions_that_are_not_finite_are_refused():
     broken = sample(0)
     broken['pred_instances']['keypoints'][0, 3] = np.nan
     metric = METRICS.build(dict(type='mmpose_mspn.MpiiPCKAccuracy'))
-    with pytest.raises(ValueError, match='keypoints for image 1.jpg .*not finite'):
+    with pytest.raises(CheckpointError, match='keypoints for image 1.jpg .*not finite'):
         metric.process([], [broken])
 
 
@@ -118,7 +119,7 @@ def with_value(field, value):
 def test_annotations_that_the_evaluation_cannot_use_are_refused_before_the_run(tmp_path, change, message):
     content = annotations()
     change(content)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(DataError, match=message):
         build(tmp_path, content)
 
 
@@ -136,7 +137,7 @@ def test_crowdpose_needs_the_number_of_keypoints(tmp_path):
     content['images'][0]['crowdIndex'] = .5
     build(tmp_path, content, iou_type='keypoints_crowd', use_area=False)
     del content['annotations'][0]['num_keypoints']
-    with pytest.raises(ValueError, match='annotation 0 of .*no num_keypoints'):
+    with pytest.raises(DataError, match='annotation 0 of .*no num_keypoints'):
         build(tmp_path, content, iou_type='keypoints_crowd', use_area=False)
 
 
@@ -146,16 +147,16 @@ def test_the_annotations_of_the_dataset_are_checked_too(tmp_path):
     (tmp_path / 'people.json').write_text(json.dumps(content))
     MessageHub.get_current_instance().update_info('checked_ann_file', str(tmp_path / 'people.json'))
     metric = METRICS.build(dict(type='mmpose_mspn.CocoMetric'))
-    with pytest.raises(ValueError, match='annotation 1 of .*no area'):
+    with pytest.raises(DataError, match='annotation 1 of .*no area'):
         metric.dataset_meta = copy.deepcopy(META)
 
 
 def test_images_that_the_annotations_do_not_list_are_refused_at_the_first_batch(tmp_path):
-    with pytest.raises(ValueError, match='image 7 .*is not in the annotations that the evaluator uses'):
+    with pytest.raises(ConfigError, match='image 7 .*is not in the annotations that the evaluator uses'):
         build(tmp_path, annotations()).process([], [dict(sample(0), img_id=7)])
 
 
-@pytest.mark.parametrize('content, error', [(None, FileNotFoundError), ('[]', ValueError), ('{"images"', ValueError)])
+@pytest.mark.parametrize('content, error', [(None, FileNotFoundError), ('[]', DataError), ('{"images"', DataError)])
 def test_an_annotation_file_that_does_not_load_is_named(tmp_path, content, error):
     if content is not None:
         (tmp_path / 'other.json').write_text(content)

@@ -7,8 +7,8 @@ import pytest
 from mmpose.registry import METRICS
 
 import mmpose_mspn  # noqa: F401  registers the parts
-from mmpose_mspn.data_check.report import Report
-from mmpose_mspn.evaluation.coco_submission_file import check_coco_submission
+from mmpose_mspn.data_check.problems import Report
+from mmpose_mspn.evaluation.coco_submission import check_coco_submission
 from tests.launching import python
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'submission.py'
@@ -22,7 +22,7 @@ def check_coco(folder, results):
     (folder / 'info.json').write_text(json.dumps(dict(images=[dict(id=number) for number in (1, 2, 3)])))
     (folder / 'result.json').write_text(json.dumps(results))
     report = Report()
-    return report, check_coco_submission(str(folder / 'result.json'), str(folder / 'info.json'), report)
+    return report, report.collect(check_coco_submission(str(folder / 'result.json'), str(folder / 'info.json')))
 
 
 def test_a_correct_result_and_images_without_one(tmp_path):
@@ -63,7 +63,8 @@ def test_the_file_of_the_stock_metric_passes(tmp_path):
         gt_instances=dict(bbox_scales=np.array([[60, 60]], np.float32)))])
     metric.evaluate(1)
     report = Report()
-    assert check_coco_submission(str(tmp_path / 'person.keypoints.json'), str(tmp_path / 'info.json'), report) == []
+    check = check_coco_submission(str(tmp_path / 'person.keypoints.json'), str(tmp_path / 'info.json'))
+    assert report.collect(check) == []
     assert not report, str(report)
 
 

@@ -1,5 +1,5 @@
 """What a report shows of many problems."""
-from mmpose_mspn.data_check.report import REMEDIES, Report
+from mmpose_mspn.data_check.problems import REMEDIES, Report
 
 
 def test_a_report_counts_all_problems_and_shows_the_first(tmp_path):

@@ -3,8 +3,7 @@ import json
 
 import pytest
 
-from mmpose_mspn.data_check.coco_format import COCO_FIELDS, check_coco
-from mmpose_mspn.data_check.report import REMEDIES, Report
+from mmpose_mspn.data_check.problems import REMEDIES
 from tests.test_data_check.files import (
     PERSON,
     change,
@@ -54,12 +53,12 @@ def test_datasets_of_14_keypoints(kind, tmp_path):
     content = coco()
     for image in content['images']:
         image['crowdIndex'] = .5
-    assert write_and_check(tmp_path, content, fields=COCO_FIELDS[kind]).counts == {'wrong number of keypoints': 2}
+    assert write_and_check(tmp_path, content, kind=kind).counts == {'wrong number of keypoints': 2}
     for annotation in content['annotations']:
         del annotation['keypoints'][3 * 14:]
-    assert not write_and_check(tmp_path, content, fields=COCO_FIELDS[kind])
+    assert not write_and_check(tmp_path, content, kind=kind)
     content['annotations'][0]['keypoints'][:6] = [10, 10, 3, 64.5, 20, 1]
-    report = write_and_check(tmp_path, content, fields=COCO_FIELDS[kind])
+    report = write_and_check(tmp_path, content, kind=kind)
     assert report.counts == {'visibility out of range': 1, 'keypoint outside the image': 1}
     assert "use mmpose's conversion" in str(report)
 
@@ -80,7 +79,7 @@ def test_datasets_of_14_keypoints(kind, tmp_path):
 def test_whole_body(kind, fault, example, tmp_path):
     content = whole_body()
     fault(content)
-    report = write_and_check(tmp_path, content, fields=COCO_FIELDS['CocoWholeBodyDataset'])
+    report = write_and_check(tmp_path, content, kind='CocoWholeBodyDataset')
     assert report.counts == ({kind: 1} if kind else {})
     assert example in str(report)
 
@@ -146,10 +145,9 @@ def test_a_file_in_an_encoding_that_mmpose_does_not_read(encoding, tmp_path):
 
 
 def test_files_that_are_missing_or_not_json(tmp_path):
-    report = Report()
-    check_coco(str(tmp_path / 'none.json'), str(tmp_path), report, progress=False)
     (tmp_path / 'truncated.json').write_text('{"images": [')
-    check_coco(str(tmp_path / 'truncated.json'), str(tmp_path), report, progress=False)
     (tmp_path / 'list.json').write_text('[]')
-    check_coco(str(tmp_path / 'list.json'), str(tmp_path), report, progress=False)
-    assert report.counts == {'missing file': 1, 'unreadable file': 2}
+    assert check(tmp_path, file='none.json').counts == {'missing file': 1}
+    for file in ('truncated.json', 'list.json'):
+        report = check(tmp_path, file=file)
+        assert report.counts == {'unreadable file': 1} and file in str(report)

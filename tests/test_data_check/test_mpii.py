@@ -5,13 +5,9 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from mmpose_mspn.data_check.layouts import check_folder
-from mmpose_mspn.data_check.mpii_format import check_mpii
-from mmpose_mspn.data_check.report import Report
-from tests.test_data_check.files import (
-    mpii,
-    write_image,
-)
+from mmpose_mspn.data_check.files import check_folder
+from mmpose_mspn.data_check.problems import Report
+from tests.test_data_check.files import check, mpii, write_image
 
 
 @pytest.mark.parametrize('kind, changes', [
@@ -38,9 +34,7 @@ def test_mpii(kind, changes, tmp_path):
     write_image(tmp_path / '1.jpg')
     people = [mpii(), dict(image='1.jpg') if changes is None else mpii(**changes)]
     (tmp_path / 'mpii.json').write_text(json.dumps(people))
-    report = Report()
-    check_mpii(str(tmp_path / 'mpii.json'), str(tmp_path), report, progress=False)
-    assert report.counts == ({kind: 1} if kind else {})
+    assert check(tmp_path, file='mpii.json', kind='MpiiDataset').counts == ({kind: 1} if kind else {})
 
 
 def test_mpii_head_boxes_and_folder(tmp_path):
@@ -50,11 +44,11 @@ def test_mpii_head_boxes_and_folder(tmp_path):
     for split in ('train', 'val'):
         (tmp_path / f'annotations/mpii_{split}.json').write_text(json.dumps([mpii()]))
     report = Report()
-    check_folder('mpii', str(tmp_path), report, progress=False)
+    report.collect(check_folder('mpii', str(tmp_path), progress=False))
     assert report.counts == {'missing file': 1}
     for people, expected in ((1, {}), (2, {'wrong number of head boxes': 1})):
         boxes = np.arange(2.)[:, None, None] * np.ones((2, 2, people))  # from (0, 0) to (1, 1)
         savemat(str(tmp_path / 'annotations/mpii_gt_val.mat'), dict(headboxes_src=boxes))
         report = Report()
-        check_folder('mpii', str(tmp_path), report, progress=False)
+        report.collect(check_folder('mpii', str(tmp_path), progress=False))
         assert report.counts == expected

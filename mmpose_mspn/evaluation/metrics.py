@@ -1,15 +1,42 @@
 """mmpose's metrics, with checks of what they measure and what they measure it against."""
 from typing import Optional, Sequence
 
+import numpy as np
+from mmengine.evaluator import BaseMetric
 from mmpose.evaluation.metrics import CocoMetric as MmposeCocoMetric
 from mmpose.evaluation.metrics import CocoWholeBodyMetric as MmposeCocoWholeBodyMetric
 from mmpose.evaluation.metrics import MpiiPCKAccuracy as MmposeMpiiPCKAccuracy
 
-from mmpose_mspn.datasets.evaluation_rules import Evaluation, check_evaluated
-from mmpose_mspn.datasets.problems import refuse
-from mmpose_mspn.evaluation.finite_predictions import FinitePredictionsMixin
+from mmpose_mspn.data_check.coco import Evaluation, check_evaluated, read_coco
+from mmpose_mspn.data_check.problems import raise_first
 from mmpose_mspn.registry import METRICS
-from mmpose_mspn.utils.files import read_json
+from mmpose_mspn.utils.errors import CheckpointError, ConfigError
+
+
+class FinitePredictionsMixin(BaseMetric):
+    """For metrics: stop at the first prediction that is not finite.
+
+    The COCO evaluation counts a keypoint at NaN as right, so that a broken network would reach an AP of 1.
+
+    Raises:
+        CheckpointError: A keypoint, its score or the score of a box is NaN or infinite.
+    """
+
+    def process(self, data_batch: Sequence[dict], data_samples: Sequence[dict]) -> None:
+        """Check the samples of a batch, and pass them on."""
+        for sample in data_samples:
+            check_finite(sample)
+        super().process(data_batch, data_samples)
+
+
+def check_finite(sample: dict) -> None:
+    """Refuse a sample whose predictions are not finite."""
+    predicted = sample.get('pred_instances') or {}
+    for field in ('keypoints', 'keypoint_scores', 'bbox_scores'):
+        if field in predicted and not np.isfinite(np.asarray(predicted[field], float)).all():
+            place = sample.get('img_path') or sample.get('img_id')
+            raise CheckpointError(f'the predicted {field} for image {place} (id {sample.get("id")}) are not finite: '
+                                  'the network has diverged or its checkpoint is broken; take another checkpoint')
 
 
 class GroundTruthMixin(FinitePredictionsMixin):
@@ -21,13 +48,14 @@ class GroundTruthMixin(FinitePredictionsMixin):
 
     Raises:
         FileNotFoundError: ``ann_file`` does not exist.
-        ValueError: ``ann_file`` is not in COCO's format; an annotation lacks what the evaluation reads; a prediction is
-            not finite, or is of an image that ``ann_file`` does not list.
+        DataError: ``ann_file`` is not in COCO's format, or an annotation lacks what the evaluation reads.
+        CheckpointError: A prediction is not finite.
+        ConfigError: A prediction is of an image that ``ann_file`` does not list.
     """
 
     def __init__(self, ann_file: Optional[str] = None, **kwargs) -> None:
         if ann_file is not None:
-            self._check(read_json('ann_file of the evaluator', ann_file, dict), ann_file, **kwargs)
+            self._check(read_coco('ann_file of the evaluator', ann_file), ann_file, **kwargs)
         super().__init__(ann_file=ann_file, **kwargs)
 
     @property
@@ -48,9 +76,9 @@ class GroundTruthMixin(FinitePredictionsMixin):
         if self.coco is not None and not self.format_only:
             for sample in data_samples:
                 if sample['img_id'] not in self.coco.imgs:
-                    raise ValueError(f'image {sample["img_id"]} ({sample.get("img_path")}) is not in the annotations '
-                                     f'that the evaluator uses, {self.coco.anno_file[0]}: name the ann_file of the '
-                                     'tested dataset, or omit ann_file of the evaluator')
+                    raise ConfigError(f'image {sample["img_id"]} ({sample.get("img_path")}) is not in the annotations '
+                                      f'that the evaluator uses, {self.coco.anno_file[0]}: name the ann_file of the '
+                                      'tested dataset, or omit ann_file of the evaluator')
         super().process(data_batch, data_samples)
 
     @staticmethod
@@ -58,7 +86,7 @@ class GroundTruthMixin(FinitePredictionsMixin):
                iou_type: str = 'keypoints', **kwargs) -> None:
         if not format_only:
             evaluation = Evaluation(use_area, iou_type == 'keypoints_crowd')
-            check_evaluated(content, evaluation, f'ann_file {ann_file}', refuse)
+            raise_first(check_evaluated(content, evaluation, f'ann_file {ann_file}'))
 
 
 @METRICS.register_module()
