@@ -25,12 +25,12 @@ def main() -> None:
     parser.add_argument('--cfg-options', nargs='+', action=KeyValues, help='key=value pairs to merge into the config')
     args = parser.parse_args()
     options = {name: value for name, value in vars(args).items() if name not in ('out', 'no_flip')}
-    found = export_checkpoint(out=args.out, flip=not args.no_flip, **options)
+    check = export_checkpoint(out=args.out, flip=not args.no_flip, **options)
     size = Path(args.out).stat().st_size / 1e6
-    print(f'{args.out}: {size:.1f} MB, {args.precision}; {found["people"]} people, {found["keypoints"]} keypoints: '
-          f'{found["largest_px"]:.2g} px at most from PyTorch, median {found["median_px"]:.2g} px; '
-          + (f'{found["undecided"]} more, of which rounding decides; ' if found['undecided'] else '') +
-          f'{found["close"]:.1%} of {found["confident"]} confident ones within 1 px of the '
+    print(f'{args.out}: {size:.1f} MB, {args.precision}; {check["people"]} people, {check["keypoints"]} keypoints: '
+          f'{check["largest_px"]:.2g} px at most from PyTorch, median {check["median_px"]:.2g} px; '
+          + (f'{check["undecided"]} more, of which rounding decides; ' if check['undecided'] else '') +
+          f'{check["close"]:.1%} of {check["confident"]} confident ones within 1 px of the '
           'crop. mspn_runtime.py lies beside it')
 
 

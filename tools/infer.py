@@ -15,7 +15,7 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, epilog='Without --boxes and --det-config, the whole image is one box.')
     parser.add_argument('source', help='image, folder of images or video')
     # Not nargs='?': argparse would take options between the source and the config for the end of the files.
-    if any(one.split('=')[0] == '--model' for one in sys.argv[1:]):
+    if any(argument.split('=')[0] == '--model' for argument in sys.argv[1:]):
         parser.set_defaults(config=None, checkpoint=None)
     else:
         parser.add_argument('config', help='config of the pose estimator')

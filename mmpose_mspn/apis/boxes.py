@@ -83,10 +83,10 @@ class FileBoxes:
                             'boxes of these images')
 
     def __call__(self, frame: Frame) -> Boxes:
-        found = self._boxes.get(frame.name, [])
-        boxes = np.array([box for box, _ in found], np.float64).reshape(-1, 4)
+        scored_boxes = self._boxes.get(frame.name, [])
+        boxes = np.array([box for box, _ in scored_boxes], np.float64).reshape(-1, 4)
         self._warn_of_corners(boxes, frame)
-        return boxes, np.array([score for _, score in found], np.float64)
+        return boxes, np.array([score for _, score in scored_boxes], np.float64)
 
     def _warn_of_corners(self, boxes: np.ndarray, frame: Frame) -> None:
         """Log the first image whose boxes reach beyond it, but lie in it if they are read as two corners."""
@@ -109,17 +109,17 @@ class FileBoxes:
             return {}, content
         return read_coco('ann_file', self.ann_file), content
 
-    def _entries(self, found: object) -> List[dict]:
+    def _entries(self, entries: object) -> List[dict]:
         """Check that the entries with boxes are a list of objects whose ids can be ids."""
-        if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise DataError(f'boxes {self.path} must be a COCO annotation file (images and annotations) or a list of '
                             'detections')
-        for index, entry in enumerate(found):
+        for index, entry in enumerate(entries):
             for field in ('image_id', 'category_id'):
                 if not isinstance(entry.get(field, 0), (int, str)):
                     raise DataError(f'entry {index} of boxes {self.path}: {field} must be a number or a name, got '
                                     f'{entry[field]}')
-        return found
+        return entries
 
     def _file_names(self, catalog: dict) -> Dict[object, str]:
         """File names by image id."""
@@ -147,16 +147,16 @@ class FileBoxes:
             raise DataError(f'each of the categories of {self.ann_file or self.path} must have id and name, got one '
                             f'without: {error}') from error
         used = {entry.get('category_id', self.expected.id) for entry in entries}
-        shown = first_few(sorted({f'{one} ({names[one]})' if one in names else str(one) for one in {*names, *used}}))
         if category is not None:
-            wanted = {one for one in {*names, *used} if category in (str(one), names.get(one))}
+            wanted = {number for number in {*names, *used} if category in (str(number), names.get(number))}
         else:
-            wanted = {one for one, name in names.items() if name == self.expected.name} or (
+            wanted = {number for number, name in names.items() if name == self.expected.name} or (
                 set(names) if len(names) == 1 else set() if names else {self.expected.id})
         if entries and not wanted & used:
-            named = category or self.expected.name
-            raise DataError(f'boxes {self.path} have no box of the category {named!r}, only of {shown}: name one of '
-                            'these with --category')
+            available = first_few(sorted(f'{number} ({names[number]})' if number in names else str(number)
+                                         for number in {*names, *used}))
+            raise DataError(f'boxes {self.path} have no box of the category {category or self.expected.name!r}, only '
+                            f'of {available}: name one of these with --category')
         return wanted
 
     def _names_of(self, entries: List[dict]) -> List[str]:
@@ -239,11 +239,11 @@ class DetectorBoxes:
     def __call__(self, frame: Frame) -> Boxes:
         # mmdet builds the pipeline at each call, and mmpose has other classes of the same names.
         with DefaultScope.overwrite_default_scope(self._scope):
-            found = self._infer(self._model, frame.image).pred_instances
-        found = found[found.labels == self._label]
-        boxes = found.bboxes.cpu().numpy().astype(np.float64)
+            detections = self._infer(self._model, frame.image).pred_instances
+        detections = detections[detections.labels == self._label]
+        boxes = detections.bboxes.cpu().numpy().astype(np.float64)
         boxes[:, 2:] -= boxes[:, :2]
-        return boxes, found.scores.cpu().numpy().astype(np.float64)
+        return boxes, detections.scores.cpu().numpy().astype(np.float64)
 
 
 def select_boxes(boxes: np.ndarray, scores: np.ndarray, min_score: float,

@@ -49,7 +49,7 @@ class ToolParser(argparse.ArgumentParser):
         parsed, unknown = self.parse_known_args(args, namespace)
         if unknown:
             options = [option for option in self._option_string_actions if option.startswith('--')]
-            mistyped = [one.split('=')[0] for one in unknown if one.startswith('-')]
+            mistyped = [argument.split('=')[0] for argument in unknown if argument.startswith('-')]
             hint = near_matches(mistyped[0], options) if mistyped else ''
             self.error(f'unrecognized arguments: {" ".join(unknown)}{hint}')
         return parsed

@@ -139,15 +139,15 @@ def measure(source: Source, predictions: PathLike) -> dict:
     Returns:
         Entries of ``diagnosis.json``.
     """
-    found = source.read_predictions(predictions)
+    people = source.read_predictions(predictions)
     metrics = source.measure(predictions)
-    errors = diagnose_errors(source.truth, found, source.keypoints, source.figure.by_id)
-    content = summarize(source.truth, found, source.keypoints, source.figure, errors)
+    errors = diagnose_errors(source.truth, people, source.keypoints, source.figure.by_id)
+    content = summarize(source.truth, people, source.keypoints, source.figure, errors)
     content.update(
         metrics=metrics,
         **_describe(source.keypoints),
         pck_name='PCKh' if source.figure.by_id else 'PCK',
-        cases=cases(source.truth, found, errors))
+        cases=cases(source.truth, people, errors))
     return content
 
 

@@ -47,10 +47,10 @@ def export_checkpoint(config: str,
 
 
 def _files(paths: Sequence[str]) -> List[Path]:
-    found: List[Path] = []
+    files: List[Path] = []
     for path in map(Path, paths):
         if not path.exists():
             raise FileNotFoundError(f'calibration {path} does not exist: name pictures or a folder of pictures')
-        found += sorted(one for one in path.iterdir() if one.suffix.lower() in IMAGE_SUFFIXES) if path.is_dir() else [
-            path]
-    return found
+        files += sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES) if path.is_dir() \
+            else [path]
+    return files

@@ -133,9 +133,9 @@ def infer(source: PathLike,
             with open_writer(out_dir, frames) as writer:
                 todo = _leave_out_done(frames, part, writer, pose, kpt_thr)
                 pairs = _pairs(todo, find_boxes, bbox_thr)
-                for found, result in pose.stream(pairs, batch_size or BATCH_SIZE, batch_size is not None):
-                    writer.write(found.frame, result.draw(kpt_thr))
-                    part.write(*found.record(result))
+                for picture, result in pose.stream(pairs, batch_size or BATCH_SIZE, batch_size is not None):
+                    writer.write(picture.frame, result.draw(kpt_thr))
+                    part.write(*picture.record(result))
             if not part.images and not shard:
                 superfluous = True
                 raise DataError(f'no image of source {source} can be decoded: see the log, and name a source that can')
@@ -153,7 +153,7 @@ def infer(source: PathLike,
     return counts
 
 
-class _Found(NamedTuple):
+class _FrameWithBoxes(NamedTuple):
     """A frame and the boxes in which people are predicted: (N, 4) and (N,), both float64."""
     frame: Frame
     boxes: np.ndarray
@@ -184,7 +184,7 @@ def _pairs(frames: Iterator[Frame], find_boxes: Callable[[Frame], Boxes], bbox_t
         if skipped:
             print_log(f'{_describe(frame)}: {skipped} boxes of zero size or outside of the image are skipped',
                       'current', logging.WARNING)
-        yield Pair(frame.image, frame.image, boxes.astype(np.float32), _Found(frame, boxes, scores, skipped))
+        yield Pair(frame.image, frame.image, boxes.astype(np.float32), _FrameWithBoxes(frame, boxes, scores, skipped))
 
 
 def _leave_out_done(frames: Union[Images, Video], part: PartFile, writer: Union[PictureWriter, VideoWriter],
@@ -337,8 +337,8 @@ def _digest(text: str) -> str:
 def _hash(path: Optional[Union[str, Path]]) -> Optional[str]:
     if path is None or not Path(path).is_file():  # a missing file is refused where it is read
         return None
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     with open(path, 'rb') as file:
         while block := file.read(1 << 20):
-            found.update(block)
-    return found.hexdigest()
+            digest.update(block)
+    return digest.hexdigest()

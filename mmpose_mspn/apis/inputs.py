@@ -224,16 +224,16 @@ def _per_image(boxes: Any) -> Optional[Iterable]:
 
 def _pairs(sources: Iterable, boxes: Optional[Iterable], bbox_format: str) -> Iterator[Pair]:
     end = object()
-    given = None if boxes is None else iter(boxes)
+    boxes_of_images = None if boxes is None else iter(boxes)
     for number, source in enumerate(sources):
-        own = None if given is None else next(given, end)
-        if own is end:
+        image_boxes = None if boxes_of_images is None else next(boxes_of_images, end)
+        if image_boxes is end:
             raise UserError(f'boxes end after {number} entries, but there are more images: give the boxes (N, 4), or '
                             'None for the whole image, of each image')
         name = f'image {number}' if isinstance(source, np.ndarray) else f'image {number} ({source})'
         image = _image(source, name)
-        yield Pair(source, image, check_boxes(own, image.shape, bbox_format, name))
-    if given is not None and next(given, end) is not end:
+        yield Pair(source, image, check_boxes(image_boxes, image.shape, bbox_format, name))
+    if boxes_of_images is not None and next(boxes_of_images, end) is not end:
         raise UserError('boxes have more entries than there are images: give as many as images')
 
 

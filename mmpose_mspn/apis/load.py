@@ -204,11 +204,11 @@ def load(checkpoint: Union[str, Path],
         raise UserError(f'dtype {dtype} needs the accelerated copy of the model: keep fast=True, or omit dtype')
     device = choose_device(device)
     content = read_checkpoint(checkpoint)
-    own = config is None
-    config = find_config(content, checkpoint) if own else _given(config)
+    carried = config is None
+    config = find_config(content, checkpoint) if carried else _loaded(config)
     model = TorchPoseModel(*load_parts(config, checkpoint, device, content), fast=fast, dtype=dtype,
                            reload=partial(load_pose_model, config, checkpoint, device))
-    print_log(f'{checkpoint}: {model}, config {"from the checkpoint" if own else "as given"}', 'current')
+    print_log(f'{checkpoint}: {model}, config {"from the checkpoint" if carried else "as given"}', 'current')
     return model
 
 
@@ -239,13 +239,13 @@ def find_config(content: Mapping, checkpoint: Union[str, Path]) -> Config:
         CheckpointError: It carries none that is safe to use.
     """
     weights = weights_of(content, checkpoint)
-    found = embedded_config(content, checkpoint)
-    if found is None:
+    config = embedded_config(content, checkpoint)
+    if config is None:
         raise CheckpointError(ask_for_config(checkpoint, weights))
-    return Config(found)
+    return Config(config)
 
 
-def _given(config: Union[str, Path, Config]) -> Config:
+def _loaded(config: Union[str, Path, Config]) -> Config:
     return config if isinstance(config, Config) else load_config(str(config))
 
 
@@ -265,10 +265,9 @@ def _exported(path: Union[str, Path], options: dict) -> PoseModel:
     Raises:
         UserError: An option is given that applies to checkpoints only.
     """
-    given = {name: value for name, value in options.items() if value is not None and (name, value) != ('device', 'cpu')}
-    if given:
-        name, value = next(iter(given.items()))
-        raise UserError(f'{name} is fixed in an exported model, got {name}={value} for {path}: omit {name}')
+    for name, value in options.items():
+        if value is not None and (name, value) != ('device', 'cpu'):
+            raise UserError(f'{name} is fixed in an exported model, got {name}={value} for {path}: omit {name}')
     from mmpose_mspn.apis.pose_model import OnnxPoseModel
     return OnnxPoseModel(path)
 
@@ -281,12 +280,12 @@ def configs_for(weights: Mapping[str, Tensor]) -> List[str]:
     """
     try:
         recognize(weights)
-        own = convert(weights)
-        backbone = implied_backbone(own)
+        converted = convert(weights)
+        backbone = implied_backbone(converted)
         stages, depth = backbone['num_stages'], backbone['encoder']['depth']
     except (ValueError, KeyError, IndexError):
         return []
-    last = [value for key, value in own.items() if re.match(r'head\.predictors\.\d+\.\d+\.1\.conv\.weight', key)]
+    last = [value for key, value in converted.items() if re.match(r'head\.predictors\.\d+\.\d+\.1\.conv\.weight', key)]
     dataset = DATASET_NAMES.get(len(last[0]), '') if last else ''
     pattern = re.compile(rf'td-hm_{stages if stages > 1 else ""}mspn{depth}_'.replace(f'{stages}mspn', f'{stages}xmspn')
                          + rf'.*_{dataset}-\d+x\d+$')

@@ -218,5 +218,5 @@ def use_stages(cfg: Config, stages: int) -> None:
 
 def _add_hook(cfg: Config, hook: dict) -> None:
     hooks = list(cfg.get('custom_hooks') or [])
-    if all(other['type'] != hook['type'] for other in hooks):
+    if all(present['type'] != hook['type'] for present in hooks):
         cfg.custom_hooks = [*hooks, hook]

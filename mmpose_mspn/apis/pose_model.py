@@ -165,16 +165,16 @@ class PoseModel(ABC):
                 results, so without this they do not depend on the images before.
         """
 
-    def result(self, found: np.ndarray, boxes: np.ndarray, source: Source) -> PoseResult:
+    def result(self, people: np.ndarray, boxes: np.ndarray, source: Source) -> PoseResult:
         """A result of this model.
 
         Args:
-            found: (N, K, 3), x, y in image px and score.
+            people: (N, K, 3), x, y in image px and score.
             boxes: (N, 4), x, y, width, height in image px.
             source: The image or its path.
         """
-        found = found.reshape(-1, len(self.names), 3)
-        return PoseResult(found[..., :2], found[..., 2], boxes, self.names, self.skeleton, source, self.drawer)
+        people = people.reshape(-1, len(self.names), 3)
+        return PoseResult(people[..., :2], people[..., 2], boxes, self.names, self.skeleton, source, self.drawer)
 
     def __repr__(self) -> str:
         return (f'{type(self).__name__}({len(self.names)} keypoints, input {self.input_size[0]}×{self.input_size[1]} '
@@ -214,7 +214,7 @@ class TorchPoseModel(PoseModel):
         self.codec = str(decoder.get('type', 'none')).split('.')[-1]
         self.names = [meta['keypoint_id2name'][index] for index in range(len(meta['keypoint_id2name']))]
         self.skeleton = [(int(start), int(end)) for start, end in meta['skeleton_links']]
-        self.flip_pairs = [(one, other) for one, other in enumerate(meta['flip_indices']) if one < other]
+        self.flip_pairs = [(left, right) for left, right in enumerate(meta['flip_indices']) if left < right]
         self._meta = dict(meta)
         init_default_scope(model.cfg.get('default_scope') or 'mmpose')
         self.pipeline = Compose(steps)
@@ -226,15 +226,15 @@ class TorchPoseModel(PoseModel):
 
     def stream(self, pairs: Iterable[Pair], batch_size: int,
                across_images: bool = True) -> Iterator[Tuple[Any, PoseResult]]:
-        waiting: Deque[_Waiting] = deque()
-        batch: List[Tuple[_Waiting, dict]] = []
+        waiting: Deque[_Pending] = deque()
+        batch: List[Tuple[_Pending, dict]] = []
         held = 0
         for pair in pairs:
-            one = _Waiting(pair)
-            waiting.append(one)
-            held += pair.image.nbytes if one.source is pair.image else 0
+            pending = _Pending(pair)
+            waiting.append(pending)
+            held += pair.image.nbytes if pending.source is pair.image else 0
             for box in pair.boxes:
-                batch.append((one, self.crop(pair.image, box)))
+                batch.append((pending, self.crop(pair.image, box)))
                 if len(batch) == batch_size:
                     self._run(batch)
             if held > HELD_BYTES or not across_images:
@@ -242,10 +242,13 @@ class TorchPoseModel(PoseModel):
             while waiting and waiting[0].complete:
                 done = waiting.popleft()
                 held -= done.source.nbytes if isinstance(done.source, np.ndarray) else 0
-                yield done.tag, self.result(np.array(done.found, np.float64), done.boxes, done.source)
+                yield done.tag, self._finished(done)
         self._run(batch)
         for done in waiting:
-            yield done.tag, self.result(np.array(done.found, np.float64), done.boxes, done.source)
+            yield done.tag, self._finished(done)
+
+    def _finished(self, done: '_Pending') -> PoseResult:
+        return self.result(np.array(done.people, np.float64), done.boxes, done.source)
 
     def crop(self, image: np.ndarray, box: np.ndarray) -> dict:
         """The crop of a box, x, y, width, height in image px, as the config's test pipeline makes it."""
@@ -253,39 +256,39 @@ class TorchPoseModel(PoseModel):
         return self.pipeline(dict(
             img=image, bbox=corners[None], bbox_score=np.ones(1, np.float32), **self._meta))
 
-    def _run(self, batch: List[Tuple['_Waiting', dict]]) -> None:
+    def _run(self, batch: List[Tuple['_Pending', dict]]) -> None:
         """Predict a batch of crops, give the keypoints to their images, and empty the batch."""
         if not batch:
             return
         with torch.no_grad():
             samples = self.network.test_step(pseudo_collate([crop for _, crop in batch]))
-        for (one, _), sample in zip(batch, samples):
-            one.found.append(self._checked(sample.pred_instances, one))
+        for (pending, _), sample in zip(batch, samples):
+            pending.people.append(self._checked(sample.pred_instances, pending))
         batch.clear()
 
-    def _checked(self, instances: Mapping, one: '_Waiting') -> np.ndarray:
+    def _checked(self, instances: Mapping, pending: '_Pending') -> np.ndarray:
         """Keypoints and scores (K, 3) of a person."""
         keypoints, scores = instances.keypoints[0], instances.keypoint_scores[0]
         if len(keypoints) != len(self.names):
             raise ConfigError(f'the model predicts {len(keypoints)} keypoints, but its dataset_meta names '
                               f'{len(self.names)}: set the dataset\'s metainfo in the config')
-        found = np.concatenate([keypoints, scores[:, None]], 1)
-        if not np.isfinite(found).all():
-            raise CheckpointError(f'{one.describe()}: the model\'s keypoints are not finite: its checkpoint holds '
+        person = np.concatenate([keypoints, scores[:, None]], 1)
+        if not np.isfinite(person).all():
+            raise CheckpointError(f'{pending.describe()}: the model\'s keypoints are not finite: its checkpoint holds '
                                   'weights that are not, take another')
-        return found
+        return person
 
 
-class _Waiting:
+class _Pending:
     """An image whose keypoints are not all there yet. The image of a path is not kept."""
 
     def __init__(self, pair: Pair) -> None:
         self.source, self.boxes, self.tag = pair.source, pair.boxes, pair.tag
-        self.found: List[np.ndarray] = []
+        self.people: List[np.ndarray] = []
 
     @property
     def complete(self) -> bool:
-        return len(self.found) == len(self.boxes)
+        return len(self.people) == len(self.boxes)
 
     def describe(self) -> str:
         return str(self.tag or ('an image' if isinstance(self.source, np.ndarray) else self.source))
@@ -317,7 +320,7 @@ class OnnxPoseModel(PoseModel):
         self.metadata = self.pose.metadata
         self.names, self.input_size = list(self.pose.names), tuple(self.pose.input_size)
         self.skeleton = [(int(start), int(end)) for start, end in self.pose.skeleton]
-        self.flip_pairs = [(int(one), int(other)) for one, other in self.pose.flip_pairs]
+        self.flip_pairs = [(int(left), int(right)) for left, right in self.pose.flip_pairs]
         self.codec = 'in the graph'
         self.drawer = Drawer(self._meta())
 
@@ -325,8 +328,8 @@ class OnnxPoseModel(PoseModel):
                across_images: bool = True) -> Iterator[Tuple[Any, PoseResult]]:
         # The runtime takes one image at a time, so batches never run across images.
         for pair in pairs:
-            found = self.pose(pair.image, pair.boxes, batch_size=batch_size)
-            yield pair.tag, self.result(found, pair.boxes, pair.source)
+            people = self.pose(pair.image, pair.boxes, batch_size=batch_size)
+            yield pair.tag, self.result(people, pair.boxes, pair.source)
 
     def _meta(self) -> Dict[str, Any]:
         """mmpose's metainfo for drawing: that of a dataset with these keypoints, with its colors, or one without."""

@@ -193,9 +193,9 @@ def _refuse_parts_of_other_runs(folder: Path, header: dict, own: Path) -> None:
         if path == own or not path.is_file():
             continue
         with open(path, 'rb') as file:
-            other = parsed_line(file.readline())
-        if other is not None and 'about' in other:  # merge_parts refuses files that are not parts
-            refuse_other_run(other, header, path)
+            first = parsed_line(file.readline())
+        if first is not None and 'about' in first:  # merge_parts refuses files that are not parts
+            refuse_other_run(first, header, path)
 
 
 def warn_of_earlier_run(folder: Path, part: PartFile) -> None:
@@ -247,29 +247,29 @@ def merge_parts(folders: Sequence[Union[str, Path]], out_dir: Union[str, Path]) 
         FileNotFoundError: There are no parts, or some are missing. The message names them.
         UserError: A part is not complete, lies in two folders, or is of another run.
     """
-    found: Dict[Shard, Path] = {}
-    for folder in dict.fromkeys(Path(one).resolve() for one in folders):
+    parts: Dict[Shard, Path] = {}
+    for folder in dict.fromkeys(Path(name).resolve() for name in folders):
         if not folder.is_dir():
             raise FileNotFoundError(f'{folder} is not a folder: name the --out of the shards')
         for path in sorted(folder.glob('predictions-*-of-*.jsonl')):
             match = re.fullmatch(r'predictions-(\d+)-of-(\d+)', path.stem)
             shard = Shard(int(match[1]), int(match[2])) if match else None
-            if shard in found:
-                raise DataError(f'{path} and {found[shard]} are the same part: name only one of the folders')
+            if shard in parts:
+                raise DataError(f'{path} and {parts[shard]} are the same part: name only one of the folders')
             if shard:
-                found[shard] = path
-    counts = {shard.count for shard in found}
+                parts[shard] = path
+    counts = {shard.count for shard in parts}
     if len(counts) != 1:
         what = f'parts of runs of {" and ".join(map(str, sorted(counts)))} shards' if counts else 'no parts'
         raise FileNotFoundError(f'{", ".join(map(str, folders))}: {what} (predictions-1-of-8.jsonl, …): name the '
                                 '--out of one run with --shard')
     count, = counts
     wanted = [Shard(index, count) for index in range(1, count + 1)]
-    missing = [shard.file_name for shard in wanted if shard not in found]
+    missing = [shard.file_name for shard in wanted if shard not in parts]
     if missing:
         raise FileNotFoundError(f'{len(missing)} of {len(wanted)} parts are missing: {", ".join(missing[:5])}: run '
                                 'their shards first')
-    return dict(parts=len(wanted), **write_predictions([found[shard] for shard in wanted], Path(out_dir)))
+    return dict(parts=len(wanted), **write_predictions([parts[shard] for shard in wanted], Path(out_dir)))
 
 
 def write_predictions(parts: Sequence[Path], out_dir: Path) -> Dict[str, int]:
