@@ -14,7 +14,6 @@ from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
-from mmpose_mspn.synthetic_people import generate
 from mmpose_mspn.utils.arguments import near_matches
 from mmpose_mspn.utils.config_types import arguments_of, class_of_any_registry
 from mmpose_mspn.utils.errors import ConfigError
@@ -152,6 +151,7 @@ def ensure_synthetic(cfg: Config, **sizes) -> None:
         return
     if _local_rank(cfg) == 0:
         print_log(f'generating synthetic people in {SYNTHETIC_ROOT}; use --data-root for real data', 'current')
+        from mmpose_mspn.synthetic_people import generate  # here, since hardly any process draws
         generate(SYNTHETIC_ROOT, **sizes)
     while not osp.exists(osp.join(SYNTHETIC_ROOT, _ANNOTATION)):
         time.sleep(1)

@@ -9,8 +9,6 @@ from mmengine.dataset import Compose
 from mmpose.registry import DATASETS
 from torch import Tensor, stack
 
-from mmpose_mspn.synthetic_people import render_scene
-
 PathLike = Union[str, Path]
 
 
@@ -62,6 +60,7 @@ def pictures_of_config(cfg: Config, split: str, people: int) -> List[Picture]:
 
 def drawn_pictures(people: int, seed: int = 0) -> List[Picture]:
     """Scenes of at least this many drawn people."""
+    from mmpose_mspn.synthetic_people import render_scene  # here, since hardly any process draws
     rng = np.random.default_rng(seed)
     found: List[Picture] = []
     while sum(len(picture.boxes) for picture in found) < people:

@@ -149,7 +149,8 @@ def set_checkpoints_aside(cfg: Config) -> None:
 def lock(work_dir: str) -> None:
     """Reserve a work directory for this process until it ends, in whatever way it ends.
 
-    Data workers do not inherit the lock, so it is free as soon as the training process is gone. Where the file system
+    Data workers do not inherit the lock, so it is free as soon as the training process is gone. The locks of filelock
+    below version 4 are inherited: a folder stayed reserved for 5 s after its training was killed. Where the file system
     has no locks, a warning is logged.
 
     Raises:
