@@ -1,11 +1,15 @@
 #!/usr/bin/env python3
-"""Train a model. The arguments are those of mmpose's tools/train.py, --fast, --low-memory and --cache-images."""
+"""Train a model. The arguments are those of mmpose's tools/train.py, --fast, --compile, --low-memory and
+--cache-images.
+"""
 from mmpose_mspn.apis.command_line import run_tool
 from mmpose_mspn.apis.config import ensure_synthetic
 from mmpose_mspn.apis.options import (
+    COMPILE_MODES,
     run_config,
     run_parser,
     use_amp,
+    use_compile,
     use_fast_training,
     use_image_cache,
     use_low_memory,
@@ -25,6 +29,9 @@ def main() -> None:
     parser.add_argument('--amp', action='store_true', help='automatic mixed precision (bf16 on a CPU)')
     parser.add_argument('--fast', action='store_true', help='train faster with the same results up to rounding: '
                         'channels last, fused optimizer, static graph, freed memory kept for the next step')
+    parser.add_argument('--compile', nargs='?', const='default', choices=COMPILE_MODES, metavar='MODE',
+                        help='let torch.compile compile the training step, which takes minutes at first: default, '
+                        'reduce-overhead or max-autotune')
     parser.add_argument('--low-memory', action='store_true', help='train with less memory in more time: recompute '
                         'activations in the backward pass and return freed memory to the system')
     parser.add_argument('--no-validate', action='store_true', help='do not evaluate during training')
@@ -46,6 +53,8 @@ def main() -> None:
         use_amp(cfg)
     if args.fast:
         use_fast_training(cfg)
+    if args.compile:
+        use_compile(cfg, args.compile)
     if args.low_memory:
         use_low_memory(cfg)
     if args.cache_images is not None:

@@ -20,6 +20,8 @@ from mmpose_mspn.utils.files import prepare_output_folder
 
 FUSED_OPTIMIZERS = ('Adam', 'AdamW', 'SGD')
 """Optimizers of torch with a ``fused`` form on CPUs and on GPUs."""
+COMPILE_MODES = ('default', 'reduce-overhead', 'max-autotune')
+"""Modes of ``torch.compile`` that a training can take."""
 BF16_CAPABILITY = (8, 0)
 """Lowest compute capability (Ampere) of GPUs that compute in bf16; torch emulates it on others."""
 
@@ -179,6 +181,17 @@ def use_low_memory(cfg: Config) -> None:
         part.with_cp = True
     cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks') or [] if hook['type'] != 'mmpose_mspn.FreedMemoryHook']
     _add_hook(cfg, dict(type='mmpose_mspn.FreedMemoryHook', keep=False))
+
+
+def use_compile(cfg: Config, mode: str) -> None:
+    """Change the config to let torch compile the training step, by mmengine's ``compile``.
+
+    Args:
+        cfg: The config; changed in place. Its own other settings of ``compile`` stay.
+        mode: One of :data:`COMPILE_MODES`, see ``torch.compile``.
+    """
+    configured = cfg.get('compile')
+    cfg.compile = {'backend': 'inductor', **(configured if isinstance(configured, dict) else {}), 'mode': mode}
 
 
 def use_fast_test(cfg: Config, dtype: str) -> None:

@@ -140,8 +140,10 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
         # Where nothing is drawn, any cell within the map will do. NaN cannot be an index.
         cell_x = torch.where(drawn, cell_x, 0).long()
         cell_y = torch.where(drawn, cell_y, 0).long()
-        x = _profiles(columns, self.kernel_sizes, keypoints.device)[cell_x].transpose(1, 2)  # (B, L, K, W)
-        y = _profiles(rows, self.kernel_sizes, keypoints.device)[cell_y] * drawn[..., None, None]
+        levels, profiles = len(self.kernel_sizes), _profiles(columns, rows, self.kernel_sizes, keypoints.device)
+        of_columns, of_rows = profiles.split([columns * levels * columns, rows * levels * rows])
+        x = of_columns.view(columns, levels, columns)[cell_x].transpose(1, 2)  # (B, L, K, W)
+        y = of_rows.view(rows, levels, rows)[cell_y] * drawn[..., None, None]
         y = (y * PEAK).transpose(1, 2)  # (B, L, K, H)
         heatmaps = x.new_empty(*x.shape[:3], rows, columns)
         return torch.mul(y[..., :, None], x[..., None, :], out=heatmaps)
@@ -179,14 +181,26 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
         return list(points[:, None, :, :2]), list(points[:, None, :, 2].astype(np.float32))
 
 
-@lru_cache(maxsize=256)
-def _profiles(cells: int, kernel_sizes: Tuple[int, ...], device: torch.device) -> Tensor:
-    """(cells, L, cells) on ``device``: at [c, l] a line with an impulse in cell c, blurred by kernel l, maximum 1.
+def _profiles(columns: int, rows: int, kernel_sizes: Tuple[int, ...], device: torch.device) -> Tensor:
+    """:func:`_made_profiles` of rows and of columns of a heatmap, one after the other in one line, made once."""
+    return _made_profiles(columns, rows, kernel_sizes, device)
 
-    OpenCV provides the kernel and the rule at the border.
+
+# Makes the line a constant of graphs of torch.compile, which cannot trace OpenCV. It is what
+# torch.compiler.assume_constant_result does, whose call would import the whole compiler with this package. A graph
+# takes one such constant of a function.
+_profiles._dynamo_marked_constant = True
+
+
+@lru_cache(maxsize=256)
+def _made_profiles(columns: int, rows: int, kernel_sizes: Tuple[int, ...], device: torch.device) -> Tensor:
+    """On ``device``, (columns, L, columns) and (rows, L, rows), flattened and joined.
+
+    At [c, l] of each stands a line with an impulse in cell c, blurred by kernel l, maximum 1. OpenCV provides the
+    kernel and the rule at the border.
     """
-    lines = []
-    for kernel in kernel_sizes:
-        blurred = cv2.GaussianBlur(np.eye(cells), (kernel, 1), 0)
-        lines.append(torch.from_numpy(blurred / blurred.max(1, keepdims=True)).float())
-    return torch.stack(lines, 1).to(device)
+    profiles = []
+    for cells in (columns, rows):
+        lines = [cv2.GaussianBlur(np.eye(cells), (kernel, 1), 0) for kernel in kernel_sizes]
+        profiles.append(np.stack([line / line.max(1, keepdims=True) for line in lines], 1).ravel())
+    return torch.from_numpy(np.concatenate(profiles)).float().to(device)

@@ -9,6 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+is_compiling = getattr(torch.compiler, 'is_compiling', lambda: False)
+"""Whether torch.compile traces the code. torch 2.1 does not tell, and compiles a training step in several graphs."""
+
 KNOWN_PACKAGES = {'torch', 'mmengine', 'mmcv', 'mmpose', 'mmpose_mspn'}
 """Packages in which the names of layers tell whether they draw random numbers."""
 
@@ -17,13 +20,16 @@ def recompute(module: nn.Module, *inputs):
     """The output of ``module``, whose activations are dropped and computed again in the backward pass.
 
     ``torch.utils.checkpoint`` alone would run every batch norm twice per step and update its running statistics twice.
-    Here the second run does not update them. The state of the random generators, which torch would copy for every
-    module, is kept only for modules that may draw random numbers.
+    Here the second run does not update them; torch.compile, which sees both runs at once, does so by itself. The state
+    of the random generators, which torch would copy for every module, is kept only for modules that may draw random
+    numbers.
 
     Args:
         module: Any module.
         inputs: The arguments of its ``forward``.
     """
+    if is_compiling():
+        return checkpoint(module, *inputs, use_reentrant=False)
     return checkpoint(
         module,
         *inputs,
@@ -73,10 +79,10 @@ def resize_heatmaps(maps: Tensor, size: Sequence[int]) -> Tensor:
     """:func:`resize_to` with a faster backward pass on a CPU, for maps (B, K, H', W') that go to a loss.
 
     The gradient of a loss is contiguous. torch's backward pass of the resize is slow in that layout: with the copy to
-    channels last, it takes half the time.
+    channels last, it takes half the time. A compiler chooses the layout itself.
     """
     resized = resize_to(maps, size)
-    if resized is not maps and resized.requires_grad and resized.device.type == 'cpu':
+    if resized is not maps and resized.requires_grad and resized.device.type == 'cpu' and not is_compiling():
         resized.register_hook(lambda gradient: gradient.contiguous(memory_format=torch.channels_last))
     return resized
 

@@ -6,6 +6,7 @@ from mmengine.config import Config
 from mmpose_mspn.apis.config import load_config
 from mmpose_mspn.apis.options import (
     use_amp,
+    use_compile,
     use_fast_test,
     use_fast_training,
     use_image_cache,
@@ -94,6 +95,18 @@ def test_fast_test():
     cfg = load_config(CONFIG)
     use_fast_test(cfg, 'bfloat16')
     assert cfg.custom_hooks[-1] == dict(type='mmpose_mspn.AcceleratedTestHook', dtype='bfloat16')
+
+
+@pytest.mark.parametrize('configured, expected', [
+    (None, dict(backend='inductor', mode='reduce-overhead')),
+    (True, dict(backend='inductor', mode='reduce-overhead')),
+    (dict(backend='aot_eager', dynamic=False), dict(backend='aot_eager', dynamic=False, mode='reduce-overhead')),
+])
+def test_compile_is_mmengines(configured, expected):
+    cfg = load_config(CONFIG)
+    cfg.compile = configured
+    use_compile(cfg, 'reduce-overhead')
+    assert cfg.compile == expected
 
 
 def test_another_type_is_refused():

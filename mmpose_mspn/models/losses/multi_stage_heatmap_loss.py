@@ -5,7 +5,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmpose_mspn.models.utils import is_compiling
 from mmpose_mspn.registry import MODELS
+from mmpose_mspn.utils.errors import DataError
 from mmpose_mspn.utils.numbers import NOT_LABELED, OCCLUDED, VISIBLE, is_finite
 
 COARSE_UNIT_WEIGHT = 0.25
@@ -120,7 +122,8 @@ class VisibilityRule:
             ``'labeled'``: targets show every labeled keypoint, for data without that distinction.
 
     Raises:
-        ValueError: ``visibility`` is unknown; or, under the official rule, no keypoint of the data is visible (2).
+        ValueError: ``visibility`` is unknown; a DataError, if no keypoint of the data is visible (2) under the official
+            rule.
     """
 
     # Labeled keypoints that may pass before one of them must be visible. Stock datasets clip visibility to 0/1, which
@@ -134,24 +137,29 @@ class VisibilityRule:
             raise ValueError(f"visibility must be 'official' or 'labeled', got {visibility!r}")
         self.visibility = visibility
         self._keypoints_without_visible = 0
-        self._found_visible = visibility == 'labeled'
+        self.is_settled = visibility == 'labeled'
 
     def shown_targets(self, targets: Tensor, visible: Tensor) -> Tensor:
         """``targets`` (B, L, K, H, W) with zeros for the keypoints that ``visible`` (B, K), 0/1/2, hides."""
-        self._check(visible)
+        if not is_compiling():  # a compiled graph holds no branch on values; TopdownPoseEstimator checks before it
+            self.check(visible)
         shown = visible >= (VISIBLE if self.visibility == 'official' else OCCLUDED)
         return targets * shown[:, None, :, None, None]
 
-    def _check(self, visible: Tensor) -> None:
-        # Synchronizes with the device only until the first visible keypoint: in a healthy run, in the first step.
-        if self._found_visible:
+    def check(self, visible: Tensor) -> None:
+        """Count keypoints of ``visible`` (B, K), 0/1/2, until one of them is visible, as in a healthy first batch.
+
+        Raises:
+            DataError: Under the official rule, none of the first labeled keypoints is visible (2).
+        """
+        if self.is_settled:
             return
         if bool((visible == VISIBLE).any()):
-            self._found_visible = True
+            self.is_settled = True
             return
         self._keypoints_without_visible += int((visible >= OCCLUDED).sum())
         if self._keypoints_without_visible > self.patience_keypoints:
-            raise ValueError(
+            raise DataError(
                 f'none of {self._keypoints_without_visible} labeled keypoints has visibility 2: the dataset seems to '
                 'clip visibility to 0/1, which would empty the targets of the coarse predictors. Use a dataset that '
                 "keeps it (type='mmpose_mspn.CocoDataset'), or set visibility='labeled' in the loss "

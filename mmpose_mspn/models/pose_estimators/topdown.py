@@ -1,6 +1,8 @@
 """Top-down estimator: one-pass flip test, shift test, first stages alone, and every layout of MSPN checkpoints."""
+from functools import partial
 from typing import Mapping, Optional
 
+import torch
 from mmengine.structures import PixelData
 from mmpose.models.backbones import RSN
 from mmpose.models.pose_estimators import TopdownPoseEstimator as MmposeTopdownPoseEstimator
@@ -11,6 +13,7 @@ from torch import Tensor, nn
 from mmpose_mspn.checkpoints import convert, recognize, unpack
 from mmpose_mspn.models.backbones.mspn import MSPN, Stage
 from mmpose_mspn.models.heads.mspn_head import MSPNHead
+from mmpose_mspn.models.losses.multi_stage_heatmap_loss import VisibilityRule
 from mmpose_mspn.models.pose_estimators.test_time_augmentation import check_shifts, extract_views, mean_heatmaps
 from mmpose_mspn.models.utils import shallow_copy
 from mmpose_mspn.registry import MODELS
@@ -43,6 +46,10 @@ class TopdownPoseEstimator(MmposeTopdownPoseEstimator):
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
+        rule = getattr(getattr(self.head, 'loss_module', None), 'visibility_rule', None) if self.with_head else None
+        if rule is not None:
+            # On the CPU side of the batch: the device is not waited for, and compiled graphs hold no branch on values.
+            self.data_preprocessor.register_forward_pre_hook(partial(_check_visibility, rule), with_kwargs=True)
         check_shifts(self.test_cfg.get('shift_test'))
         check_stages(self, self.test_cfg.get('stages'))
 
@@ -86,6 +93,17 @@ class TopdownPoseEstimator(MmposeTopdownPoseEstimator):
         for key in given:
             del state_dict[prefix + key]
         state_dict.update({prefix + key: value for key, value in in_our_layout(given).items()})
+
+
+def _check_visibility(rule: VisibilityRule, preprocessor: nn.Module, args: tuple, options: dict) -> None:
+    """Let the rule of the loss look at a batch of the training that a data preprocessor is about to get."""
+    data, training = (*args, *options.values())[:2] if len(args) + len(options) > 1 else (args[0], False)
+    if not training or rule.is_settled or not isinstance(data, dict):
+        return
+    labels = [sample.gt_instance_labels for sample in data.get('data_samples') or () if 'gt_instance_labels' in sample]
+    visible = [label.keypoints_visible for label in labels if 'keypoints_visible' in label]
+    if visible:
+        rule.check(torch.cat(visible))
 
 
 def in_our_layout(state_dict: Mapping) -> Mapping:

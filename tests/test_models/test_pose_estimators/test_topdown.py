@@ -1,4 +1,6 @@
 """The estimator: the flip test in one pass, shifted crops, checkpoints of every layout."""
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,7 @@ from mmpose_mspn.models.pose_estimators.test_time_augmentation import (
     shift_crops,
 )
 from mmpose_mspn.models.pose_estimators.topdown import TopdownPoseEstimator
+from mmpose_mspn.utils.errors import DataError
 from tests import building, reference
 from tests.small_estimator import HEATMAP_HEAD, INPUT, build, config_of, crops, predict
 
@@ -206,3 +209,19 @@ def test_own_weights_of_any_encoder_load_strictly():
     model = build(config)
     assert isinstance(model, TopdownPoseEstimator)
     build(config).load_state_dict(model.state_dict())
+
+
+def test_clipped_visibility_is_refused_before_the_batch_reaches_the_device():
+    """Also where the loss itself does not look, in a compiled step."""
+    model = build(config_of())
+    occluded = dict(inputs=list(crops()), data_samples=building.samples(visible=1))
+    model.data_preprocessor(occluded, False)
+    with pytest.raises(DataError, match='none of 34 labeled keypoints has visibility 2'):
+        model.data_preprocessor(occluded, training=True)
+
+
+def test_one_visible_keypoint_settles_the_rule_of_the_loss():
+    model = copy.deepcopy(build(config_of()))
+    model.data_preprocessor(dict(inputs=list(crops()), data_samples=building.samples()), True)
+    assert model.head.loss_module.visibility_rule.is_settled
+    model.data_preprocessor(dict(inputs=list(crops()), data_samples=building.samples(visible=1)), True)
