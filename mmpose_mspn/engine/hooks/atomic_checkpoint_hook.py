@@ -81,8 +81,8 @@ class AtomicCheckpointHook(CheckpointHook):
         """
         if not path:
             return None
-        own = self.file_backend.join_path(self.out_dir, re.split(r'[\\/]', str(path))[-1])
-        return own if self.file_backend.exists(own) else None
+        copied = self.file_backend.join_path(self.out_dir, re.split(r'[\\/]', str(path))[-1])
+        return copied if self.file_backend.exists(copied) else None
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         for part in ('meta', 'message_hub', 'param_schedulers'):
@@ -183,7 +183,7 @@ def check_loadable(runner: Runner) -> None:
     parts.update((f'{name!r} in the message hub', value) for name, value in runner.message_hub.runtime_info.items()
                  if runner.message_hub._resumed_keys.get(name))
     schedulers = runner.param_schedulers if isinstance(runner.param_schedulers, list) else []
-    parts.update((f'the state of {type(one).__name__}', one.state_dict()) for one in schedulers)
+    parts.update((f'the state of {type(scheduler).__name__}', scheduler.state_dict()) for scheduler in schedulers)
     for name, value in parts.items():
         error = _unloadable(as_plain(value))
         if error:
