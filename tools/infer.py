@@ -12,17 +12,18 @@ from mmpose_mspn.deploy.accelerate import DTYPES
 def parse_args() -> argparse.Namespace:
     """Parse the command line."""
     parser = ToolParser(
-        description=__doc__, epilog='Without --boxes and --det-config, the whole image is one box.')
+        description=__doc__, epilog='Without boxes and a detector, the whole image is one box.')
     parser.add_argument('source', help='image, folder of images or video')
     # Not nargs='?': argparse would take options between the source and the config for the end of the files.
     if any(argument.split('=')[0] == '--model' for argument in sys.argv[1:]):
         parser.set_defaults(config=None, checkpoint=None)
     else:
         parser.add_argument('config', help='config of the pose estimator')
-        parser.add_argument('checkpoint', help='weights of the pose estimator')
-    parser.add_argument('--model', metavar='FILE',
-                        help='in place of CONFIG and CHECKPOINT: an exported .onnx file, or a checkpoint that carries '
-                        'its config')
+        parser.add_argument('checkpoint', help='weights of the pose estimator: a file, a URL, or the name of published '
+                            'weights')
+    parser.add_argument('--model', metavar='NAME|FILE',
+                        help='in place of CONFIG and CHECKPOINT: the name of published weights, such as 4xmspn50, '
+                        'downloaded once; an exported .onnx file; or a checkpoint that carries its config')
     parser.add_argument('--out', required=True, metavar='DIR', dest='out_dir',
                         help='folder for the drawings and predictions.json')
     parser.add_argument('--boxes', metavar='FILE', help='person boxes: COCO annotations, or a list of detections')
@@ -31,6 +32,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--category', metavar='NAME',
                         help='name or id of the category of --boxes to use (default: that of the config, which is '
                         'person unless it names another, or the only one)')
+    parser.add_argument('--detector', metavar='NAME',
+                        help="find the people with one of mmpose's default detectors, such as human (needs mmdet)")
     parser.add_argument('--det-config', metavar='FILE', help='config of a person detector of mmdet')
     parser.add_argument('--det-checkpoint', metavar='FILE', help='weights of the detector')
     parser.add_argument('--bbox-thr', type=float, default=0.3, metavar='SCORE',
@@ -42,8 +45,8 @@ def parse_args() -> argparse.Namespace:
                         help='predict with an accelerated copy of the model: with the same results (float32, the '
                         'default), or faster with differences of fractions of a pixel (bfloat16, float16)')
     parser.add_argument('--batch-size', type=int, metavar='N',
-                        help='number of crops, of any images, that pass the network together; it saves time on a GPU '
-                        '(default: those of one image)')
+                        help='number of crops, of any images, that pass the network together, and of images that pass '
+                        'the detector together; it saves time on a GPU (default: those of one image)')
     parser.add_argument('--resume', action='store_true', help='continue where an unfinished run stopped')
     parser.add_argument('--shard', metavar='I/N',
                         help='predict only the I-th of N parts of the images; tools/merge_predictions.py merges them')

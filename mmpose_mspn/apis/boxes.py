@@ -1,18 +1,25 @@
 """Sources of person boxes: a COCO file, a detector of mmdet, or the whole image."""
 import logging
 import posixpath
+from itertools import groupby
 from pathlib import Path, PurePosixPath
-from typing import Dict, List, NamedTuple, Optional, Set, Tuple, Union
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
 import numpy as np
+import torch
+from mmcv.transforms import Compose
+from mmengine.dataset import pseudo_collate
 from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
+from mmpose.apis.inferencers.utils import default_det_models
+from mmpose.evaluation.functional import nms
 
-from mmpose_mspn.apis.inputs import Frame, Images, outside
+from mmpose_mspn.apis.inputs import Detector, Frame, Images, check_boxes, outside
 from mmpose_mspn.apis.load import check_file, check_weights, detector_device
+from mmpose_mspn.checkpoints.published import checkpoint_file
 from mmpose_mspn.data_check.coco import is_xyxy, read_coco
 from mmpose_mspn.data_check.problems import LARGEST_SIDE
-from mmpose_mspn.utils.arguments import first_few
+from mmpose_mspn.utils.arguments import first_few, near_matches
 from mmpose_mspn.utils.errors import ConfigError, DataError, MissingPackageError, UserError
 from mmpose_mspn.utils.files import read_json
 from mmpose_mspn.utils.numbers import is_finite
@@ -20,6 +27,8 @@ from mmpose_mspn.utils.numbers import is_finite
 Boxes = Tuple[np.ndarray, np.ndarray]
 """Boxes (N, 4), x, y, width, height in image px, and scores (N,), both float64."""
 PERSON = 'person'
+BOX_THRESHOLD, NMS_THRESHOLD = 0.3, 0.3
+"""Lowest score of a detected box, and of mmpose's default detectors largest overlap of two: as in MMPoseInferencer."""
 COCO_PERSON_ID = 1
 """Category id of persons in a file that does not name its categories."""
 
@@ -203,15 +212,59 @@ def whole_image(frame: Frame) -> Boxes:
     return np.array([[0., 0., width, height]]), np.ones(1)
 
 
-class DetectorBoxes:
-    """Person boxes found by a detector of mmdet.
+def open_detector(detector: Any, device: str, category: str = PERSON) -> Callable[[List[np.ndarray]], List[Boxes]]:
+    """What finds the boxes of each of several images (H, W, 3) BGR uint8.
 
     Args:
-        config: The detector's config file.
-        checkpoint: The detector's weights.
+        detector: A name of mmpose's default detectors, such as ``'human'``; a config and a checkpoint of mmdet; or a
+            function that takes an image and returns boxes (N, 4), x, y, width, height in image px.
+        device: Device of the pose estimator, which a detector of mmdet shares if it can.
+        category: Class whose boxes a config's detector is asked for. The default detectors have theirs.
+
+    Raises:
+        MissingPackageError: mmdet is not installed.
+        FileNotFoundError: A file is missing.
+        UserError: The name is not known, or the checkpoint does not fit.
+    """
+    if callable(detector):
+        def call(images: List[np.ndarray]) -> List[Boxes]:
+            boxes = [check_boxes(detector(image), image.shape, 'xywh', 'the detector') for image in images]
+            return [(found.astype(np.float64), np.ones(len(found))) for found in boxes]
+        return call
+    if not isinstance(detector, (str, Path)):
+        config, checkpoint = detector
+        return DetectorBoxes(config, checkpoint, device, category)
+    if detector not in default_det_models:
+        raise UserError(f'detector {detector} is none of the default detectors of mmpose: name one, or give a config '
+                        f'and a checkpoint of mmdet{near_matches(str(detector), default_det_models)}')
+    entry = default_det_models[detector]
+    return DetectorBoxes(entry['model'], entry['weights'], device, labels=entry['cat_ids'], nms_thr=NMS_THRESHOLD)
+
+
+def person_detector(detector: Any, device: str) -> Detector:
+    """What finds the boxes of people for ``predict``: those of :func:`open_detector` with MMPoseInferencer's threshold.
+    """
+    find_boxes = open_detector(detector, device)
+
+    def persons(images: List[np.ndarray]) -> List[np.ndarray]:
+        return [select_boxes(*boxes, BOX_THRESHOLD, image.shape)[0].astype(np.float32)
+                for boxes, image in zip(find_boxes(images), images)]
+
+    return persons
+
+
+class DetectorBoxes:
+    """Boxes found by a detector of mmdet.
+
+    Args:
+        config: The detector's config file, or its name in mmdet's list of models.
+        checkpoint: The detector's weights, a file or a URL; ``None`` for those that mmdet's list names.
         device: Device on which the detector runs, if mmcv's operators are built for it (see
             :func:`~mmpose_mspn.apis.load.detector_device`).
         name: Class whose boxes are used; of a detector with a single class, that one.
+        labels: Indices of the classes whose boxes are used, in place of ``name``.
+        nms_thr: Largest overlap of two boxes, as their intersection over union; the default is what the detector
+            itself allows.
 
     Raises:
         MissingPackageError: mmdet is not installed.
@@ -219,31 +272,51 @@ class DetectorBoxes:
         DataError: The checkpoint belongs to another config, or the detector has several classes and none of that name.
     """
 
-    def __init__(self, config: Union[str, Path], checkpoint: Union[str, Path], device: str, name: str = PERSON) -> None:
+    def __init__(self, config: Union[str, Path], checkpoint: Union[str, Path, None], device: str, name: str = PERSON,
+                 labels: Optional[Sequence[int]] = None, nms_thr: Optional[float] = None) -> None:
         try:
-            from mmdet.apis import inference_detector, init_detector
+            from mmdet.apis import DetInferencer, init_detector
+            from mmdet.utils import get_test_pipeline_cfg
         except ImportError as error:
-            raise MissingPackageError(f'det_config needs mmdet ({error}): pip install "mmdet>=3.0,<3.4"') from error
-        check_file('det_config', config)
-        check_file('det_checkpoint', checkpoint)
-        self._infer = inference_detector
-        self._model = init_detector(str(config), str(checkpoint), device=detector_device(device))
-        check_weights(self._model, checkpoint)
+            raise MissingPackageError(f'a detector needs mmdet ({error}): pip install "mmdet>=3.0,<3.4"') from error
+        device = detector_device(device)
+        if checkpoint is None:
+            self._model = DetInferencer(str(config), device=device).model
+        else:
+            check_file('det_config', config)
+            checkpoint = checkpoint_file(checkpoint)
+            self._model = init_detector(str(config), str(checkpoint), device=device)
+            check_weights(self._model, checkpoint)
         self._scope = self._model.cfg.get('default_scope', 'mmdet')
         classes = list(self._model.dataset_meta['classes'])
-        if name not in classes and len(classes) > 1:
+        if labels is None and name not in classes and len(classes) > 1:
             raise ConfigError(f'the detector of {config} has no class {name!r}, only {first_few(classes)}: take one '
                               'that has it, or that has a single class')
-        self._label = classes.index(name) if name in classes else 0
+        self._labels = [classes.index(name) if name in classes else 0] if labels is None else list(labels)
+        self._nms_thr = nms_thr
+        steps = get_test_pipeline_cfg(self._model.cfg.copy())
+        steps[0].type = 'mmdet.LoadImageFromNDArray'
+        with DefaultScope.overwrite_default_scope(self._scope):  # mmpose has other steps of the same names
+            self._pipeline = Compose(steps)
 
-    def __call__(self, frame: Frame) -> Boxes:
-        # mmdet builds the pipeline at each call, and mmpose has other classes of the same names.
-        with DefaultScope.overwrite_default_scope(self._scope):
-            detections = self._infer(self._model, frame.image).pred_instances
-        detections = detections[detections.labels == self._label]
-        boxes = detections.bboxes.cpu().numpy().astype(np.float64)
+    def __call__(self, images: Sequence[np.ndarray]) -> List[Boxes]:
+        """The boxes of each of several images (H, W, 3) BGR uint8."""
+        samples: list = []
+        with DefaultScope.overwrite_default_scope(self._scope), torch.no_grad():
+            inputs = [self._pipeline(dict(img=image, img_id=0)) for image in images]
+            # Only inputs of one size share a batch: the others would be padded, and that moves boxes.
+            for _, batch in groupby(inputs, key=lambda sample: sample['inputs'].shape):
+                samples += self._model.test_step(pseudo_collate(list(batch)))
+        return [self._selected(sample.pred_instances.cpu().numpy()) for sample in samples]
+
+    def _selected(self, instances: Any) -> Boxes:
+        instances = instances[np.isin(instances.labels, self._labels)]
+        boxes, scores = instances.bboxes.astype(np.float64), instances.scores.astype(np.float64)
+        if self._nms_thr is not None:
+            kept = nms(np.column_stack([boxes, scores]), self._nms_thr)
+            boxes, scores = boxes[kept], scores[kept]
         boxes[:, 2:] -= boxes[:, :2]
-        return boxes, detections.scores.cpu().numpy().astype(np.float64)
+        return boxes, scores
 
 
 def select_boxes(boxes: np.ndarray, scores: np.ndarray, min_score: float,

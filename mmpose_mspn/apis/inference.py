@@ -2,21 +2,24 @@
 import hashlib
 import json
 import logging
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, Mapping, NamedTuple, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 import numpy as np
 from mmengine.config import Config
 from mmengine.logging import print_log
 
-from mmpose_mspn.apis.boxes import PERSONS, BoxCategory, Boxes, DetectorBoxes, FileBoxes, select_boxes, whole_image
+from mmpose_mspn.apis.boxes import PERSONS, BoxCategory, Boxes, FileBoxes, open_detector, select_boxes, whole_image
 from mmpose_mspn.apis.config import load_config
 from mmpose_mspn.apis.drawing import KEYPOINT_THRESHOLD, Drawer, PictureWriter, VideoWriter, open_writer, output_folder
-from mmpose_mspn.apis.inputs import Frame, Images, Pair, Video, open_source
+from mmpose_mspn.apis.inputs import Frame, Images, Pair, Video, batches, open_source
 from mmpose_mspn.apis.load import check_file, choose_device, load, load_parts
 from mmpose_mspn.apis.pose_model import BATCH_SIZE, PoseModel, TorchPoseModel, check_batch_size
 from mmpose_mspn.apis.prediction_files import PREDICTIONS, PartFile, parse_shard, warn_of_earlier_run, write_predictions
+from mmpose_mspn.apis.tracking import Tracker
+from mmpose_mspn.checkpoints.published import checkpoint_file
 from mmpose_mspn.deploy.accelerate import named_dtype
 from mmpose_mspn.utils.errors import DataError, UserError
 from mmpose_mspn.utils.files import read_json
@@ -44,7 +47,8 @@ def infer(source: PathLike,
           model: Optional[PathLike] = None,
           batch_size: Optional[int] = None,
           resume: bool = False,
-          shard: Optional[str] = None) -> Dict[str, int]:
+          shard: Optional[str] = None,
+          detector: Optional[str] = None) -> Dict[str, int]:
     """Predict the keypoints of people, draw them and write them to a JSON file.
 
     The drawings are written to ``out_dir`` under the names of the images, or as ``<name>.mp4`` for a video. The file
@@ -54,8 +58,8 @@ def infer(source: PathLike,
     - ``skeleton``: pairs of keypoint indices,
     - ``images``: for each image ``image`` (the file name), ``width``, ``height``, for a video ``frame`` (from 0), and
       ``instances`` with ``bbox`` (x, y, width, height in image px), ``bbox_score``, ``keypoints`` (K × [x, y, score],
-      x and y in image px) and ``score``, the product of the box's score and the mean score of the keypoints
-      (docs/protocol.md, "Test protocol").
+      x and y in image px), ``score``, the product of the box's score and the mean score of the keypoints
+      (docs/protocol.md, "Test protocol"), and for a video ``track_id``, which follows a person from frame to frame.
 
     It is written atomically after the last image. Until then, and for good with ``shard``, the images are lines of the
     part file of :mod:`mmpose_mspn.apis.prediction_files`, each written when it is predicted and drawn.
@@ -63,7 +67,7 @@ def infer(source: PathLike,
     Args:
         source: An image, a folder of images (without its subfolders) or a video.
         config: Config of the pose estimator. The pipeline of its ``test_dataloader`` makes the crops.
-        checkpoint: Weights of the pose estimator.
+        checkpoint: Weights of the pose estimator: a file, or a name or URL as for :func:`mmpose_mspn.load`.
         out_dir: Folder for the results, created if it is missing. It must not be the folder of the source.
         boxes: COCO file with person boxes, see :class:`~mmpose_mspn.apis.boxes.FileBoxes`. Not for videos.
         ann_file: Annotation file that maps the ``image_id`` of ``boxes`` to file names.
@@ -80,15 +84,17 @@ def infer(source: PathLike,
             unless it names a ``category``, or the only one.
         report: Whether to write ``report/index.html`` to ``out_dir`` as well: a page that shows the people with the
             lowest scores and the heatmaps of every stage. Not for videos, shards and exported models.
-        model: In place of ``config`` and ``checkpoint``: a checkpoint that carries its config, or an exported
-            ``.onnx`` file.
-        batch_size: Number of crops, of any images, that pass the network together, >= 1. It saves time on a GPU; the
-            last digits of the predictions then depend on which images come together. The default is the crops of one
-            image, at most 16 at once, so that a run that was killed and resumed or divided into shards predicts exactly
-            what a single run does.
+        model: In place of ``config`` and ``checkpoint``: the name of published weights, a checkpoint that carries its
+            config, or an exported ``.onnx`` file.
+        batch_size: Number of crops, of any images, that pass the network together, and of images that pass the detector
+            together, >= 1. It saves time on a GPU; the last digits of the predictions then depend on which images come
+            together. The default is the crops of one image, at most 16 at once, so that a run that was killed and
+            resumed or divided into shards predicts exactly what a single run does.
         resume: Whether to continue where an unfinished run with the same arguments stopped.
         shard: ``'i/n'``: predict only the i-th of n parts of the images, which
             :func:`~mmpose_mspn.apis.prediction_files.merge_parts` merges. Not for videos.
+        detector: In place of ``det_config`` and ``det_checkpoint``: a name of mmpose's default detectors, such as
+            ``'human'``.
 
     Returns:
         Counts: ``images`` (or frames of a video) that were predicted on, ``instances`` in them, ``skipped`` images that
@@ -101,8 +107,9 @@ def infer(source: PathLike,
         MissingPackageError: ``det_config`` is given and mmdet is not installed, or ``report`` and its packages are not.
         UserError: An argument or the content of a file is wrong, or no image can be decoded.
     """
-    check_options(boxes, ann_file, det_config, det_checkpoint, bbox_thr, kpt_thr, fast, category)
+    check_options(boxes, ann_file, det_config, det_checkpoint, detector, bbox_thr, kpt_thr, fast, category)
     check_model(config, checkpoint, model)
+    checkpoint, model = (None if file is None else checkpoint_file(file) for file in (checkpoint, model))
     if batch_size is not None:
         check_batch_size(batch_size)
     part_of = parse_shard(shard)
@@ -112,14 +119,15 @@ def infer(source: PathLike,
     about = describe_run(
         frames, cfg, files=dict(checkpoint=checkpoint, model=model, boxes=boxes, ann_file=ann_file,
                                 det_config=det_config, det_checkpoint=det_checkpoint),
-        options=dict(bbox_thr=bbox_thr, kpt_thr=kpt_thr, fast=fast, category=category))
+        options=dict(bbox_thr=bbox_thr, kpt_thr=kpt_thr, fast=fast, category=category, detector=detector))
     if isinstance(frames, Video):
         refuse_for_videos(frames, report=report, shard=shard)
     if report:
         check_report(shard, model)
     out_dir = output_folder(out_dir, frames)
     # Built before the pose estimator, because the scope of the model that is built last remains the default scope.
-    find_boxes = _box_source(frames, boxes, ann_file, det_config, det_checkpoint, device, category, _box_category(cfg))
+    detector = (det_config, det_checkpoint) if det_config else detector
+    find_boxes = _box_source(frames, boxes, ann_file, detector, device, category, _box_category(cfg))
     pose, whole_model = _load(cfg, checkpoint, model, device, fast)
     if isinstance(frames, Images):
         frames.paths = part_of.of(frames.paths)
@@ -131,9 +139,12 @@ def infer(source: PathLike,
     try:
         if not part.complete:
             with open_writer(out_dir, frames) as writer:
-                todo = _leave_out_done(frames, part, writer, pose, kpt_thr)
-                pairs = _pairs(todo, find_boxes, bbox_thr)
+                tracker = pose.tracker() if isinstance(frames, Video) else None
+                todo = _leave_out_done(frames, part, writer, pose, kpt_thr, tracker)
+                pairs = _pairs(todo, find_boxes, bbox_thr, batch_size if batch_size and detector else 1)
                 for picture, result in pose.stream(pairs, batch_size or BATCH_SIZE, batch_size is not None):
+                    if tracker:
+                        result.track_ids = tracker(result.keypoints, result.scores, result.boxes)
                     writer.write(picture.frame, result.draw(kpt_thr))
                     part.write(*picture.record(result))
             if not part.images and not shard:
@@ -171,16 +182,20 @@ class _FrameWithBoxes(NamedTuple):
                  keypoints=np.concatenate([keypoints, scores[:, None]], 1).tolist(),
                  score=float(box_score) * float(scores.astype(np.float32).mean()))
             for box, box_score, keypoints, scores in zip(self.boxes, self.scores, result.keypoints, result.scores)]
+        for person, track_id in zip(record['instances'], () if result.track_ids is None else result.track_ids):
+            person['track_id'] = int(track_id)
         return record, self.skipped_boxes
 
     def __str__(self) -> str:
         return _describe(self.frame)
 
 
-def _pairs(frames: Iterator[Frame], find_boxes: Callable[[Frame], Boxes], bbox_thr: float) -> Iterator[Pair]:
-    """The frames with the boxes that are used."""
-    for frame in frames:
-        boxes, scores, skipped = select_boxes(*find_boxes(frame), bbox_thr, frame.image.shape)
+def _pairs(frames: Iterator[Frame], find_boxes: Callable[[List[Frame]], Iterable[Boxes]], bbox_thr: float,
+           size: int) -> Iterator[Pair]:
+    """The frames with the boxes that are used, which are found for ``size`` frames together."""
+    found = ((frame, boxes) for batch in batches(frames, size) for frame, boxes in zip(batch, find_boxes(batch)))
+    for frame, all_boxes in found:
+        boxes, scores, skipped = select_boxes(*all_boxes, bbox_thr, frame.image.shape)
         if skipped:
             print_log(f'{_describe(frame)}: {skipped} boxes of zero size or outside of the image are skipped',
                       'current', logging.WARNING)
@@ -188,10 +203,11 @@ def _pairs(frames: Iterator[Frame], find_boxes: Callable[[Frame], Boxes], bbox_t
 
 
 def _leave_out_done(frames: Union[Images, Video], part: PartFile, writer: Union[PictureWriter, VideoWriter],
-                    pose: PoseModel, kpt_thr: float) -> Iterator[Frame]:
+                    pose: PoseModel, kpt_thr: float, tracker: Optional[Tracker]) -> Iterator[Frame]:
     """The frames that an earlier run has not predicted on.
 
-    A video cannot be continued in the middle, so the frames that the earlier run has predicted on are drawn again.
+    A video cannot be continued in the middle, so the frames that the earlier run has predicted on are drawn again, and
+    the tracker goes on with their ids.
     """
     if not part.done:
         return iter(frames)
@@ -205,7 +221,9 @@ def _leave_out_done(frames: Union[Images, Video], part: PartFile, writer: Union[
         people = line['image']['instances']
         keypoints = np.array([person['keypoints'] for person in people], np.float64)
         boxes = np.array([person['bbox'] for person in people])
-        writer.write(frame, pose.result(keypoints, boxes, frame.image).draw(kpt_thr))
+        result = pose.result(keypoints, boxes, frame.image)
+        tracker(result.keypoints, result.scores, result.boxes, [person['track_id'] for person in people])
+        writer.write(frame, result.draw(kpt_thr))
     return rest
 
 
@@ -222,16 +240,18 @@ def _load(cfg: Optional[Config], checkpoint: Optional[PathLike], model: Optional
 
 
 def _box_source(frames: Union[Images, Video], boxes: Optional[PathLike], ann_file: Optional[PathLike],
-                det_config: Optional[PathLike], det_checkpoint: Optional[PathLike],
-                device: str, category: Optional[str], expected: BoxCategory) -> Callable[[Frame], Boxes]:
+                detector: Any, device: str, category: Optional[str],
+                expected: BoxCategory) -> Callable[[List[Frame]], Iterable[Boxes]]:
+    """What finds the boxes of several frames."""
     if boxes is not None:
         if isinstance(frames, Video):
-            raise UserError(f'boxes are for images, but the source {frames.path} is a video: give det_config and '
-                            'det_checkpoint, or none of them to use the whole frame')
-        return FileBoxes(boxes, ann_file, frames, category, expected)
-    if det_config is not None:
-        return DetectorBoxes(det_config, det_checkpoint, device, expected.name)
-    return whole_image
+            raise UserError(f'boxes are for images, but the source {frames.path} is a video: give a detector, or '
+                            'none to use the whole frame')
+        return partial(map, FileBoxes(boxes, ann_file, frames, category, expected))
+    if detector is not None:
+        find_boxes = open_detector(detector, device, expected.name)
+        return lambda batch: find_boxes([frame.image for frame in batch])
+    return partial(map, whole_image)
 
 
 def _box_category(cfg: Optional[Config]) -> BoxCategory:
@@ -245,27 +265,27 @@ def _describe(frame: Frame) -> str:
 
 
 def check_model(config: Optional[PathLike], checkpoint: Optional[PathLike], model: Optional[PathLike]) -> None:
-    """Check that either a config and a checkpoint or a model is given, and that the files exist."""
+    """Check that either a config and a checkpoint or a model is given, and that the config exists."""
     if model is None:
         if config is None or checkpoint is None:
             raise UserError('config and checkpoint belong together: give both, or a model that carries its config '
                             '(--model)')
         check_file('config', config)
-        check_file('checkpoint', checkpoint)
-        return
-    if config is not None or checkpoint is not None:
+    elif config is not None or checkpoint is not None:
         raise UserError(f'model {model} takes the place of config and checkpoint: give it alone')
-    check_file('model', model)
 
 
 def check_options(boxes: Optional[PathLike], ann_file: Optional[PathLike], det_config: Optional[PathLike],
-                  det_checkpoint: Optional[PathLike], bbox_thr: float, kpt_thr: float, fast: Optional[str],
-                  category: Optional[str]) -> None:
+                  det_checkpoint: Optional[PathLike], detector: Optional[str], bbox_thr: float, kpt_thr: float,
+                  fast: Optional[str], category: Optional[str]) -> None:
     """Check the options that need no file to be read."""
     if fast is not None:
         named_dtype(fast, 'fast')
-    if boxes is not None and (det_config is not None or det_checkpoint is not None):
-        raise UserError('boxes and det_config / det_checkpoint exclude each other: give the boxes or a detector')
+    if boxes is not None and (det_config is not None or det_checkpoint is not None or detector is not None):
+        raise UserError('boxes and a detector (detector, or det_config and det_checkpoint) exclude each other: give '
+                        'one of them')
+    if detector is not None and (det_config is not None or det_checkpoint is not None):
+        raise UserError(f'detector {detector} takes the place of det_config and det_checkpoint: give it alone')
     if (det_config is None) != (det_checkpoint is None):
         raise UserError('det_config and det_checkpoint belong together, got '
                         f'det_config={det_config} and det_checkpoint={det_checkpoint}')

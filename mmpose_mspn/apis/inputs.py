@@ -1,7 +1,8 @@
 """Pictures and videos to predict on, and what `predict` is given: images and boxes of many kinds, as one stream."""
 import logging
+from functools import partial
 from pathlib import Path
-from typing import Any, Iterable, Iterator, List, NamedTuple, Optional, Tuple, Union
+from typing import Any, Callable, Iterable, Iterator, List, NamedTuple, Optional, Tuple, Union
 
 import cv2
 import mmcv
@@ -16,6 +17,8 @@ VIDEO_SUFFIXES = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.web
 
 Source = Union[str, Path, np.ndarray]
 """An image: its file, or an array (H, W, 3) BGR uint8."""
+Detector = Callable[[List[np.ndarray]], List[np.ndarray]]
+"""Takes images (H, W, 3) BGR uint8 and returns the boxes (N, 4) float32, x, y, width, height in image px, of each."""
 
 FALLBACK_FPS = 25.
 """Frames per second of a video whose file does not say."""
@@ -163,6 +166,8 @@ def decode_image(path: Union[str, Path]) -> np.ndarray:
 
 
 BOX_FORMATS = ('xywh', 'xyxy')
+HELD_BYTES = 1 << 28
+"""Bytes of decoded images that wait for their batch to be full; at more, the batch runs as it is."""
 KINDS = 'the path of an image, a folder or a video, an array (H, W, 3) BGR uint8, or a list or an iterator of images'
 
 
@@ -181,12 +186,20 @@ class Pair(NamedTuple):
     tag: Any = None
 
 
-def open_images(images: Any, boxes: Any = None, bbox_format: str = 'xywh') -> Tuple[Iterator[Pair], str]:
+def open_images(images: Any, boxes: Any = None, bbox_format: str = 'xywh', detector: Optional[Detector] = None,
+                batch_size: int = 1) -> Tuple[Iterator[Pair], str]:
     """Check the arguments of ``predict``, as far as this is possible without decoding images.
 
+    Args:
+        images: The images, see :meth:`~mmpose_mspn.apis.pose_model.PoseModel.predict`.
+        boxes: Their boxes.
+        bbox_format: One of :data:`BOX_FORMATS`.
+        detector: Finds the boxes of images for which none are given. Without it, the whole image is one.
+        batch_size: Number of images that the detector takes together.
+
     Returns:
-        The images and their boxes, decoded and checked one by one as they are asked for, and in which form the results
-        are returned: ``'one'``, ``'list'`` or ``'stream'``.
+        The images and their boxes, decoded and checked as they are asked for, and in which form the results are
+        returned: ``'one'``, ``'list'``, ``'stream'`` or ``'video'``.
 
     Raises:
         FileNotFoundError: A file does not exist.
@@ -194,6 +207,7 @@ def open_images(images: Any, boxes: Any = None, bbox_format: str = 'xywh') -> Tu
     """
     if bbox_format not in BOX_FORMATS:
         raise UserError(f'bbox_format must be one of {", ".join(BOX_FORMATS)}, got {bbox_format!r}')
+    pairs = partial(_pairs, bbox_format=bbox_format, detector=detector, size=batch_size if detector else 1)
     if isinstance(images, (str, Path)):
         path = Path(images)
         if not path.exists():
@@ -201,17 +215,17 @@ def open_images(images: Any, boxes: Any = None, bbox_format: str = 'xywh') -> Tu
         if path.is_dir() or path.suffix.lower() in VIDEO_SUFFIXES:
             frames = open_source(path, progress=False)
             sources: Iterable = frames.paths if path.is_dir() else (frame.image for frame in frames)
-            return _pairs(sources, _per_image(boxes), bbox_format), 'stream'
+            return pairs(sources, _per_image(boxes)), 'stream' if path.is_dir() else 'video'
     if isinstance(images, (str, Path, np.ndarray)):
-        return _pairs([images], [boxes], bbox_format), 'one'
+        return pairs([images], [boxes]), 'one'
     if isinstance(images, (list, tuple)):
         if boxes is not None and (not isinstance(boxes, (list, tuple, np.ndarray)) or len(boxes) != len(images)):
             count = len(boxes) if hasattr(boxes, '__len__') else type(boxes).__name__
             raise UserError(f'boxes must have one entry per image ({len(images)}), got {count}: give a list with the '
                             'boxes (N, 4), or None for the whole image, of each image')
-        return _pairs(images, boxes, bbox_format), 'list'
+        return pairs(images, boxes), 'list'
     if isinstance(images, Iterable) and not isinstance(images, (dict, set, bytes)) and not hasattr(images, 'shape'):
-        return _pairs(images, _per_image(boxes), bbox_format), 'stream'
+        return pairs(images, _per_image(boxes)), 'stream'
     raise UserError(f'images must be {KINDS}, got {type(images).__name__}')
 
 
@@ -222,7 +236,37 @@ def _per_image(boxes: Any) -> Optional[Iterable]:
     return boxes
 
 
-def _pairs(sources: Iterable, boxes: Optional[Iterable], bbox_format: str) -> Iterator[Pair]:
+def batches(frames: Iterable[Any], size: int) -> Iterator[list]:
+    """Lists of ``size`` frames, shorter ones at the end and where images of more than :data:`HELD_BYTES` wait.
+
+    Args:
+        frames: Objects with an ``image``.
+        size: Number of frames, >= 1.
+    """
+    batch: list = []
+    for frame in frames:
+        batch.append(frame)
+        if len(batch) == size or sum(waiting.image.nbytes for waiting in batch) > HELD_BYTES:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _pairs(sources: Iterable, boxes: Optional[Iterable], bbox_format: str, detector: Optional[Detector],
+           size: int) -> Iterator[Pair]:
+    for batch in batches(_decoded(sources, boxes), size):
+        without = [pair.image for pair in batch if pair.boxes is None] if detector else []
+        detected = iter(detector(without) if without else ())
+        for source, image, given, name in batch:
+            if given is None and detector:
+                yield Pair(source, image, next(detected))
+            else:
+                yield Pair(source, image, check_boxes(given, image.shape, bbox_format, name))
+
+
+def _decoded(sources: Iterable, boxes: Optional[Iterable]) -> Iterator[Pair]:
+    """The images with the boxes as the user gave them, and names for messages as tags."""
     end = object()
     boxes_of_images = None if boxes is None else iter(boxes)
     for number, source in enumerate(sources):
@@ -232,7 +276,7 @@ def _pairs(sources: Iterable, boxes: Optional[Iterable], bbox_format: str) -> It
                             'None for the whole image, of each image')
         name = f'image {number}' if isinstance(source, np.ndarray) else f'image {number} ({source})'
         image = _image(source, name)
-        yield Pair(source, image, check_boxes(image_boxes, image.shape, bbox_format, name))
+        yield Pair(source, image, image_boxes, name)
     if boxes_of_images is not None and next(boxes_of_images, end) is not end:
         raise UserError('boxes have more entries than there are images: give as many as images')
 

@@ -5,7 +5,7 @@ import re
 from collections import OrderedDict
 from functools import partial
 from pathlib import Path
-from typing import List, Mapping, Optional, Union
+from typing import Any, List, Mapping, Optional, Union
 
 import torch
 from mmcv.ops import get_compiling_cuda_version
@@ -28,6 +28,7 @@ from mmpose_mspn.checkpoints.embedded_config import embedded_config
 from mmpose_mspn.checkpoints.files import read_checkpoint, weights_of
 from mmpose_mspn.checkpoints.fit import refuse_incomplete_weights
 from mmpose_mspn.checkpoints.implied import implied_backbone
+from mmpose_mspn.checkpoints.published import checkpoint_file, published_config
 from mmpose_mspn.checkpoints.trained_crops import other_crops
 from mmpose_mspn.deploy.accelerate import DTYPES, named_dtype
 from mmpose_mspn.utils.config_types import building, registered_class
@@ -172,22 +173,29 @@ def load(checkpoint: Union[str, Path],
          config: Union[str, Path, Config, None] = None,
          device: Optional[str] = None,
          dtype: Union[torch.dtype, str, None] = None,
-         fast: bool = True) -> PoseModel:
-    """Load a model that predicts keypoints: ``load('iter_96000.pth').predict('people.jpg').keypoints``.
+         fast: bool = True,
+         detector: Any = None) -> PoseModel:
+    """Load a model that predicts keypoints: ``load('4xmspn50', detector='human').predict('people.jpg').keypoints``.
 
     No code from the file is run: weights are read as weights, and the config that a checkpoint carries is read as plain
     data.
 
     Args:
-        checkpoint: Checkpoint of this package, of mmpose or of the official code, or an ``.onnx`` file of
-            ``mmpose_mspn.export``.
+        checkpoint: Name of published weights, see :func:`mmpose_mspn.list_models`, or the file or URL of a checkpoint
+            of this package, of mmpose or of the official code, or an ``.onnx`` file of ``mmpose_mspn.export``.
+            Downloads are kept in torch.hub's folder.
         config: Config of the model: a file, the name of one of the package's configs, or a loaded config. The default
-            is the config that the checkpoint carries, as those of trainings and published ones do.
+            is the package's config for published weights, which the file's name tells, and otherwise the config that
+            the checkpoint carries, as those of trainings do.
         device: Device of torch. The default is the first GPU if there is one and the CPU otherwise.
         dtype: ``torch.bfloat16`` or ``torch.float16``, or their names, makes predictions faster and moves keypoints by
             fractions of a pixel; ``None`` is float32. It needs ``fast``.
         fast: Whether to predict with an accelerated copy, see :func:`mmpose_mspn.accelerate`, whose results differ by
             rounding only.
+        detector: Finds the people where ``predict`` is given no boxes: a name of mmpose's default detectors, such as
+            ``'human'``, with its threshold; a config and a checkpoint of mmdet; or a function that takes an image
+            (H, W, 3) BGR uint8 and returns boxes (N, 4), x, y, width, height in image px. The default takes the whole
+            image as one box.
 
     Raises:
         FileNotFoundError: A file is missing.
@@ -195,20 +203,30 @@ def load(checkpoint: Union[str, Path],
         UserError: The checkpoint carries no config and none is given, does not fit the config, or an argument is
             wrong. The message says what to do.
     """
-    if not Path(checkpoint).is_file():
-        raise FileNotFoundError(f'checkpoint {checkpoint} does not exist: name a file that does')
-    if Path(checkpoint).suffix.lower() == ONNX:
-        return _exported(checkpoint, dict(config=config, device=device, dtype=dtype))
-    dtype = _dtype(dtype)
+    checkpoint = checkpoint_file(checkpoint)
+    find_people = None
+    if detector is not None:
+        from mmpose_mspn.apis.boxes import person_detector
+        # Before the model, because the scope of the model that is built last remains the default scope.
+        find_people = person_detector(detector, choose_device(device))
+    if checkpoint.suffix.lower() == ONNX:
+        model = _exported(checkpoint, dict(config=config, device=device, dtype=dtype))
+    else:
+        model = _from_checkpoint(checkpoint, config, choose_device(device), _dtype(dtype), fast)
+    model.detector = find_people
+    return model
+
+
+def _from_checkpoint(checkpoint: Path, config: Union[str, Path, Config, None], device: str,
+                     dtype: Optional[torch.dtype], fast: bool) -> PoseModel:
     if dtype is not None and not fast:
         raise UserError(f'dtype {dtype} needs the accelerated copy of the model: keep fast=True, or omit dtype')
-    device = choose_device(device)
     content = read_checkpoint(checkpoint)
-    carried = config is None
-    config = find_config(content, checkpoint) if carried else _loaded(config)
+    is_default = config is None
+    config = find_config(content, checkpoint) if is_default else _loaded(config)
     model = TorchPoseModel(*load_parts(config, checkpoint, device, content), fast=fast, dtype=dtype,
                            reload=partial(load_pose_model, config, checkpoint, device))
-    print_log(f'{checkpoint}: {model}, config {"from the checkpoint" if carried else "as given"}', 'current')
+    print_log(f'{checkpoint}: {model}, config {"of these weights" if is_default else "as given"}', 'current')
     return model
 
 
@@ -229,15 +247,18 @@ def load_parts(config: Config, checkpoint: Union[str, Path], device: str, conten
 
 
 def find_config(content: Mapping, checkpoint: Union[str, Path]) -> Config:
-    """The config that a checkpoint carries.
+    """The config of a checkpoint: the package's one for published weights, or the one that it carries.
 
     Args:
         content: Content of the file.
-        checkpoint: Its name.
+        checkpoint: The file.
 
     Raises:
         CheckpointError: It carries none that is safe to use.
     """
+    published = published_config(checkpoint)
+    if published is not None:
+        return load_config(published)
     weights = weights_of(content, checkpoint)
     config = embedded_config(content, checkpoint)
     if config is None:

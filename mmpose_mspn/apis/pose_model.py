@@ -13,7 +13,8 @@ from mmpose.registry import DATASETS
 from torch import nn
 
 from mmpose_mspn.apis.drawing import Drawer
-from mmpose_mspn.apis.inputs import Pair, Source, decode_image, open_images
+from mmpose_mspn.apis.inputs import HELD_BYTES, Detector, Pair, Source, decode_image, open_images
+from mmpose_mspn.apis.tracking import Tracker
 from mmpose_mspn.deploy.accelerate import accelerate
 from mmpose_mspn.deploy.backends import open_exported
 from mmpose_mspn.utils.config_types import type_name
@@ -36,6 +37,7 @@ class PoseResult:
 
     Attributes:
         keypoints, scores, boxes, names, skeleton: The arguments; arrays are float64, boxes float32.
+        track_ids: (N,) for a frame of a video, ids that follow people from frame to frame; ``None`` for an image.
     """
 
     def __init__(self, keypoints: np.ndarray, scores: np.ndarray, boxes: np.ndarray, names: Sequence[str],
@@ -45,6 +47,7 @@ class PoseResult:
         self.boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
         self.names = list(names)
         self.skeleton = [(int(start), int(end)) for start, end in skeleton]
+        self.track_ids: Optional[np.ndarray] = None
         self._source, self._drawer = source, drawer
 
     def __len__(self) -> int:
@@ -94,8 +97,6 @@ class PoseResult:
 
 BATCH_SIZE = 16
 """Default number of crops that pass the network together."""
-HELD_BYTES = 1 << 28
-"""Bytes of decoded images that wait for their batch to be full; at more, the batch runs as it is."""
 
 Results = Union[PoseResult, List[PoseResult], Iterator[PoseResult]]
 
@@ -116,6 +117,7 @@ class PoseModel(ABC):
         input_size: (width, height) of the crops in px.
         codec: Name of the class that turns heatmaps into keypoints.
         drawer: Draws results.
+        detector: Finds the boxes of people in images for which none are given; ``None`` takes the whole image as one.
     """
     names: List[str]
     skeleton: List[Tuple[int, int]]
@@ -123,6 +125,7 @@ class PoseModel(ABC):
     input_size: Tuple[int, int]
     codec: str
     drawer: Draw
+    detector: Optional[Detector] = None
 
     def predict(self, images: Any, boxes: Any = None, batch_size: int = BATCH_SIZE,
                 bbox_format: str = 'xywh') -> Results:
@@ -132,14 +135,16 @@ class PoseModel(ABC):
             images: The path of an image, or an array (H, W, 3) BGR uint8, as OpenCV reads it; a list of them; or an
                 iterator of them, a folder of images (in the order of their names) or a video.
             boxes: For one image (N, 4) in image px, one box per person; for several, such boxes of each image, in a
-                list or an iterator. ``None``, also for one of several images, takes the whole image as one box.
-            batch_size: Number of crops, of any images, that pass the network together, >= 1.
+                list or an iterator. ``None``, also for one of several images, takes the boxes that the model's detector
+                finds, or without one the whole image as one box.
+            batch_size: Number of crops, of any images, that pass the network together, and of images that pass the
+                detector together, >= 1.
             bbox_format: ``'xywh'`` (x, y, width, height, as in COCO's files) or ``'xyxy'`` (two corners).
 
         Returns:
             For one image a :class:`~mmpose_mspn.apis.pose_model.PoseResult`, for a list the list of them, and else an
             iterator of them. The iterator decodes and predicts as it is asked for results, and keeps in memory no more
-            than one batch of crops and the images that they come from.
+            than one batch of crops and the images that they come from. The results of a video have ``track_ids``.
 
         Raises:
             FileNotFoundError: An image does not exist.
@@ -147,11 +152,23 @@ class PoseModel(ABC):
                 this may be raised while it is read.
         """
         check_batch_size(batch_size)
-        pairs, kind = open_images(images, boxes, bbox_format)
+        pairs, kind = open_images(images, boxes, bbox_format, self.detector, batch_size)
         results = (result for _, result in self.stream(pairs, batch_size))
         if kind == 'one':
             return next(results)
+        if kind == 'video':
+            return self._tracked(results)
         return list(results) if kind == 'list' else results
+
+    def _tracked(self, results: Iterable[PoseResult]) -> Iterator[PoseResult]:
+        tracker = self.tracker()
+        for result in results:
+            result.track_ids = tracker(result.keypoints, result.scores, result.boxes)
+            yield result
+
+    def tracker(self) -> Tracker:
+        """What gives the people of a video their ids."""
+        return Tracker(self.drawer.meta.get('sigmas'))
 
     @abstractmethod
     def stream(self, pairs: Iterable[Pair], batch_size: int,
