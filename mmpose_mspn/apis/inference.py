@@ -193,8 +193,8 @@ class _FrameWithBoxes(NamedTuple):
 def _pairs(frames: Iterator[Frame], find_boxes: Callable[[List[Frame]], Iterable[Boxes]], bbox_thr: float,
            size: int) -> Iterator[Pair]:
     """The frames with the boxes that are used, which are found for ``size`` frames together."""
-    found = ((frame, boxes) for batch in batches(frames, size) for frame, boxes in zip(batch, find_boxes(batch)))
-    for frame, all_boxes in found:
+    both = ((frame, boxes) for batch in batches(frames, size) for frame, boxes in zip(batch, find_boxes(batch)))
+    for frame, all_boxes in both:
         boxes, scores, skipped = select_boxes(*all_boxes, bbox_thr, frame.image.shape)
         if skipped:
             print_log(f'{_describe(frame)}: {skipped} boxes of zero size or outside of the image are skipped',
