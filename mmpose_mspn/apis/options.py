@@ -101,9 +101,10 @@ def use_amp(cfg: Config) -> None:
 def use_fast_training(cfg: Config) -> None:
     """Change the config to train in less time; results differ by rounding only.
 
-    The weights are laid out channels last, the optimizer is fused into one kernel, DistributedDataParallel uses a
-    static graph, and on a CPU the process keeps freed memory for the next step. On a GPU, cuDNN measures which of its
-    algorithms are fastest, unless the run is deterministic, and batches are copied from pinned memory.
+    The weights are laid out channels last, the optimizer is fused into one kernel where torch can,
+    DistributedDataParallel uses a static graph, and on a CPU the process keeps freed memory for the next step. On a
+    GPU, cuDNN measures which of its algorithms are fastest, unless the run is deterministic, and batches are copied
+    from pinned memory.
 
     Raises:
         ConfigError: The optimizer has no fused form.
@@ -112,13 +113,24 @@ def use_fast_training(cfg: Config) -> None:
     if optimizer.type not in FUSED_OPTIMIZERS:
         raise ConfigError(f'--fast fuses {", ".join(FUSED_OPTIMIZERS)}, got optim_wrapper.optimizer.type '
                           f'{optimizer.type}')
-    optimizer.fused = True
+    if can_fuse(optimizer.type):
+        optimizer.fused = True
     _add_hook(cfg, dict(type='mmpose_mspn.ChannelsLastHook'))
     if torch.cuda.is_available():
         _use_fast_gpu(cfg)
     else:
         _add_hook(cfg, dict(type='mmpose_mspn.FreedMemoryHook', keep=True))
     set_static_graph(cfg)
+
+
+def can_fuse(optimizer: str) -> bool:
+    """Whether this torch has a fused form of the optimizer on the device that trains here."""
+    weight = torch.nn.Parameter(torch.zeros(1, device='cuda' if torch.cuda.is_available() else 'cpu'))
+    try:
+        getattr(torch.optim, optimizer)([weight], lr=1., fused=True)
+    except (RuntimeError, TypeError):
+        return False
+    return True
 
 
 def _use_fast_gpu(cfg: Config) -> None:

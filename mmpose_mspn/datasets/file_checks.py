@@ -64,7 +64,7 @@ class FileChecksMixin:
             people = super().load_data_list()
         except (json.JSONDecodeError, AssertionError) as error:
             raise DataError(f"ann_file {self.ann_file} is not in COCO's format ({error}): write a JSON object with "
-                             '"images", "annotations" and "categories"') from error
+                            '"images", "annotations" and "categories"') from error
         skipped = ', '.join(f'{count} {reason}' for reason, count in sorted(self._skipped.items()))
         file = self.bbox_file or self.ann_file
         if not people:
@@ -102,7 +102,7 @@ class FileChecksMixin:
             if _decodes(path):
                 raise
             raise DataError(f'image {path} is missing or does not decode: fetch it again; tools/check_data.py with '
-                             '--decode lists all such images') from error
+                            '--decode lists all such images') from error
 
 
 def _why_invalid(info: dict) -> str:

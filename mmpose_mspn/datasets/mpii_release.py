@@ -40,7 +40,7 @@ def load_release(release_file: str) -> np.void:
         content = loadmat(release_file)
     except Exception as error:  # scipy raises errors of many types on other files
         raise DataError(f'{release_file} is not MPII\'s annotation file ({type(error).__name__}: {error}): fetch '
-                         'mpii_human_pose_v1_u12_1.mat again') from error
+                        'mpii_human_pose_v1_u12_1.mat again') from error
     if 'RELEASE' not in content:
         raise DataError(f'{release_file} is not MPII\'s annotation file: it holds no RELEASE')
     try:
@@ -49,7 +49,7 @@ def load_release(release_file: str) -> np.void:
             release[field].ravel()
     except (IndexError, ValueError, TypeError, AttributeError, KeyError) as error:
         raise DataError(f'{release_file} is not MPII\'s annotation file: its RELEASE has no '
-                         f'{", ".join(RELEASE_FIELDS)} ({error})') from error
+                        f'{", ".join(RELEASE_FIELDS)} ({error})') from error
     return release
 
 
@@ -68,7 +68,7 @@ def find_people(release: np.void) -> List[Person]:
         return list(_people(release))
     except (IndexError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f'RELEASE is not that of MPII\'s annotation file ({type(error).__name__}: {error}): fetch '
-                         'mpii_human_pose_v1_u12_1.mat again') from error
+                        'mpii_human_pose_v1_u12_1.mat again') from error
 
 
 def _people(release: np.void) -> Iterator[Person]:

@@ -1,5 +1,6 @@
 """A training on keypoints of one's own, from one annotation file."""
-from .create import NewDataset, Options, create
+from .config_file import create
+from .dataset import NewDataset, Options
 from .summary import summary
 
 __all__ = ['NewDataset', 'Options', 'create', 'summary']

@@ -1,10 +1,14 @@
-"""The text of the config files that tools/new_dataset.py writes."""
+"""The files that tools/new_dataset.py writes."""
 from pathlib import Path
-from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
 from mmengine.config import Config
 
-from mmpose_mspn.new_dataset.plan import IMAGE_CACHE_GB, VALIDATIONS, WARMUP_SHARE, Plan
+from mmpose_mspn.apis.options import can_fuse
+from mmpose_mspn.new_dataset.coco_file import Category
+from mmpose_mspn.new_dataset.dataset import CONFIG, NewDataset, Options, best_metric, plan_dataset
+from mmpose_mspn.new_dataset.metainfo import build_metainfo, metainfo_text
+from mmpose_mspn.new_dataset.plan import IMAGE_CACHE_GB, VALIDATIONS, WARMUP_SHARE
+from mmpose_mspn.utils.files import write_atomically, write_json
 
 CONFIGS = Path(__file__).parents[1] / '.mim' / 'configs'
 """This package's own configs."""
@@ -19,39 +23,34 @@ docs/own_keypoints_measured.md shows what that is worth with 60 images."""
 HOOK = 'mmpose_mspn.TransferKeypointsHook'
 
 
-class ConfigFacts(NamedTuple):
-    """What the text of a config is made from.
+def create(options: Options) -> NewDataset:
+    """Write ``config.py``, ``base.py``, ``metainfo.py``, ``train.json`` and ``val.json`` into a folder.
 
-    Attributes:
-        title: Its first line.
-        category: Name and id of the category, for files of boxes.
-        plan: Network, crops, schedule and augmentation.
-        out: Folder of the config, absolute.
-        train_images: Folder of the images, absolute.
-        val_images: Likewise.
-        keypoints: K.
-        has_pairs: Whether a horizontal flip is known to swap the right keypoints.
-        upper_ids: Indices of the upper keypoints, or ``None`` without half-body crops.
-        visibility: See :class:`mmpose_mspn.models.losses.multi_stage_heatmap_loss.VisibilityRule`.
-        save_best: Name of the metric that chooses the best checkpoint.
-        load_from: Checkpoint to start from, absolute, or ``None``.
-        keypoint_map: See :class:`mmpose_mspn.engine.TransferKeypointsHook`.
-        source_names: Likewise.
+    Raises:
+        FileExistsError: The folder has a config and ``force`` is not set.
+        FileNotFoundError: A file or folder does not exist.
+        UserError: An option or a file is not usable.
     """
-    title: str
-    category: dict
-    plan: Plan
-    out: Path
-    train_images: Path
-    val_images: Path
-    keypoints: int
-    has_pairs: bool
-    upper_ids: Optional[Tuple[int, ...]]
-    visibility: str
-    save_best: str
-    load_from: Optional[Path] = None
-    keypoint_map: Optional[Dict[str, str]] = None
-    source_names: Optional[Sequence[str]] = None
+    dataset = plan_dataset(options)
+    _write(dataset)
+    return dataset
+
+
+def _write(dataset: NewDataset) -> None:
+    category, out = dataset.category, dataset.config.parent
+    metainfo = build_metainfo(category, dataset.pairs.pairs, dataset.sigmas.values)
+    for name, part in (('train', dataset.train), ('val', dataset.val)):
+        write_json(out / f'{name}.json', dict(
+            images=part.images, annotations=part.annotations, categories=[_written(category)]))
+    for name, text in (('metainfo.py', metainfo_text(metainfo)), ('base.py', base_text()),
+                       (CONFIG, config_text(dataset))):
+        write_atomically(out / name, text.encode())
+
+
+def _written(category: Category) -> dict:
+    """The category's entry in the annotation files, where the links of a skeleton count from 1."""
+    return dict(id=category.written_id, name=category.name, keypoints=list(category.keypoints),
+                skeleton=[[first + 1, second + 1] for first, second in category.skeleton])
 
 
 def base_text() -> str:
@@ -65,14 +64,17 @@ def base_text() -> str:
     return header + Config(merged).pretty_text
 
 
-def config_text(facts: ConfigFacts) -> str:
+def config_text(dataset: NewDataset) -> str:
     """The text of the config that trains, validates and tests."""
-    return '\n'.join([_knobs(facts), _data(facts), _model(facts), _training(facts)])
+    return '\n'.join([_knobs(dataset), _data(dataset), _model(dataset), _training(dataset)])
 
 
-def _knobs(facts: ConfigFacts) -> str:
-    plan = facts.plan
-    return f'''# {facts.title}
+def _knobs(dataset: NewDataset) -> str:
+    plan, options, category = dataset.plan, dataset.options, dataset.category
+    boxes_category = dict(name=category.name, id=category.written_id)
+    title = (f'{" ".join(category.name.split())}: {len(category.keypoints)} keypoints, {len(dataset.train.objects)} '
+             'objects to train on. Written by tools/new_dataset.py.')
+    return f'''# {title}
 _base_ = ['./base.py', './metainfo.py']
 
 # What to change first.
@@ -81,22 +83,22 @@ warmup_iters = max(1, round(max_iters / {1 / WARMUP_SHARE:.0f}))
 val_interval = (max_iters + {VALIDATIONS - 1}) // {VALIDATIONS}  # iterations between validations and checkpoints
 batch_size = {plan.batch_size}
 lr = {plan.lr}  # after the warm-up, for this batch size
-load_from = {str(facts.load_from) if facts.load_from else None!r}  # checkpoint to start from, of any keypoint set
+load_from = {str(dataset.start.path) if dataset.start else None!r}  # checkpoint to start from, of any keypoint set
 backbone_lr_factor = 1.0  # learning rate of the backbone as a share of lr
 frozen_stages = -1  # -1: none; 0: the stem; n: the stem and the first n stages keep their weights
 
 # Where the files are. With --data-root another folder takes the place of data_root.
-data_root = {f'{facts.out}/'!r}
-train_images = {str(facts.train_images)!r}
-val_images = {str(facts.val_images)!r}
+data_root = {f'{dataset.config.parent}/'!r}
+train_images = {str(Path(options.images).resolve())!r}
+val_images = {str(Path(options.val_images or options.images).resolve())!r}
 work_dir = data_root + 'work_dir'
 image_cache = dict(cache_folder=data_root + 'decoded', cache_gb={IMAGE_CACHE_GB})  # decoded images
-category = {facts.category}  # of the boxes that tools/infer.py takes from files and detectors
+category = {boxes_category}  # of the boxes that tools/infer.py takes from files and detectors
 '''
 
 
-def _data(facts: ConfigFacts) -> str:
-    plan = facts.plan
+def _data(dataset: NewDataset) -> str:
+    plan = dataset.plan
     return f'''codec = dict(
     type='mmpose_mspn.CoarseToFineHeatmap',
     input_size={plan.input_size},
@@ -105,8 +107,8 @@ def _data(facts: ConfigFacts) -> str:
     blur_kernel_size=5)
 train_pipeline = [
     dict(type='mmpose_mspn.LoadImage', **image_cache),
-{_augmentation(facts)}    dict(type='TopdownAffine', input_size=codec['input_size']),
-{_color_augmentation(facts)}    dict(type='GenerateTarget', encoder=codec),
+{_augmentation(dataset)}    dict(type='TopdownAffine', input_size=codec['input_size']),
+{_color_augmentation(dataset)}    dict(type='GenerateTarget', encoder=codec),
     dict(type='PackPoseInputs', meta_keys=_base_.train_meta),
 ]
 val_pipeline = [
@@ -133,31 +135,31 @@ test_evaluator = val_evaluator
 '''
 
 
-def _augmentation(facts: ConfigFacts) -> str:
+def _augmentation(dataset: NewDataset) -> str:
     """The steps between loading and cropping, a line each."""
-    if facts.plan.full_augmentation:
+    if dataset.plan.full_augmentation:
         steps = ["type='mmpose_mspn.WidenBBox', fixed=(0.05, 0.05), random=(0.6, 0.8)"]
-        if facts.upper_ids:
-            steps.append(f"type='mmpose_mspn.HalfBody', upper_body_ids={facts.upper_ids}, prob=0.3, min_joints=3, "
+        if dataset.upper_ids:
+            steps.append(f"type='mmpose_mspn.HalfBody', upper_body_ids={dataset.upper_ids}, prob=0.3, min_joints=3, "
                          'random=(0.6, 0.8)')
         steps.append("type='mmpose_mspn.RandomScaleRotation', shrink=0.8, scale=(0.75, 1.25), rotation=45, "
                      'rotation_prob=0.5')
     else:
         steps = ["type='mmpose_mspn.WidenBBox', fixed=(0.09, 0.135)"]
-    if facts.has_pairs:
+    if dataset.pairs.can_flip:
         steps.append("type='RandomFlip', direction='horizontal', prob=0.5")
     return ''.join(f'    dict({step}),\n' for step in steps)
 
 
-def _color_augmentation(facts: ConfigFacts) -> str:
+def _color_augmentation(dataset: NewDataset) -> str:
     """The step after cropping, which has the crop's pixels to change, not the whole image's."""
-    if not facts.plan.full_augmentation:
+    if not dataset.plan.full_augmentation:
         return ''
     return f"    dict(type='{COLOR_STEP}'),  # remove it if only color tells keypoints apart\n"
 
 
-def _model(facts: ConfigFacts) -> str:
-    backbone = facts.plan.backbone
+def _model(dataset: NewDataset) -> str:
+    backbone = dataset.plan.backbone
     others = {key: value for key, value in backbone.items() if key not in ('type', 'num_stages', 'encoder')}
     arguments = ''.join(f'\n        {key}={value!r},' for key, value in others.items())
     encoder = ', '.join(f'{key}={value!r}' for key, value in backbone['encoder'].items())
@@ -170,24 +172,27 @@ def _model(facts: ConfigFacts) -> str:
     head=dict(
         num_stages={backbone['num_stages']},
         unit_channels={backbone['unit_channels']},
-        out_channels={facts.keypoints},
+        out_channels={len(dataset.category.keypoints)},
         decoder=codec,
-        loss=dict(ohkm_topk={facts.plan.ohkm_topk}, visibility={facts.visibility!r}),
+        loss=dict(ohkm_topk={dataset.plan.ohkm_topk}, visibility={dataset.visibility!r}),
         # Targets have a maximum of 255. From norms of 1, heatmaps would take thousands of steps to get there.
         init_cfg=[
             dict(type='Kaiming', layer='Conv2d'),
             dict(type='Constant', layer=['_BatchNorm', 'GroupNorm'], val={NORM_WEIGHT:g}),
         ]),
-    test_cfg=dict(flip_test={facts.has_pairs}))
+    test_cfg=dict(flip_test={dataset.pairs.can_flip}))
 '''
 
 
-def _training(facts: ConfigFacts) -> str:
+def _training(dataset: NewDataset) -> str:
+    mapping = dataset.start.keypoint_map if dataset.start else None
     carry = ', '.join([f"type='{HOOK}'", *(f'{name}={value!r}' for name, value in (
-        ('mapping', facts.keypoint_map), ('source_names', facts.source_names)) if value)])
+        ('mapping', mapping), ('source_names', dataset.options.source_names)) if value)])
+    save_best = best_metric(dataset.sigmas)
+    fused = ', fused=True' if can_fuse('Adam') else ''
     return f'''train_cfg = dict(by_epoch=False, max_iters=max_iters, val_interval=val_interval)
 optim_wrapper = dict(
-    optimizer=dict(type='Adam', lr=lr, weight_decay=1e-5, fused=True),
+    optimizer=dict(type='Adam', lr=lr, weight_decay=1e-5{fused}),
     paramwise_cfg=dict(custom_keys={{'backbone': dict(lr_mult=backbone_lr_factor)}}))
 auto_scale_lr = dict(base_batch_size=batch_size)
 param_scheduler = [
@@ -197,7 +202,7 @@ param_scheduler = [
 default_hooks = dict(
     logger=dict(interval=50),
     checkpoint=dict(
-        by_epoch=False, interval=val_interval, max_keep_ckpts=1, save_best={facts.save_best!r}, rule='greater'))
+        by_epoch=False, interval=val_interval, max_keep_ckpts=1, save_best={save_best!r}, rule='greater'))
 custom_hooks = [
     *_base_.custom_hooks,
     dict(type='mmpose_mspn.ChannelsLastHook'),

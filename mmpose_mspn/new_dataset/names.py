@@ -1,7 +1,9 @@
-"""Words of keypoint names, and the pairs of keypoints that a horizontal flip swaps."""
+"""Words of keypoint names, the pairs of keypoints that a horizontal flip swaps, and items ``a=b`` of options."""
 import re
 from collections import Counter
-from typing import Dict, List, NamedTuple, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+from mmpose_mspn.utils.errors import UserError
 
 LEFT, RIGHT = 'left', 'right'
 SIDES = {LEFT: LEFT, 'l': LEFT, RIGHT: RIGHT, 'r': RIGHT}
@@ -89,11 +91,11 @@ def _find_doubts(unpaired: Sequence[str]) -> Tuple[str, ...]:
 def _pairs_of_l_and_r(names: Sequence[str]) -> List[str]:
     """``a=b`` for names that are equal except that a word of one starts with l and that of the other with r."""
     lowered = {name.casefold(): name for name in names}
-    found = []
+    pairs = []
     for low, name in lowered.items():
-        others = [lowered.get(f'{low[:match.start()]}r{low[match.end():]}') for match in _FIRST_L.finditer(low)]
-        found += [f'{name}={other}' for other in others if other is not None]
-    return found
+        counterparts = [lowered.get(f'{low[:match.start()]}r{low[match.end():]}') for match in _FIRST_L.finditer(low)]
+        pairs += [f'{name}={counterpart}' for counterpart in counterparts if counterpart is not None]
+    return pairs
 
 
 def _numbered_series(names: Sequence[str]) -> List[str]:
@@ -103,3 +105,68 @@ def _numbered_series(names: Sequence[str]) -> List[str]:
     first = {stem: name for name, stem in reversed(numbered.items())}
     return [f'{first[stem]} … ({count} of its kind)'
             for stem, count in Counter(numbered.values()).items() if count >= SERIES]
+
+
+class ChosenPairs(NamedTuple):
+    """The flip pairs of a dataset.
+
+    Attributes:
+        pairs: Pairs of names.
+        from_names: How many of them were found in the names; the others were given.
+        doubts: Why flips stay off although there are pairs; empty if nothing speaks against flips.
+    """
+    pairs: Tuple[Pair, ...]
+    from_names: int
+    doubts: Tuple[str, ...]
+
+    @property
+    def can_flip(self) -> bool:
+        """Whether a horizontal flip is known to swap the right keypoints."""
+        return bool(self.pairs) and not self.doubts
+
+
+def choose_pairs(names: Sequence[str], items: Optional[Sequence[str]] = None) -> ChosenPairs:
+    """Pairs from names, and those that the user gives.
+
+    Args:
+        names: K names of keypoints.
+        items: Items ``a=b``. They go before pairs that names suggest, and whoever gives them, or an empty list, has
+            settled all doubts.
+
+    Raises:
+        UserError: An item names no two keypoints, or a keypoint occurs twice.
+    """
+    suggested = find_flip_pairs(names)
+    if items is None:
+        return ChosenPairs(suggested.pairs, len(suggested.pairs), suggested.doubts)
+    pairs = [split_item('--pairs', item, names, names) for item in items]
+    used = [name for pair in pairs for name in pair]
+    repeated = sorted({name for name in used if used.count(name) > 1})
+    if repeated:
+        raise UserError(f'--pairs names {", ".join(repeated)} more than once: a keypoint has one counterpart')
+    kept = [pair for pair in suggested.pairs if not set(pair) & set(used)]
+    return ChosenPairs((*kept, *pairs), len(kept), ())
+
+
+def parse_map(items: Optional[Sequence[str]], names: Sequence[str], sources: Sequence[str]) -> Dict[str, str]:
+    """The items ``keypoint=source`` of ``--map`` as a dictionary.
+
+    Raises:
+        UserError: An item does not name a keypoint of each side.
+    """
+    return dict(split_item('--map', item, names, sources) for item in items or ())
+
+
+def split_item(option: str, item: str, left: Sequence[str], right: Sequence[str]) -> Pair:
+    """``a=b`` as two names, which may hold ``=`` themselves.
+
+    Raises:
+        UserError: No split gives a name of ``left`` and one of ``right``.
+    """
+    parts: List[str] = item.split('=')
+    for cut in range(1, len(parts)):
+        pair = '='.join(parts[:cut]), '='.join(parts[cut:])
+        if pair[0] in left and pair[1] in right:
+            return pair
+    known = ', '.join(left) if left == right else f'{", ".join(left)}, and after = {", ".join(right)}'
+    raise UserError(f'{option} takes NAME=NAME, got {item}; the names are {known}')

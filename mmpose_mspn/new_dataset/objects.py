@@ -4,9 +4,10 @@ from typing import Callable, NamedTuple, Optional, Set, Tuple
 
 import numpy as np
 
-from mmpose_mspn.new_dataset.coco_file import Category, find_category, read_coco
-from mmpose_mspn.new_dataset.image_folder import ImageFolder
+from mmpose_mspn.data_check.coco import read_coco
+from mmpose_mspn.new_dataset.coco_file import LISTS, Category, ImageFolder, find_category
 from mmpose_mspn.new_dataset.repair import RepairedFile, repair
+from mmpose_mspn.utils.errors import DataError, UserError
 from mmpose_mspn.utils.files import FilePath
 
 VAL_SHARE = 0.1
@@ -31,26 +32,28 @@ def read_objects(train: Source, val: Optional[Source], category_name: Optional[s
 
     Raises:
         FileNotFoundError: A file or folder does not exist.
-        ValueError: A file is not usable, or both have not the same keypoints.
+        DataError: A file is not usable, or both have not the same keypoints.
     """
-    content = read_coco('the annotation file', train.path)
+    content = read_coco('the annotation file', train.path, LISTS)
     category = find_category(content, train.path, category_name)
     repaired = _repaired(content, train, category, skip_broken)
     if val is None:
         return category, repaired, None
-    content = read_coco('--val', val.path)
-    other = find_category(content, val.path, category_name or category.name)
-    if other.keypoints != category.keypoints:
-        raise ValueError(f'{val.path} has other keypoints than {train.path} ({", ".join(other.keypoints)} instead of '
-                         f'{", ".join(category.keypoints)}): take files with the same keypoints in the same order')
-    return category, repaired, _repaired(content, val, other._replace(written_id=category.written_id), skip_broken)
+    content = read_coco('--val', val.path, LISTS)
+    val_category = find_category(content, val.path, category_name or category.name)
+    if val_category.keypoints != category.keypoints:
+        raise DataError(f'{val.path} has other keypoints than {train.path} ({", ".join(val_category.keypoints)} '
+                        f'instead of {", ".join(category.keypoints)}): take files with the same keypoints in the same '
+                        'order')
+    val_category = val_category._replace(written_id=category.written_id)
+    return category, repaired, _repaired(content, val, val_category, skip_broken)
 
 
 def _repaired(content: dict, source: Source, category: Category, skip_broken: bool) -> RepairedFile:
     repaired = repair(content, source.path, category, ImageFolder(source.images), skip_broken)
     if not repaired.objects:
-        raise ValueError(f'{source.path} has no annotation of category {category.name} with labeled keypoints: label '
-                         'some, or choose another category with --category')
+        raise DataError(f'{source.path} has no annotation of category {category.name} with labeled keypoints: label '
+                        'some, or choose another category with --category')
     return repaired
 
 
@@ -58,14 +61,13 @@ def refuse_shared_images(train: RepairedFile, val: RepairedFile, train_source: S
     """Check that no image is trained on and validated on.
 
     Raises:
-        ValueError: Some are.
+        DataError: Some are.
     """
-    one, other = (_paths(part, source) for part, source in ((train, train_source), (val, val_source)))
-    shared = sorted(one & other)
+    shared = sorted(_paths(train, train_source) & _paths(val, val_source))
     if shared:
-        raise ValueError(f'{len(shared)} images with objects are in {train_source.path} and in {val_source.path}, such '
-                         f'as {shared[0]}, and a validation on what was trained would tell nothing: remove them from '
-                         'one of the files')
+        raise DataError(f'{len(shared)} images with objects are in {train_source.path} and in {val_source.path}, such '
+                        f'as {shared[0]}, and a validation on what was trained would tell nothing: remove them from '
+                        'one of the files')
 
 
 def _paths(part: RepairedFile, source: Source) -> Set[Path]:
@@ -83,14 +85,15 @@ def hold_out(whole: RepairedFile, share: float, path: FilePath) -> Tuple[Repaire
         path: Their file, for messages.
 
     Raises:
-        ValueError: ``share`` is out of range, or there is one image only.
+        UserError: ``share`` is out of range.
+        DataError: There is one image only.
     """
     if not 0 < share < 1:
-        raise ValueError(f'--val-share must be a share of the images between 0 and 1, got {share}')
+        raise UserError(f'--val-share must be a share of the images between 0 and 1, got {share}')
     with_objects = sorted({entry['image_id'] for entry in whole.objects})
     if len(with_objects) < 2:
-        raise ValueError(f'{path} has labeled objects in one image only, so none can be held out for validation: label '
-                         'more images, or name a file for validation with --val')
+        raise DataError(f'{path} has labeled objects in one image only, so none can be held out for validation: label '
+                        'more images, or name a file for validation with --val')
     count = min(max(1, round(share * len(with_objects))), len(with_objects) - 1)
     held_out = set(np.random.default_rng(0).permutation(with_objects)[:count].tolist())
     return _part(whole, lambda image_id: image_id not in held_out), _part(whole, lambda image_id: image_id in held_out)

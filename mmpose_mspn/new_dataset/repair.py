@@ -8,8 +8,9 @@ import numpy as np
 
 from mmpose_mspn.data_check.coco import check_coordinates
 from mmpose_mspn.data_check.problems import raise_first
-from mmpose_mspn.new_dataset.coco_file import SHOWN, Category
-from mmpose_mspn.new_dataset.image_folder import ImageFolder
+from mmpose_mspn.new_dataset.coco_file import Category, ImageFolder
+from mmpose_mspn.utils.arguments import FEW
+from mmpose_mspn.utils.errors import DataError
 from mmpose_mspn.utils.files import FilePath
 from mmpose_mspn.utils.numbers import CODES, NOT_LABELED, is_finite
 
@@ -56,24 +57,24 @@ def repair(content: dict, path: FilePath, category: Category, folder: ImageFolde
         skip_broken: Whether to leave out what cannot be repaired instead of refusing it.
 
     Raises:
-        ValueError: An annotation or an image cannot be repaired. The first few are named.
+        DataError: An annotation or an image cannot be repaired. The first few are named.
     """
     repaired = RepairedFile([], [])
     problems: List[str] = []
     people: List[dict] = []
     images = _images_by_id(content, repaired)
     entries = [entry for entry in content['annotations'] if isinstance(entry, dict)]
-    own = [entry for entry in entries if entry.get('category_id') == category.id]
-    repaired.left_out['annotations of other categories'] += len(entries) - len(own)
-    used_ids = Counter(entry.get('id') for entry in own)
+    in_category = [entry for entry in entries if entry.get('category_id') == category.id]
+    repaired.left_out['annotations of other categories'] += len(entries) - len(in_category)
+    used_ids = Counter(entry.get('id') for entry in in_category)
     next_id = 1 + max((number for number in used_ids if isinstance(number, int)), default=0)
     complete_images: Dict[object, Optional[dict]] = {}
-    for entry in own:
+    for entry in in_category:
         name = entry.get('id')
         image_id = entry.get('image_id')
         try:
             if image_id not in images:
-                raise ValueError(f'annotation {name} is of image {image_id}, which images does not list')
+                raise DataError(f'annotation {name} is of image {image_id}, which images does not list')
             if image_id not in complete_images:
                 complete_images[image_id] = _complete_image(images[image_id], len(complete_images) + 1, folder,
                                                             repaired)
@@ -81,7 +82,7 @@ def repair(content: dict, path: FilePath, category: Category, folder: ImageFolde
             if image is None:
                 continue
             annotation = _complete_annotation(entry, category, image, repaired)
-        except ValueError as error:
+        except DataError as error:
             problems.append(str(error))
             if str(error).startswith('image '):  # named once, not for each of its annotations
                 complete_images[image_id] = None
@@ -97,9 +98,9 @@ def repair(content: dict, path: FilePath, category: Category, folder: ImageFolde
         if not annotation['iscrowd']:
             people.append(_as_given(entry, annotation))
     if problems and not skip_broken:
-        more = f' (and {len(problems) - SHOWN} more)' if len(problems) > SHOWN else ''
-        raise ValueError(f'{path} has {len(problems)} entries that cannot be repaired: {"; ".join(problems[:SHOWN])}'
-                         f'{more}. Correct them in the labeling tool, or leave them out with --skip-broken')
+        more = f' (and {len(problems) - FEW} more)' if len(problems) > FEW else ''
+        raise DataError(f'{path} has {len(problems)} entries that cannot be repaired: {"; ".join(problems[:FEW])}'
+                        f'{more}. Correct them in the labeling tool, or leave them out with --skip-broken')
     repaired.left_out['entries that cannot be repaired'] += len(problems)
     repaired.images = [image for image in complete_images.values() if image is not None]
     raise_first(check_coordinates(people, {image['id']: image for image in repaired.images}, True, str(path)))
@@ -108,9 +109,8 @@ def repair(content: dict, path: FilePath, category: Category, folder: ImageFolde
 
 def _as_given(entry: dict, annotation: dict) -> dict:
     """A complete annotation with the box that the file gives, if it gives one."""
-    given = {name: annotation[name] for name in ('image_id', 'keypoints')}
-    box = entry.get('bbox')
-    return dict(given, bbox=box) if isinstance(box, list) and len(box) == 4 and is_finite(*box) else given
+    fields = {name: annotation[name] for name in ('image_id', 'keypoints')}
+    return fields if _annotated_box(entry) is None else dict(fields, bbox=entry['bbox'])
 
 
 def _images_by_id(content: dict, repaired: RepairedFile) -> Dict[object, dict]:
@@ -126,10 +126,10 @@ def _complete_image(entry: dict, number: int, folder: ImageFolder, repaired: Rep
     """The entry with an integer id, a path that leads to the file, and a size."""
     file_name = entry.get('file_name')
     if not isinstance(file_name, str) or not file_name:
-        raise ValueError(f'image {entry["id"]} has no file_name')
+        raise DataError(f'image {entry["id"]} has no file_name')
     path = folder.find(file_name)
     if path is None:
-        raise ValueError(f'image {file_name} is not in {folder.folder}')
+        raise DataError(f'image {file_name} is not in {folder.folder}')
     image = dict(entry, file_name=path)
     if path != file_name:
         repaired.filled_in['images found in other folders than named'] += 1
@@ -139,7 +139,7 @@ def _complete_image(entry: dict, number: int, folder: ImageFolder, repaired: Rep
     if not is_finite(image.get('width'), image.get('height')) or min(image['width'], image['height']) <= 0:
         size = folder.size(path)
         if size is None:
-            raise ValueError(f'image {file_name} has no width and height, and does not open')
+            raise DataError(f'image {file_name} has no width and height, and does not open')
         image['width'], image['height'] = size
         repaired.filled_in['image sizes'] += 1
     return image
@@ -178,14 +178,14 @@ def _keypoints(entry: dict, category: Category, image: dict, repaired: RepairedF
         return None
     name, count = f'annotation {entry.get("id")}', len(category.keypoints)
     if not isinstance(values, list) or len(values) != 3 * count:
-        raise ValueError(f'{name} has {len(values)} values for {count} keypoints, which need {3 * count}')
+        raise DataError(f'{name} has {len(values)} values for {count} keypoints, which need {3 * count}')
     if not is_finite(*values):
-        raise ValueError(f'{name} has keypoints that are not finite numbers')
+        raise DataError(f'{name} has keypoints that are not finite numbers')
     keypoints = np.array(values, float).reshape(-1, 3)
     wrong = sorted(set(keypoints[:, 2].tolist()) - set(CODES))
     if wrong:
-        raise ValueError(f'{name} has visibility {wrong[0]:g}, which must be 0 (not labeled), 1 (occluded) or 2 '
-                         '(visible)')
+        raise DataError(f'{name} has visibility {wrong[0]:g}, which must be 0 (not labeled), 1 (occluded) or 2 '
+                        '(visible)')
     position = keypoints[:, :2]
     outside = ((position < 0) | (position > [image['width'], image['height']])).any(1) & (keypoints[:, 2] > NOT_LABELED)
     if outside.any():
@@ -201,13 +201,14 @@ def _box(entry: dict, labeled: np.ndarray, image: dict, repaired: RepairedFile) 
     again with a margin.
     """
     size = np.array([image['width'], image['height']], float)
-    given = _given_box(entry)
+    annotated = _annotated_box(entry)
     extent = np.array([labeled.min(0), labeled.max(0)]) if len(labeled) else None
-    is_tight = given is not None and extent is not None and len(labeled) > 1 and np.abs(given - extent).max() <= TIGHT
-    if given is not None and not is_tight:
-        inside = np.clip(given, 0, size)
+    is_tight = (annotated is not None and extent is not None and len(labeled) > 1
+                and np.abs(annotated - extent).max() <= TIGHT)
+    if annotated is not None and not is_tight:
+        inside = np.clip(annotated, 0, size)
         if (inside[1] > inside[0]).all():
-            if np.array_equal(inside, given):
+            if np.array_equal(inside, annotated):
                 return [float(value) for value in entry['bbox']]
             repaired.filled_in['boxes that left their image'] += 1
             return _xywh(inside)
@@ -215,20 +216,20 @@ def _box(entry: dict, labeled: np.ndarray, image: dict, repaired: RepairedFile) 
         return None
     margin = MARGIN * (extent[1] - extent[0]).max()
     if margin == 0:
-        raise ValueError(f'annotation {entry.get("id")} has no box, and its labeled keypoints lie at one point, which '
-                         'gives none')
+        raise DataError(f'annotation {entry.get("id")} has no box, and its labeled keypoints lie at one point, which '
+                        'gives none')
     repaired.filled_in['boxes, from the keypoints'] += 1
     return _xywh(np.clip(extent + [[-margin], [margin]], 0, size))
 
 
 def _is_of_replaced_box(entry: dict, box: List[float]) -> bool:
     """Whether the area is that of a box which another one has replaced, as CVAT writes it."""
-    if box == entry.get('bbox') or _given_box(entry) is None:
+    if box == entry.get('bbox') or _annotated_box(entry) is None:
         return False
     return math.isclose(entry['area'], entry['bbox'][2] * entry['bbox'][3], rel_tol=SAME_AREA)
 
 
-def _given_box(entry: dict) -> Optional[np.ndarray]:
+def _annotated_box(entry: dict) -> Optional[np.ndarray]:
     """Corners (2, 2) of the annotated box, or ``None``."""
     values = entry.get('bbox')
     if not isinstance(values, list) or len(values) != 4 or not is_finite(*values):

@@ -3,7 +3,7 @@ from typing import Iterator, List, Sequence, Tuple
 
 from mmpose_mspn.checkpoints.carry import origins_table
 from mmpose_mspn.new_dataset.config_file import COLOR_STEP
-from mmpose_mspn.new_dataset.create import NewDataset, best_metric
+from mmpose_mspn.new_dataset.dataset import NewDataset, best_metric
 from mmpose_mspn.new_dataset.objects import VAL_SHARE
 from mmpose_mspn.new_dataset.plan import (
     ASPECTS,
@@ -15,10 +15,11 @@ from mmpose_mspn.new_dataset.plan import (
     WARMUP_SHARE,
     times_seen,
 )
+from mmpose_mspn.utils.arguments import first_few
 
 Row = Tuple[str, str, str]
 """What it is, its value, and where it comes from or which rule gives it."""
-SHOWN = 8
+MOST_NAMES = 8
 """Names that a row shows."""
 
 
@@ -33,12 +34,13 @@ def summary(dataset: NewDataset) -> str:
 def _found(dataset: NewDataset) -> Iterator[Row]:
     category, pairs = dataset.category, dataset.pairs
     yield 'category', category.name, f'id {category.id}'
-    yield 'keypoints', str(len(category.keypoints)), _some(category.keypoints)
+    yield 'keypoints', str(len(category.keypoints)), _names(category.keypoints)
     yield 'skeleton', f'{len(category.skeleton)} links', ''
-    given = len(pairs.pairs) - pairs.from_names
+    count = len(pairs.pairs) - pairs.from_names
+    from_options = f', {count} from --pairs' if count else ''
     yield ('flip pairs', str(len(pairs.pairs)),
-           f'{pairs.from_names} from left and right in names' + (f', {given} from --pairs' if given else '')
-           + (f': {_some(["=".join(pair) for pair in pairs.pairs])}' if pairs.pairs else ''))
+           f'{pairs.from_names} from left and right in names' + from_options
+           + (f': {_names(["=".join(pair) for pair in pairs.pairs])}' if pairs.pairs else ''))
     yield 'training', _counted(dataset.train), ''
     held_out = '' if dataset.options.val else f'{dataset.options.val_share or VAL_SHARE:.0%} of the images, held out'
     yield 'validation', _counted(dataset.val), held_out
@@ -57,14 +59,14 @@ def _assumed(dataset: NewDataset) -> Iterator[Row]:
     if pairs.can_flip:
         yield 'flips', 'on', 'mirrored crops in training and in tests'
     elif pairs.pairs:
-        yield ('flips', 'OFF', f'these names may hide more pairs: {_some(pairs.doubts)}; name them with --pairs A=B '
+        yield ('flips', 'OFF', f'these names may hide more pairs: {_names(pairs.doubts)}; name them with --pairs A=B '
                '(--pairs alone: there are no more)')
     else:
         yield ('flips', 'OFF', 'no pairs of left and right'
-               + (f', though these names may hide some: {_some(pairs.doubts)}' if pairs.doubts else '')
+               + (f', though these names may hide some: {_names(pairs.doubts)}' if pairs.doubts else '')
                + '; name them with --pairs A=B')
     yield ('sigmas', f'{sigmas.default:g} for {len(sigmas.assumed)}' if sigmas.assumed else 'known',
-           f'COCO has no {_some(sigmas.assumed)}; AP depends on it, PCK does not' if sigmas.assumed else '')
+           f'COCO has no {_names(sigmas.assumed)}; AP depends on it, PCK does not' if sigmas.assumed else '')
     yield 'best checkpoint', f'by {best_metric(sigmas)}', 'measured: AP, and PCK at 0.1 of the box'
     yield ('half bodies', 'on' if dataset.upper_ids and plan.full_augmentation else 'off',
            'the upper and the lower half are known' if dataset.upper_ids else
@@ -108,12 +110,12 @@ def _counted(part) -> str:
     return f'{len(part.objects)} objects in {len(images)} images'
 
 
+def _names(items: Sequence[str]) -> str:
+    return first_few(items, MOST_NAMES)
+
+
 def _size(size: Tuple[int, int]) -> str:
     return f'{size[0]} × {size[1]} px'
-
-
-def _some(items: Sequence[str]) -> str:
-    return ', '.join(items[:SHOWN]) + (', …' if len(items) > SHOWN else '')
 
 
 def _table(rows: List[Row]) -> str:

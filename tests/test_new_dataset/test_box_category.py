@@ -75,14 +75,14 @@ def test_boxes_of_the_category_are_tested_and_evaluated(cfg, people):
 
 def test_the_data_check_reads_the_boxes_of_the_category(cfg):
     report = Report()
-    check_config(cfg, report, progress=False)
+    report.collect(check_config(cfg, progress=False))
     assert not report, str(report)
     path = Path(cfg.data_root, 'boxes.json')
     boxes = json.loads(path.read_text())
     boxes[0]['score'] = None
     boxes[-1]['score'] = None  # of category 1, which is not read
     path.write_text(json.dumps(boxes))
-    check_config(cfg, report, progress=False)
+    report.collect(check_config(cfg, progress=False))
     assert report.counts == {'detection without a finite score': 1}
 
 

@@ -4,12 +4,10 @@ from mmengine.config import Config
 from mmpose.datasets.datasets import CocoDataset
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
-from mmpose_mspn.new_dataset.coco_body import official_upper_ids
-from mmpose_mspn.new_dataset.coco_file import find_category, read_coco
-from mmpose_mspn.new_dataset.metainfo import build_metainfo, metainfo_text
-from mmpose_mspn.new_dataset.names import find_flip_pairs
-from mmpose_mspn.new_dataset.pairs import choose_pairs, parse_map
-from mmpose_mspn.new_dataset.sigmas import choose_sigmas
+from mmpose_mspn.data_check.coco import read_coco
+from mmpose_mspn.new_dataset.coco_file import LISTS, find_category
+from mmpose_mspn.new_dataset.metainfo import build_metainfo, choose_sigmas, metainfo_text, official_upper_ids
+from mmpose_mspn.new_dataset.names import choose_pairs, find_flip_pairs, parse_map
 from mmpose_mspn.synthetic_people.coco import header
 
 
@@ -73,7 +71,7 @@ def test_categories_that_are_not_usable(category, message):
 def test_files_of_another_format(content, tmp_path):
     (tmp_path / 'a.json').write_text(content)
     with pytest.raises(ValueError, match="is not in COCO's format"):
-        read_coco('the annotation file', tmp_path / 'a.json')
+        read_coco('the annotation file', tmp_path / 'a.json', LISTS)
 
 
 # ---------------------------------------------------------------- sigmas and half bodies

@@ -5,8 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmpose_mspn.new_dataset.coco_file import find_category
-from mmpose_mspn.new_dataset.image_folder import ImageFolder
+from mmpose_mspn.new_dataset.coco_file import ImageFolder, find_category
 from mmpose_mspn.new_dataset.objects import Source, hold_out, read_objects, refuse_shared_images
 from mmpose_mspn.new_dataset.repair import RepairedFile, repair
 

@@ -3,8 +3,15 @@ from typing import Dict, List, Optional, Sequence, Tuple
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from mmpose_mspn.new_dataset.converters.coco import Labels
-from mmpose_mspn.new_dataset.converters.shapes import Instance, LabeledBox, LabeledImage, Point, group_shapes
+from mmpose_mspn.new_dataset.converters.shapes import (
+    Instance,
+    LabeledBox,
+    LabeledImage,
+    Labels,
+    Point,
+    group_shapes,
+)
+from mmpose_mspn.utils.errors import DataError
 from mmpose_mspn.utils.files import FilePath
 from mmpose_mspn.utils.numbers import NOT_LABELED, OCCLUDED, VISIBLE
 
@@ -19,15 +26,15 @@ def read_cvat(path: FilePath) -> Tuple[List[LabeledImage], Dict[str, Labels]]:
     :func:`mmpose_mspn.new_dataset.converters.shapes.group_shapes` says.
 
     Raises:
-        ValueError: The file is not of this format.
+        DataError: The file is not of this format.
     """
     try:
         root = ElementTree.parse(str(path)).getroot()
     except ElementTree.ParseError as error:
-        raise ValueError(f'{path} is not XML ({error}): export it again as "CVAT for images 1.1"') from error
+        raise DataError(f'{path} is not XML ({error}): export it again as "CVAT for images 1.1"') from error
     if root.tag != ROOT_TAG or root.find('image') is None:
         what = 'is a CVAT file of a video' if root.find('track') is not None else 'has no images of CVAT'
-        raise ValueError(f'{path} {what}: export it as "CVAT for images 1.1"')
+        raise DataError(f'{path} {what}: export it as "CVAT for images 1.1"')
     return [_image(image) for image in root.iter('image')], _skeletons(root)
 
 
@@ -50,7 +57,7 @@ def _point(point: Element) -> Point:
     try:
         x, y = (float(value) for value in position.split(';')[0].split(','))
     except ValueError as error:
-        raise ValueError(f'the point {label} has the position {position!r}, which must be x,y: export the file again'
+        raise DataError(f'the point {label} has the position {position!r}, which must be x,y: export the file again'
                          ) from error
     visible = NOT_LABELED if point.get('outside') == '1' else OCCLUDED if point.get('occluded') == '1' else VISIBLE
     return Point(label, x, y, visible, point.get('group_id'))

@@ -4,6 +4,7 @@ from typing import Dict, List, Optional
 from urllib.parse import parse_qs, unquote, urlparse
 
 from mmpose_mspn.new_dataset.converters.shapes import LabeledBox, LabeledImage, Point, group_shapes
+from mmpose_mspn.utils.errors import DataError
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
 POINTS, BOXES = 'keypointlabels', 'rectanglelabels'
@@ -23,7 +24,7 @@ def read_label_studio(tasks: List[dict]) -> List[LabeledImage]:
     as :func:`mmpose_mspn.new_dataset.converters.shapes.group_shapes` says. Coordinates are percents of the image.
 
     Raises:
-        ValueError: A task names no image or no size of it, or an object is not clear.
+        DataError: A task names no image or no size of it, or an object is not clear.
     """
     return [_image(task) for task in tasks]
 
@@ -38,8 +39,8 @@ def _image(task: dict) -> LabeledImage:
         return LabeledImage(name, None, None, [])
     (width, height), *others = {(shape.get('original_width'), shape.get('original_height')) for shape in shapes}
     if others or not (width and height):
-        raise ValueError(f'task {task.get("id")} does not give one size of image {name} in all of its regions: export '
-                         'the project as JSON, not as JSON-MIN')
+        raise DataError(f'task {task.get("id")} does not give one size of image {name} in all of its regions: export '
+                        'the project as JSON, not as JSON-MIN')
     parents = _parents(results)
     points, boxes = [], []
     for shape in shapes:
@@ -58,7 +59,7 @@ def _label(shape: dict) -> str:
     """The first label of a region."""
     labels = shape['value'].get(shape['type'])
     if not labels:
-        raise ValueError(f'region {shape.get("id")} has no label: label it, or delete it')
+        raise DataError(f'region {shape.get("id")} has no label: label it, or delete it')
     return labels[0]
 
 
@@ -81,7 +82,7 @@ def _file_name(task: dict) -> str:
         name = _path_of(value) if isinstance(value, str) else None
         if name is not None:
             return name
-    raise ValueError(f'task {task.get("id")} names no image ({", ".join(IMAGE_SUFFIXES)}) in its data')
+    raise DataError(f'task {task.get("id")} names no image ({", ".join(IMAGE_SUFFIXES)}) in its data')
 
 
 def _path_of(address: str) -> Optional[str]:

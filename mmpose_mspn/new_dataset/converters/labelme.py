@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import List
 
 from mmpose_mspn.new_dataset.converters.shapes import LabeledBox, LabeledImage, Point, group_shapes
+from mmpose_mspn.utils.errors import DataError
 from mmpose_mspn.utils.files import FilePath, read_json
 from mmpose_mspn.utils.numbers import OCCLUDED, VISIBLE
 
@@ -29,7 +30,7 @@ def read_labelme(path: FilePath) -> List[LabeledImage]:
     ``occluded`` is occluded.
 
     Raises:
-        ValueError: No file is labelme's, or an object is not clear.
+        DataError: No file is labelme's, or an object is not clear.
     """
     root = Path(path) if Path(path).is_dir() else Path(path).parent
     images = []
@@ -38,7 +39,7 @@ def read_labelme(path: FilePath) -> List[LabeledImage]:
         if is_labelme(content):
             images.append(_image(content, file.parent.relative_to(root)))
     if not images:
-        raise ValueError(f'{path} holds no file of labelme, a JSON object with shapes and imagePath')
+        raise DataError(f'{path} holds no file of labelme, a JSON object with shapes and imagePath')
     return images
 
 

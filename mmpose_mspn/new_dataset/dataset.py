@@ -1,26 +1,31 @@
-"""From a COCO annotation file to a folder that tools/train.py trains from."""
+"""What tools/new_dataset.py reads and decides: objects, pairs, sigmas, network, and the checkpoint to start from."""
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 
-from mmpose_mspn.new_dataset.coco_body import official_upper_ids
+from mmpose_mspn.checkpoints.carry import Origin, find_origins, source_names
+from mmpose_mspn.checkpoints.convert import convert, is_rsn, recognize
+from mmpose_mspn.checkpoints.files import read_checkpoint, weights_of
+from mmpose_mspn.checkpoints.implied import implied_backbone
 from mmpose_mspn.new_dataset.coco_file import Category
-from mmpose_mspn.new_dataset.config_file import ConfigFacts, base_text, config_text
-from mmpose_mspn.new_dataset.metainfo import build_metainfo, metainfo_text
+from mmpose_mspn.new_dataset.metainfo import Sigmas, choose_sigmas, official_upper_ids
+from mmpose_mspn.new_dataset.names import ChosenPairs, choose_pairs, parse_map, words_of
 from mmpose_mspn.new_dataset.objects import VAL_SHARE, Source, hold_out, read_objects, refuse_shared_images
-from mmpose_mspn.new_dataset.pairs import ChosenPairs, choose_pairs
 from mmpose_mspn.new_dataset.plan import Plan, choose_aspect, choose_network, make_plan
 from mmpose_mspn.new_dataset.repair import RepairedFile
-from mmpose_mspn.new_dataset.sigmas import Sigmas, choose_sigmas
-from mmpose_mspn.new_dataset.start import Start, find_start
-from mmpose_mspn.utils.files import FilePath, write_atomically, write_json
+from mmpose_mspn.utils.errors import CheckpointError, UserError
+from mmpose_mspn.utils.files import FilePath
 from mmpose_mspn.utils.numbers import VISIBLE
 
 CONFIG = 'config.py'
 HALF = 3
 """``mmpose_mspn.HalfBody`` cuts to a half with more labeled keypoints than this."""
+NARROW = 64
+"""A network whose stem has fewer channels gets the crops of the small network."""
+DEEP = 50
+"""Depth of a ResNet from which a network counts as large."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,23 @@ class Options:
     source_names: Optional[Sequence[str]] = None
     skip_broken: bool = False
     force: bool = False
+
+
+class Start(NamedTuple):
+    """The weights that a training starts from.
+
+    Attributes:
+        path: The checkpoint, absolute.
+        backbone: Config of its backbone.
+        network: Key of :data:`mmpose_mspn.new_dataset.plan.NETWORKS` whose crops and batch it gets.
+        origins: Where each keypoint starts.
+        keypoint_map: By keypoint of the dataset: the keypoint of the checkpoint, where their names differ.
+    """
+    path: Path
+    backbone: dict
+    network: str
+    origins: List[Origin]
+    keypoint_map: Dict[str, str]
 
 
 class NewDataset(NamedTuple):
@@ -74,21 +96,9 @@ class NewDataset(NamedTuple):
     config: Path
 
 
-def create(options: Options) -> NewDataset:
-    """Write ``config.py``, ``base.py``, ``metainfo.py``, ``train.json`` and ``val.json`` into a folder.
-
-    Raises:
-        FileExistsError: The folder has a config and ``force`` is not set.
-        FileNotFoundError: A file or folder does not exist.
-        ValueError: An option or a file is not usable.
-    """
-    dataset = plan_dataset(options)
-    _write(dataset)
-    return dataset
-
-
 def plan_dataset(options: Options) -> NewDataset:
-    """Read the files and decide everything, without writing. It raises what :func:`create` raises."""
+    """Read the files and decide everything, without writing. It raises what
+    :func:`mmpose_mspn.new_dataset.create` raises."""
     _check_combinations(options)
     config = Path(options.out).resolve() / CONFIG
     if config.exists() and not options.force:
@@ -116,19 +126,19 @@ def plan_dataset(options: Options) -> NewDataset:
 
 def _check_combinations(options: Options) -> None:
     if options.val_images and not options.val:
-        raise ValueError('--val-images is the folder of the images in --val: name that file too')
+        raise UserError('--val-images is the folder of the images in --val: name that file too')
     if options.val and options.val_share is not None:
-        raise ValueError(f'--val {options.val} and --val-share {options.val_share:g} exclude each other: images are '
-                         'held out only where no file for validation is named')
+        raise UserError(f'--val {options.val} and --val-share {options.val_share:g} exclude each other: images are '
+                        'held out only where no file for validation is named')
     if options.val and Path(options.val).resolve() == Path(options.train_file).resolve():
-        raise ValueError(f'--val {options.val} is the file to train on, and a validation on it would tell nothing: '
-                         'name a file of other images, or omit --val to hold images out')
+        raise UserError(f'--val {options.val} is the file to train on, and a validation on it would tell nothing: '
+                        'name a file of other images, or omit --val to hold images out')
     if options.init_from and options.network:
-        raise ValueError(f'--network {options.network} and --init-from exclude each other: the network is that of the '
-                         'checkpoint')
+        raise UserError(f'--network {options.network} and --init-from exclude each other: the network is that of the '
+                        'checkpoint')
     for option, value in (('--map', options.keypoint_map), ('--source-names', options.source_names)):
         if value and not options.init_from:
-            raise ValueError(f'{option} is about the keypoints of a checkpoint: name it with --init-from')
+            raise UserError(f'{option} is about the keypoints of a checkpoint: name it with --init-from')
 
 
 def _upper_ids(names: Sequence[str]) -> Optional[Tuple[int, ...]]:
@@ -147,34 +157,44 @@ def best_metric(sigmas: Sigmas) -> str:
     return 'PCK' if sigmas.assumed else 'coco/AP'
 
 
-def _write(dataset: NewDataset) -> None:
-    options, category, start, out = dataset.options, dataset.category, dataset.start, dataset.config.parent
-    facts = ConfigFacts(
-        title=f'{" ".join(category.name.split())}: {len(category.keypoints)} keypoints, {len(dataset.train.objects)} '
-        'objects to train on. Written by tools/new_dataset.py.',
-        category=dict(name=category.name, id=category.written_id),
-        plan=dataset.plan,
-        out=out,
-        train_images=Path(options.images).resolve(),
-        val_images=Path(options.val_images or options.images).resolve(),
-        keypoints=len(category.keypoints),
-        has_pairs=dataset.pairs.can_flip,
-        upper_ids=dataset.upper_ids,
-        visibility=dataset.visibility,
-        save_best=best_metric(dataset.sigmas),
-        load_from=start.path if start else None,
-        keypoint_map=start.keypoint_map if start else None,
-        source_names=options.source_names)
-    metainfo = build_metainfo(category, dataset.pairs.pairs, dataset.sigmas.values)
-    for name, part in (('train', dataset.train), ('val', dataset.val)):
-        write_json(out / f'{name}.json', dict(
-            images=part.images, annotations=part.annotations, categories=[_written(category)]))
-    for name, text in (('metainfo.py', metainfo_text(metainfo)), ('base.py', base_text()),
-                       (CONFIG, config_text(facts))):
-        write_atomically(out / name, text.encode())
+def find_start(path: FilePath, names: Sequence[str], map_items: Optional[Sequence[str]] = None,
+               sources_in_order: Optional[Sequence[str]] = None) -> Start:
+    """Read a checkpoint of MSPN in any layout, and find where the keypoints ``names`` start.
+
+    Args:
+        path: The checkpoint.
+        names: K names of keypoints of the dataset.
+        map_items: Items ``keypoint=source``.
+        sources_in_order: Names of the checkpoint's keypoints, if it does not name them.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        CheckpointError: It is not a checkpoint of MSPN with a plain ResNet, its keypoints are not known, or an item of
+            ``map_items`` names no keypoint.
+    """
+    path = Path(path).resolve()
+    checkpoint = read_checkpoint(path)
+    weights = weights_of(checkpoint, path)
+    try:
+        weights = weights if recognize(weights) == 'mmpose_mspn' else convert(weights)
+        if is_rsn(weights):
+            raise CheckpointError('its backbone is RSN; name it as load_from in a config of RSN')
+        sources = source_names(checkpoint, sources_in_order)
+        backbone = implied_backbone(weights)
+    except ValueError as error:
+        raise CheckpointError(f'--init-from {path}: {error}') from error
+    keypoint_map = {**_other_spellings(names, sources), **parse_map(map_items, names, sources)}
+    return Start(path, backbone, _network_like(backbone), find_origins(names, sources, keypoint_map), keypoint_map)
 
 
-def _written(category: Category) -> dict:
-    """The category's entry in the annotation files, where the links of a skeleton count from 1."""
-    return dict(id=category.written_id, name=category.name, keypoints=list(category.keypoints),
-                skeleton=[[first + 1, second + 1] for first, second in category.skeleton])
+def _network_like(backbone: dict) -> str:
+    encoder = backbone['encoder']
+    if encoder['stem_channels'] < NARROW:
+        return 'small'
+    return 'medium' if encoder['depth'] < DEEP else 'large'
+
+
+def _other_spellings(names: Sequence[str], sources: Sequence[str]) -> Dict[str, str]:
+    """Keypoints whose name the checkpoint spells in another way, such as ``L_Eye`` and ``left_eye``."""
+    by_words = {words_of(source): source for source in sources}
+    return {name: by_words[words_of(name)] for name in names if name not in sources and words_of(name) in by_words}
