@@ -183,6 +183,11 @@ def _check_settings(cfg: Config, split: str) -> None:
     optimizer = cfg.optim_wrapper.get('optimizer') if split == 'train' else None
     if isinstance(optimizer, dict) and 'lr' in optimizer and optimizer['lr'] is None:
         raise ConfigError('optim_wrapper.optimizer.lr must be a finite number >= 0, got None: set it in the config')
+    for index, hook in enumerate(cfg.get('custom_hooks') or () if split == 'train' else ()):
+        momentum = hook.get('momentum', 0.5)
+        if type_name(hook) == 'EMAHook' and not (is_finite(momentum) and 0 < momentum < 1):  # built after all checks
+            raise ConfigError(f'custom_hooks.{index}.momentum must be a number between 0 and 1, got {momentum!r}: set '
+                              'it in the config')
 
 
 def _values(cfg: Config, name: str) -> Iterator[object]:

@@ -154,7 +154,7 @@ def _wrong_name(name: str, part: object, error: Exception, text: str) -> str:
         if built is None and str(node['type']) in text:
             return f'{where}: there is no class {node["type"]!r}{near_matches(node["type"], _known_classes())}'
         if built is not None and isinstance(error, TypeError):
-            arguments = arguments_of(built)
+            arguments = arguments_of(*(built.__mro__ if isclass(built) else [built]))
             for argument in node.keys() - arguments - {'type'}:
                 if f"'{argument}'" in text:
                     return (f'{where}: {type_name(node)} has no argument {argument!r}'

@@ -195,9 +195,12 @@ class TestConfigs:
 
     def test_given_as_file_name_or_object(self, setup, tmp_path):
         save_random(setup.config, tmp_path / 'bare.pth')
-        for config in (setup.config, str(setup.config), Config.fromfile(setup.config)):
+        given = Config.fromfile(setup.config)
+        before = given.to_dict()
+        for config in (setup.config, str(setup.config), given):
             model = mmpose_mspn.load(tmp_path / 'bare.pth', config, device='cpu', fast=False)
             assert (both(model.predict(setup.images[0])) == setup.expected(setup.images[0])).all()
+        assert given.to_dict() == before
         name = DEMO.stem
         assert config_path(name).samefile(config_path(f'{name}.py')) and config_path(name).name == f'{name}.py'
         with pytest.raises(FileNotFoundError, match="config td-hm_2xmspn18-smal .*did you mean 'td-hm_2xmspn18-small"):

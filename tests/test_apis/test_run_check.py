@@ -2,17 +2,20 @@
 import os
 import re
 from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.runner import Runner
 
 from mmpose_mspn.apis import run_check
 from mmpose_mspn.apis.config import load_config
-from mmpose_mspn.apis.run_check import check_output_file, check_run
+from mmpose_mspn.apis.run_check import build_runner, check_output_file, check_run
+from mmpose_mspn.synthetic_people import generate
 from mmpose_mspn.utils.errors import ConfigError, OutputError
 from tests.building import backbone, estimator, head, samples
-from tests.places import ROOT
+from tests.places import DEMO, ROOT
 
 TOPDOWN = ROOT / 'configs/body_2d_keypoint/topdown_heatmap'
 MSPN = TOPDOWN / 'coco/td-hm_2xmspn50_8xb32-96k_coco-256x192.py'
@@ -134,6 +137,7 @@ def test_a_test_that_changes_samples_by_chance(warned):
     ({'optim_wrapper.optimizer.lr': float('inf')}, 'lr must be a finite number >= 0, got inf'),
     ({'optim_wrapper.clip_grad': dict(max_norm=float('nan'))}, 'clip_grad.max_norm must be a finite number >= 0'),
     ({'optim_wrapper.optimizer.lr': None}, 'lr must be a finite number >= 0, got None'),
+    ({'custom_hooks': [dict(type='EMAHook', momentum=-1)]}, 'custom_hooks.0.momentum must be .* 0 and 1, got -1'),
     ({'train_cfg': [1, 2]}, r'train_cfg must be a dict, got \[1, 2\]'),
     ({'train_dataloader.dataset.type': None}, 'train_dataloader.dataset has no type'),
     ({'train_dataloader.dataset.data_prefix': dict(image='train2017/', _delete_=True)},
@@ -235,3 +239,42 @@ def test_the_converted_keypoints_count():
     converter.num_keypoints = 16
     with pytest.raises(ConfigError, match=r'datasets.1 has 16 keypoints \(train_dataloader.*datasets.1.pipeline.0'):
         check_run(cfg, ('train', ))
+
+
+@pytest.fixture(scope='module')
+def people(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp('people')
+    generate(folder, train=2, val=1, workers=1, progress=False)
+    return folder
+
+
+def short_training(people: Path, work_dir: Path) -> Config:
+    cfg = load_config(str(DEMO), data_root=str(people))
+    cfg.work_dir, cfg.launcher, cfg.randomness = str(work_dir), 'none', dict(seed=0)
+    cfg.train_dataloader.update(batch_size=2, num_workers=0, persistent_workers=False)
+    cfg.train_cfg.update(max_iters=1, val_interval=2)
+    cfg.model.backbone.update(unit_channels=8, encoder=dict(type='ResNet', depth=18, stem_channels=8, base_channels=8))
+    cfg.model.head.unit_channels = 8
+    cfg.auto_scale_lr = dict(enable=True, base_batch_size=16)
+    return cfg
+
+
+def test_a_runner_with_built_parts_trains_as_one_without(people, tmp_path):
+    built = build_runner(short_training(people, tmp_path / 'built'), 'train')
+    lr, = {group['initial_lr'] for group in built.optim_wrapper.param_groups}
+    assert lr == pytest.approx(short_training(people, tmp_path).optim_wrapper.optimizer.lr / 8)
+    weights = built.train().state_dict()
+    plain = Runner.from_cfg(short_training(people, tmp_path / 'plain')).train().state_dict()
+    assert all(torch.equal(weights[key], value) for key, value in plain.items())
+
+
+@pytest.mark.parametrize('change, message', [
+    (dict(param_scheduler=[dict(type='LinearLR', start=0.1)]), "LinearLR has no argument 'start'.* start_factor"),
+    (dict(custom_hooks=[dict(type='mmpose_mspn.ChannelLastHook')]), "custom_hooks.0: .*'mmpose_mspn.ChannelsLastHook'"),
+    (dict(model=dict(backbone=dict(encoder=dict(depth=19)))), 'the config cannot be built: KeyError: invalid depth 19'),
+    (dict(val_evaluator=dict(type='CocoMetrik')), "there is no class 'CocoMetrik'; did you mean 'CocoMetric'")])
+def test_parts_that_cannot_be_built_are_errors_of_the_config(people, tmp_path, change, message):
+    cfg = short_training(people, tmp_path)
+    cfg.merge_from_dict(change)
+    with pytest.raises(ConfigError, match=message):
+        build_runner(cfg, 'train')
