@@ -3,7 +3,7 @@ import os.path as osp
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Sequence, Tuple, Union
+from typing import Dict, Iterable, List, Sequence, Tuple, Union
 
 import numpy as np
 from mmengine.config import Config
@@ -12,9 +12,10 @@ from mmpose.evaluation.metrics import CocoMetric, MpiiPCKAccuracy
 from mmpose.registry import DATASETS, METRICS
 from xtcocotools.coco import COCO
 
-from mmpose_mspn.data_check.coco import read_coco
+from mmpose_mspn.data_check.coco import COCO_FIELDS, CocoFields, check_coco, read_coco
+from mmpose_mspn.data_check.problems import raise_first
 from mmpose_mspn.utils.errors import ConfigError, DataError
-from mmpose_mspn.utils.files import read_json, write_json
+from mmpose_mspn.utils.files import below_root, read_json, write_json
 
 from .figures import AveragePrecision, Figure, Pckh
 from .people import Image, KeypointSet, Predictions, Truth, extents
@@ -74,7 +75,7 @@ def read_source(cfg: Config) -> Source:
             if getattr(metric, name) is not None:
                 raise ConfigError(f'test_evaluator converts keypoints ({name}), and a diagnosis compares them as '
                                   'annotated: take a config whose model has the data\'s keypoints')
-        ann_file = evaluator.get('ann_file') or _below(settings, settings.ann_file)
+        ann_file = evaluator.get('ann_file') or below_root(settings.ann_file, settings.get('data_root'))
         truth = read_coco_truth(
             ann_file, _image_folder(settings), keypoints, metric.use_area, metric.iou_type == 'keypoints_crowd')
         metric.dataset_meta = dict(meta)
@@ -102,7 +103,7 @@ def read_mpii_results(path: str, truth: Truth, num_keypoints: int) -> Prediction
         complete = isinstance(result, dict) and 'id' in result
         if not complete or len(result.get('keypoints') or ()) != 3 * num_keypoints:
             raise DataError(f'entry {index} of predictions {path} must have id, the person\'s place in '
-                             f'{truth.file}, and keypoints, x, y and score of each of {num_keypoints}')
+                            f'{truth.file}, and keypoints, x, y and score of each of {num_keypoints}')
     ids = np.array([result['id'] for result in results], np.int64)
     wrong = sorted(set(ids.tolist()) - set(truth.ids.tolist()))
     if wrong or len(set(ids.tolist())) < len(ids):
@@ -137,12 +138,8 @@ def _evaluator(cfg: Config) -> dict:
     return evaluator | dict(format_only=False) if evaluator.get('format_only') else evaluator
 
 
-def _below(settings: dict, path: str) -> str:
-    return path if osp.isabs(path) else osp.join(settings.get('data_root') or '', path)
-
-
 def _image_folder(settings: dict) -> str:
-    return _below(settings, (settings.get('data_prefix') or {}).get('img', ''))
+    return below_root((settings.get('data_prefix') or {}).get('img', ''), settings.get('data_root'))
 
 
 def _mpii_truth(settings: dict) -> Truth:
@@ -172,7 +169,7 @@ def _mpii_truth(settings: dict) -> Truth:
         crowd=np.zeros(len(people), bool),
         images=tuple(Image(number, osp.basename(images[number]), images[number], None, None)
                      for number in sorted(images)),
-        file=_below(settings, settings.ann_file))
+        file=below_root(settings.ann_file, settings.get('data_root')))
 
 
 def _measure_coco(metric: CocoMetric, path: Path) -> Dict[str, float]:
@@ -216,24 +213,30 @@ def read_coco_truth(ann_file: str, image_folder: str, keypoints: KeypointSet, us
 
     Raises:
         FileNotFoundError: There is no such file.
-        DataError: The file is of another format, or its people have keypoints of another number or are of several
-            categories.
+        DataError: The file does not hold what :mod:`mmpose_mspn.data_check.coco` asks for, or its people are of
+            several categories or lack what the metric reads.
     """
     content = read_coco('ann_file', ann_file, ('images', 'annotations'))
-    images = _images(content['images'], image_folder)
-    places = {image.id: index for index, image in enumerate(images)}
     fields = _fields(content['annotations'], len(keypoints))
-    people = [person for person in content['annotations'] if all(name in person for name in fields)]
+    counts = COCO_FIELDS['CocoWholeBodyDataset'].keypoints if len(fields) > 1 else dict(keypoints=len(keypoints))
+    coco = raise_first(check_coco(content, CocoFields(counts), f'ann_file {ann_file}'))
+    images = _images(coco.images.values(), image_folder)
+    places = {image.id: index for index, image in enumerate(images)}
+    people = [person for person in coco.annotations if all(name in person for name in fields)]
     categories = {person['category_id'] for person in people}
     if len(categories) > 1:
         raise DataError(f'ann_file {ann_file} has keypoints of {len(categories)} categories, '
-                         f'{sorted(categories)}: a diagnosis is of one, so write a file for each')
+                        f'{sorted(categories)}: a diagnosis is of one, so write a file for each')
     unknown = [person['id'] for person in people if person['image_id'] not in places]
     if unknown:
         raise DataError(f'ann_file {ann_file} has annotations of images that it does not list, such as {unknown[:3]}')
-    if use_area and any('area' not in person for person in people):
-        raise DataError(f'ann_file {ann_file} has annotations without "area": set test_evaluator.use_area=False, '
-                         'which takes a share of the box')
+    needed = ['bbox', *(['area'] if use_area else []), *(['num_keypoints'] if ignore_unseen else [])]
+    missing = [(person['id'], name) for person in people for name in needed if name not in person]
+    if missing:
+        number, name = missing[0]
+        remedy = ', or set test_evaluator.use_area=False' if name == 'area' else ''
+        raise DataError(f'annotation {number} of ann_file {ann_file} has no {name}, by which it is measured: add it'
+                        f'{remedy}')
     people.sort(key=lambda person: places[person['image_id']])
     points = _points(people, fields, len(keypoints), 'annotation', ann_file)
     boxes = np.array([person['bbox'][:4] for person in people], np.float64).reshape(-1, 4)
@@ -281,7 +284,7 @@ def read_results(path: str, truth: Truth, num_keypoints: int) -> Predictions:
     unknown = sorted({result['image_id'] for result in results} - set(places))
     if unknown:
         raise DataError(f'predictions {path} are of {len(unknown)} images that {truth.file} does not list, such as '
-                         f'{unknown[:3]}: name the predictions of these images')
+                        f'{unknown[:3]}: name the predictions of these images')
     points = _points(results, _fields(results, num_keypoints), num_keypoints, 'entry', path)
     scores = np.array([result['score'] for result in results], np.float64)
     if not (np.isfinite(points).all() and np.isfinite(scores).all()):
@@ -301,12 +304,9 @@ def read_results(path: str, truth: Truth, num_keypoints: int) -> Predictions:
     return predictions.chosen((predictions.keypoint_scores > 0).any(1)).ordered()
 
 
-def _images(entries: Sequence[dict], folder: str) -> Tuple[Image, ...]:
-    by_id: Dict[int, Image] = {}
-    for entry in entries:
-        file = str(entry.get('file_name', entry['id']))
-        by_id[entry['id']] = Image(entry['id'], file, osp.join(folder, file), entry.get('width'), entry.get('height'))
-    return tuple(by_id[number] for number in sorted(by_id))
+def _images(entries: Iterable[dict], folder: str) -> Tuple[Image, ...]:
+    return tuple(Image(entry['id'], entry['file_name'], osp.join(folder, entry['file_name']), entry['width'],
+                       entry['height']) for entry in sorted(entries, key=lambda entry: entry['id']))
 
 
 def _fields(entries: Sequence[dict], num_keypoints: int) -> Tuple[str, ...]:
@@ -323,5 +323,5 @@ def _points(entries: List[dict], fields: Sequence[str], num_keypoints: int, kind
             number = entries[index].get('id', index)
             third = 'visibility' if kind == 'annotation' else 'score'
             raise DataError(f'{kind} {number} of {file} has {len(row)} values, not {3 * num_keypoints}, which are x, '
-                             f'y and {third} of {num_keypoints} keypoints: name a file of the config\'s keypoints')
+                            f'y and {third} of {num_keypoints} keypoints: name a file of the config\'s keypoints')
     return np.array(rows, np.float64).reshape(-1, num_keypoints, 3)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from mmpose_mspn.checkpoints.fit import is_non_finite
+from mmpose_mspn.utils.arguments import first_few
 from mmpose_mspn.utils.errors import CheckpointError
 
 IMPLEMENTATION = ('fused', 'foreach', 'capturable', 'differentiable')
@@ -56,7 +57,8 @@ def _difference(state: dict, optimizer: Optimizer) -> Optional[str]:
     groups = state['param_groups']
     sizes, run_sizes = ([len(group['params']) for group in side] for side in (groups, optimizer.param_groups))
     if sizes != run_sizes:
-        return f'it has parameter groups of {_few(sizes)} parameters, the run has groups of {_few(run_sizes)}'
+        return (f'it has parameter groups of {first_few(sizes, 3)} parameters, the run has groups of '
+                f'{first_few(run_sizes, 3)}')
     defaults = optimizer.defaults
     for group in groups:
         differing = set(defaults) ^ (set(group) & (set(defaults) | _ALGORITHM_OPTIONS))
@@ -71,10 +73,6 @@ def _difference(state: dict, optimizer: Optimizer) -> Optional[str]:
                 return (f'{key} of parameter {index} has the shape {tuple(value.shape)}, the parameter has '
                         f'{tuple(parameter.shape)}')
     return None
-
-
-def _few(sizes: List[int]) -> str:
-    return ', '.join(map(str, sizes[:3])) + (f', … ({len(sizes)} groups)' if len(sizes) > 3 else '')
 
 
 def _numbered(state: dict, optimizer: Optimizer) -> Dict[int, Tensor]:

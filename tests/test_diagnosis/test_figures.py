@@ -1,4 +1,6 @@
 """Parts of the body, crowding, truncation and labels, by hand."""
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -65,10 +67,9 @@ def test_truncation_is_a_box_at_the_border(tmp_path):
 
 def test_without_the_images_sizes_truncation_is_not_looked_at(tmp_path):
     planted = Planted(COCO)
-    image = planted.image()
-    del planted.images[0]['width']
-    planted.person(image, (0, 0))
+    planted.person(planted.image(), (0, 0))
     truth = read_coco_truth(str(planted.write(tmp_path)[0]), '', COCO)
+    truth = replace(truth, images=(replace(truth.images[0], width=None), ))  # as MPII's files give none
     assert truncated(truth) is None and not members(groups(truth, COCO), 'truncation')
 
 

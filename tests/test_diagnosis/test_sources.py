@@ -7,9 +7,10 @@ from mmengine.registry import METRICS
 
 from mmpose_mspn.apis.config import load_config
 from mmpose_mspn.apis.diagnosis import measure
-from mmpose_mspn.diagnosis.sources import read_results, read_source
+from mmpose_mspn.diagnosis.sources import read_coco_truth, read_results, read_source
 from mmpose_mspn.utils.errors import ConfigError, DataError
 from tests.generated import make_datasets
+from tests.test_diagnosis.planted_people import COCO, Planted
 
 BASE = 'configs/_base_/datasets/'
 DATA = {'coco': 'coco_256x192.py', 'crowdpose': 'crowdpose_256x192.py', 'wholebody': 'coco-wholebody_256x192.py',
@@ -128,6 +129,16 @@ def test_other_data_is_refused_by_name(change, error, message, folders):
     cfg.merge_from_dict(change)
     with pytest.raises(error, match=message):
         read_source(cfg)
+
+
+@pytest.mark.parametrize('lost, names', [
+    ('bbox', 'annotation 100 .*bbox'), ('area', 'annotation 100 .*area.*use_area=False'),
+    ('image_id', 'image_id'), ('category_id', 'category_id')])
+def test_annotations_that_lack_something_are_refused_by_name(lost, names, tmp_path):
+    planted = Planted(COCO)
+    del planted.person(planted.image(), (0, 0))[lost]
+    with pytest.raises(DataError, match=names):
+        read_coco_truth(str(planted.write(tmp_path)[0]), '', COCO)
 
 
 def result(**changes):
