@@ -23,7 +23,7 @@ from mmpose_mspn.data_check.problems import REMEDIES, raise_first
 from mmpose_mspn.datasets.file_checks import NO_BOX, NO_KEYPOINTS, FileChecksMixin
 from mmpose_mspn.datasets.transforms import LoadVisibility
 from mmpose_mspn.registry import DATASETS
-from mmpose_mspn.utils.errors import DataError
+from mmpose_mspn.utils.errors import DataError, UserError
 from mmpose_mspn.utils.files import read_json
 
 UNKNOWN_IMAGE = 'in images that the file does not list'
@@ -109,7 +109,7 @@ class CocoStyleMixin(FileChecksMixin):
             return info
         try:
             loaded = LoadVisibility()(dict(info))
-        except ValueError as error:
+        except UserError as error:
             raise DataError(f'ann_file {self.ann_file}: {error}') from error
         in_pipeline = any(isinstance(step, LoadVisibility) for step in self.pipeline.transforms)
         return info if in_pipeline else loaded

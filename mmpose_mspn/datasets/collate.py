@@ -37,11 +37,11 @@ def stack_samples(items: Sequence[dict]) -> dict:
         ``inputs`` (B, 3, h, w), or a list of B images where their sizes differ, and ``data_samples``, a
         :class:`StackedSamples`.
     """
-    found = [_Item(**item) for item in items]
-    inputs = [item.inputs for item in found]
+    samples = [_Item(**item) for item in items]
+    inputs = [sample.inputs for sample in samples]
     return dict(
         inputs=torch.stack(inputs) if _can_stack(inputs) else inputs,
-        data_samples=StackedSamples([item.data_samples for item in found]))
+        data_samples=StackedSamples([sample.data_samples for sample in samples]))
 
 
 class StackedSamples(BaseDataElement):
@@ -86,15 +86,15 @@ class StackedSamples(BaseDataElement):
     @staticmethod
     def _views(stacked: Dict[Place, Tensor], samples: List[BaseDataElement]) -> List[BaseDataElement]:
         """The samples with their rows of ``stacked``."""
-        found = []
+        with_rows = []
         for index, sample in enumerate(samples):
             sample = _shallow(sample)
             for (element, name), tensors in stacked.items():
                 labels = _shallow(getattr(sample, element))
                 labels.set_field(tensors[index], name)
                 setattr(sample, element, labels)
-            found.append(sample)
-        return found
+            with_rows.append(sample)
+        return with_rows
 
 
 def _shallow(element: BaseDataElement) -> BaseDataElement:

@@ -126,7 +126,7 @@ def test_a_wrong_number_of_joints_is_refused(folder):
     ('[{"image": ', r'ann_file .*people.json is not JSON \(.*\): download it or write it again'),
     ('{"images": []}', 'ann_file .*people.json must hold a list, got dict'),
     ('[]', 'people.json holds no person to train on: it needs people with "image", a "center"'),
-    ('[7]', 'person 0 of .*people.json lacks center, image, joints, joints_vis, scale: write all'),
+    ('[7]', 'person 0 of .*people.json: no image, center, scale, joints, joints_vis'),
 ])
 def test_annotation_files_with_other_content_are_refused(content, message, folder):
     (folder / 'people.json').write_text(content)

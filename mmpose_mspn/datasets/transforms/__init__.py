@@ -2,9 +2,8 @@
 steps adapted to both."""
 from .bbox_transforms import RandomBBoxTransform, RandomScaleRotation, WidenBBox
 from .half_body import HalfBody, RandomHalfBody
-from .keypoint_converter import KeypointConverter
 from .load_image import LoadImage
-from .load_visibility import LoadVisibility
+from .visibility import KeypointConverter, LoadVisibility
 
 __all__ = [
     'HalfBody', 'KeypointConverter', 'LoadImage', 'LoadVisibility', 'RandomBBoxTransform', 'RandomHalfBody',

@@ -12,18 +12,19 @@ from mmcv.transforms.utils import cache_randomness
 from mmpose.datasets.transforms import RandomBBoxTransform as MmposeRandomBBoxTransform
 
 from mmpose_mspn.registry import TRANSFORMS
+from mmpose_mspn.utils.errors import ConfigError
 
 
 def check_probability(name: str, prob: float) -> None:
-    """Raise ValueError unless ``prob`` is 0 ... 1."""
+    """Raise ConfigError unless ``prob`` is 0 ... 1."""
     if not 0 <= prob <= 1:
-        raise ValueError(f'{name} must be 0 ... 1, got {prob}')
+        raise ConfigError(f'{name} must be 0 ... 1, got {prob}')
 
 
 def check_shares(name: str, shares: Sequence[float]) -> None:
-    """Raise ValueError unless ``shares`` are two numbers >= 0, of width and height."""
+    """Raise ConfigError unless ``shares`` are two numbers >= 0, of width and height."""
     if len(shares) != 2 or min(shares) < 0:
-        raise ValueError(f'{name} must be two numbers >= 0 (width, height), got {shares}')
+        raise ConfigError(f'{name} must be two numbers >= 0 (width, height), got {shares}')
 
 
 def widened(size: np.ndarray, shares: np.ndarray) -> np.ndarray:
@@ -85,11 +86,11 @@ class RandomScaleRotation(BaseTransform):
                  rotation_prob: float = 0.5) -> None:
         check_probability('rotation_prob', rotation_prob)
         if shrink <= 0:
-            raise ValueError(f'shrink must be > 0, got {shrink}')
+            raise ConfigError(f'shrink must be > 0, got {shrink}')
         if not 0 < scale[0] <= scale[1]:
-            raise ValueError(f'scale must be (low, high) with 0 < low <= high, got {scale}')
+            raise ConfigError(f'scale must be (low, high) with 0 < low <= high, got {scale}')
         if rotation < 0:
-            raise ValueError(f'rotation must be >= 0 degrees, got {rotation}')
+            raise ConfigError(f'rotation must be >= 0 degrees, got {rotation}')
         self.shrink, self.scale = shrink, tuple(scale)
         self.rotation, self.rotation_prob = rotation, rotation_prob
 

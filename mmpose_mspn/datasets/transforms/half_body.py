@@ -8,6 +8,7 @@ from mmpose.datasets.transforms import RandomHalfBody as MmposeRandomHalfBody
 
 from mmpose_mspn.datasets.transforms.bbox_transforms import check_probability, check_shares, widened
 from mmpose_mspn.registry import TRANSFORMS
+from mmpose_mspn.utils.errors import ConfigError
 
 
 @TRANSFORMS.register_module()
@@ -40,7 +41,7 @@ class HalfBody(BaseTransform):
         check_probability('prob', prob)
         check_shares('random', random)
         if min_joints < 0:
-            raise ValueError(f'min_joints must be >= 0, got {min_joints}')
+            raise ConfigError(f'min_joints must be >= 0, got {min_joints}')
         self.upper_body_ids = tuple(upper_body_ids)
         self.prob = prob
         self.min_joints = min_joints

@@ -70,14 +70,14 @@ def _corners(box: Element) -> Tuple[float, float, float, float]:
 
 def _skeletons(root: Element) -> Dict[str, Labels]:
     """By skeleton label: its points in order, and the edges that its drawing joins."""
-    found: Dict[str, Labels] = {}
+    skeletons: Dict[str, Labels] = {}
     labels = list(root.iter('label'))
     for label in labels:
         if label.findtext('type') == 'skeleton':
             name = label.findtext('name', '')
-            keypoints = [other.findtext('name', '') for other in labels if other.findtext('parent') == name]
-            found[name] = Labels(keypoints, _edges(label.findtext('svg') or '', keypoints))
-    return found
+            keypoints = [part.findtext('name', '') for part in labels if part.findtext('parent') == name]
+            skeletons[name] = Labels(keypoints, _edges(label.findtext('svg') or '', keypoints))
+    return skeletons
 
 
 def _edges(svg: str, keypoints: Sequence[str]) -> List[Tuple[str, str]]:

@@ -31,9 +31,9 @@ def read_label_studio(tasks: List[dict]) -> List[LabeledImage]:
 
 def _image(task: dict) -> LabeledImage:
     name = _file_name(task)
-    given = [entry for entry in task.get('annotations') or task.get('completions') or []
-             if not entry.get('was_cancelled')]
-    results = given[0].get('result', []) if given else []
+    annotations = [entry for entry in task.get('annotations') or task.get('completions') or []
+                   if not entry.get('was_cancelled')]
+    results = annotations[0].get('result', []) if annotations else []
     shapes = [result for result in results if result.get('type') in (POINTS, BOXES)]
     if not shapes:
         return LabeledImage(name, None, None, [])
@@ -70,9 +70,9 @@ def _parents(results: List[dict]) -> Dict[str, str]:
     for result in results:
         if result.get('type') == 'relation':
             ends = (result.get('from_id'), result.get('to_id'))
-            for one, other in (ends, ends[::-1]):
-                if other in rectangles and one not in rectangles:
-                    parents.setdefault(one, other)
+            for region, rectangle in (ends, ends[::-1]):
+                if rectangle in rectangles and region not in rectangles:
+                    parents.setdefault(region, rectangle)
     return parents
 
 

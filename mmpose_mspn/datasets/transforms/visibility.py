@@ -1,10 +1,12 @@
-"""Visibility 0/1/2 and unclipped boxes, from the annotation that mmpose's datasets ship in every sample."""
+"""Visibility 0/1/2, from the annotation that a sample holds, and through a conversion of its keypoints."""
 from typing import Dict, List
 
 import numpy as np
 from mmcv.transforms import BaseTransform
+from mmpose.datasets.transforms import KeypointConverter as MmposeKeypointConverter
 
 from mmpose_mspn.registry import TRANSFORMS
+from mmpose_mspn.utils.errors import ConfigError, DataError, UserError
 from mmpose_mspn.utils.numbers import CODES, VISIBLE
 
 WHOLE_BODY_PARTS = ('foot_kpts', 'face_kpts', 'lefthand_kpts', 'righthand_kpts')
@@ -37,8 +39,8 @@ class LoadVisibility(BaseTransform):
     may be absent. Modified: ``keypoints_visible`` (N, K); ``bbox`` (N, 4) xyxy in image px, if annotated.
 
     Raises:
-        ValueError: A visibility is not 0, 1 or 2, or the keypoints are not the annotated ones. The annotation is named
-            by its id.
+        DataError: A visibility is not 0, 1 or 2. The annotation is named by its id.
+        ConfigError: The keypoints are not the annotated ones.
     """
 
     def transform(self, results: Dict) -> Dict:
@@ -50,9 +52,9 @@ class LoadVisibility(BaseTransform):
         for annotation, keypoints in zip(annotations, results['keypoints']):
             try:
                 visible.append(_visibility(annotation, keypoints))
-            except ValueError as error:
+            except UserError as error:
                 name = f'annotation {annotation["id"]} of image {results.get("img_path")}'
-                raise ValueError(f'{name}: {error}') from error
+                raise type(error)(f'{name}: {error}') from error
         results['keypoints_visible'] = np.array(visible, np.float32)
         if 'bbox' in results and all('bbox' in annotation for annotation in annotations):
             corners = [(x, y, x + w, y + h) for x, y, w, h, *_ in (annotation['bbox'] for annotation in annotations)]
@@ -65,20 +67,47 @@ def _visibility(annotation: dict, keypoints: np.ndarray) -> List[float]:
     annotated = list(annotation['keypoints'])
     visible = annotated[2::3]
     if not _CODES.issuperset(visible):
-        raise ValueError(f'visibility must be 0, 1 or 2, got {sorted({float(code) for code in visible} - _CODES)}')
+        raise DataError(f'visibility must be 0, 1 or 2, got {sorted({float(code) for code in visible} - _CODES)}')
     if 3 * len(keypoints) > len(annotated) and all(part in annotation for part in WHOLE_BODY_PARTS):
         for part in WHOLE_BODY_PARTS:
             annotated += annotation[part]
             visible += [_code(value) for value in annotation[part][2::3]]
     positions = np.array(annotated, np.float32).reshape(-1, 3)[:, :2]
     if not np.array_equal(positions, keypoints.astype(np.float32), equal_nan=True):
-        raise ValueError(f'the {len(keypoints)} keypoints of the sample are not the {len(visible)} annotated ones: '
-                         'place LoadVisibility right after LoadImage, before any step that flips, converts or crops')
+        raise ConfigError(f'the {len(keypoints)} keypoints of the sample are not the {len(visible)} annotated ones: '
+                          'place LoadVisibility right after LoadImage, before any step that flips, converts or crops')
     return visible
 
 
 def _code(value: float) -> float:
     """The code of a visibility of feet, face and hands, which may be a fraction."""
     if not value >= 0:  # also refuses NaN
-        raise ValueError(f'visibility must be >= 0, got {float(value)}')
+        raise DataError(f'visibility must be >= 0, got {float(value)}')
     return value if value in _CODES else VISIBLE
+
+
+@TRANSFORMS.register_module()
+class KeypointConverter(MmposeKeypointConverter):
+    """mmpose's ``KeypointConverter``, with the visibility of the result as (N, K) in 0/1/2.
+
+    The stock one appends weights to the visibility, which the official steps that follow do not read. It also
+    multiplies the visibilities of a pair, so that 2 and 2 give 4; here a pair is as visible as its less visible
+    keypoint. A keypoint that the source does not have is not labeled (0).
+
+    Required and modified keys: ``keypoints`` (N, K', 2) to (N, K, 2), ``keypoints_visible`` (N, K') to (N, K).
+
+    Args:
+        num_keypoints: K, the number of keypoints after the conversion.
+        mapping: Pairs (source index, target index). The source may itself be a pair of indices: the target is the point
+            halfway between them.
+    """
+
+    def transform(self, results: dict) -> dict:
+        source = results['keypoints_visible']
+        results = super().transform(results)
+        visible = np.zeros(results['keypoints'].shape[:2], np.float32)
+        seconds = self.source_index2 if self.interpolation else self.source_index
+        visible[:, self.target_index] = np.minimum(source[:, self.source_index], source[:, seconds])
+        results['keypoints'] = results['keypoints'].astype(np.float32)
+        results['keypoints_visible'] = visible
+        return results

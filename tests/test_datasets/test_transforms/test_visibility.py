@@ -1,4 +1,4 @@
-"""Visibility 0/1/2 and unclipped boxes on mmpose's own datasets, for any keypoint set."""
+"""Visibility 0/1/2 and unclipped boxes on mmpose's own datasets, for any keypoint set, and conversions of keypoints."""
 import copy
 import json
 from pathlib import Path
@@ -220,3 +220,28 @@ def test_another_keypoint_set_is_a_metainfo_and_a_config(tmp_path):
 
 def test_the_step_is_registered_for_configs():
     assert isinstance(TRANSFORMS.build(LOAD), LoadVisibility)
+
+
+# ---------------------------------------------------------------- conversion of keypoints
+
+
+def convert(source_visible: list, mapping: list) -> dict:
+    count = len(source_visible)
+    transform = TRANSFORMS.build(dict(type='mmpose_mspn.KeypointConverter', num_keypoints=3, mapping=mapping))
+    return transform(dict(
+        keypoints=np.array([[[10. * i, i] for i in range(count)]]),
+        keypoints_visible=np.array([source_visible], np.float32),
+        flip_indices=list(range(count))))
+
+
+def test_converter_keeps_visibility():
+    results = convert([1, 2, 0], [(0, 2), (1, 0)])
+    assert results['keypoints_visible'].tolist() == [[2, 0, 1]]
+    assert results['keypoints'].tolist() == [[[10, 1], [0, 0], [0, 0]]]
+
+
+@pytest.mark.parametrize('pair, visible', [((2, 2), 2), ((1, 2), 1), ((0, 2), 0)])
+def test_a_pair_is_as_visible_as_its_less_visible_keypoint(pair, visible):
+    results = convert(list(pair), [((0, 1), 1)])
+    assert results['keypoints_visible'].tolist() == [[0, visible, 0]]
+    assert results['keypoints'][0, 1].tolist() == [5, .5]
