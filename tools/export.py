@@ -9,8 +9,9 @@ from mmpose_mspn.deploy.export import INPUTS, PRECISIONS
 
 def main() -> None:
     parser = ToolParser(description=__doc__)
-    parser.add_argument('config', help='config of the model')
-    parser.add_argument('checkpoint', nargs='?', help='weights of the model')
+    parser.add_argument('config', help='config of the model, or alone the name of published weights')
+    parser.add_argument('checkpoint', nargs='?', help='weights of the model: a file, a URL or the name of published '
+                        'weights')
     parser.add_argument('--out', required=True, metavar='FILE', help='the .onnx file')
     parser.add_argument('--input', choices=INPUTS, default='crops',
                         help='what the graph takes: crops, or an image and boxes (default: %(default)s)')

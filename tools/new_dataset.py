@@ -33,7 +33,8 @@ def parse_args() -> argparse.Namespace:
                         'every keypoint (default: 0.05 for those that COCO does not have)')
     parser.add_argument('--network', choices=NETWORKS, help='default: by the number of objects and the device')
     parser.add_argument('--init-from', metavar='CHECKPOINT',
-                        help='weights to start from, of any keypoints, in the official, mmpose\'s or our layout')
+                        help='weights to start from, of any keypoints, in the official, mmpose\'s or our layout: a '
+                        'file, a URL or the name of published weights')
     parser.add_argument('--map', nargs='+', metavar='KEYPOINT=SOURCE', dest='keypoint_map',
                         help='keypoints that start from one of another name in the checkpoint')
     parser.add_argument('--source-names', nargs='+', metavar='NAME',

@@ -14,6 +14,7 @@ from mmpose_mspn.apis.options import (
     use_stages,
 )
 from mmpose_mspn.apis.run_check import build_runner, check_output_file, check_run, evaluators
+from mmpose_mspn.checkpoints.published import checkpoint_file
 from mmpose_mspn.deploy.accelerate import DTYPES
 from mmpose_mspn.engine import end_launch
 from mmpose_mspn.engine.hooks.accelerated_test_hook import INT8
@@ -24,8 +25,8 @@ from mmpose_mspn.utils.files import write_atomically
 
 def main() -> None:
     parser = run_parser(__doc__)
-    parser.add_argument('checkpoint', nargs='?', help='checkpoint file, or .onnx file of tools/export.py; the '
-                        'config of an ensemble names its own')
+    parser.add_argument('checkpoint', nargs='?', help='checkpoint: a file, a URL or the name of published weights; or '
+                        '.onnx file of tools/export.py; the config of an ensemble names its own')
     parser.add_argument('--out', help='file for the metrics (.json, .yaml or .pkl)')
     parser.add_argument('--dump', help='file for all predictions (.pkl)')
     parser.add_argument('--fast', nargs='?', const='float32', choices=[*DTYPES, INT8], metavar='DTYPE',
@@ -40,10 +41,11 @@ def main() -> None:
     cfg = run_config(args)
     if not args.checkpoint and 'members' not in (cfg.get('model') or {}):
         parser.error('the checkpoint is missing: only ensembles are tested without one')
-    exported = args.checkpoint if str(args.checkpoint).endswith('.onnx') else None
+    checkpoint = str(checkpoint_file(args.checkpoint)) if args.checkpoint else None
+    exported = checkpoint if checkpoint and checkpoint.endswith('.onnx') else None
     if exported and (args.fast or args.stages is not None):
         parser.error('--fast and --stages are for checkpoints: an exported file has its precision and its stages')
-    cfg.load_from, cfg.resume = None if exported else args.checkpoint, False
+    cfg.load_from, cfg.resume = None if exported else checkpoint, False
     check_run(cfg, ('test', ))
     if args.badcase and cfg.test_dataloader.dataset.get('bbox_file'):
         parser.error('--badcase compares with annotated keypoints, and detector boxes (test_dataloader.dataset.'

@@ -4,7 +4,8 @@ from typing import Dict, List, Optional, Sequence
 
 from mmpose_mspn.apis.config import ensure_synthetic, load_config
 from mmpose_mspn.apis.inputs import IMAGE_SUFFIXES
-from mmpose_mspn.apis.load import check_file, load_pose_model
+from mmpose_mspn.apis.load import load_pose_model
+from mmpose_mspn.checkpoints.published import checkpoint_file, is_published, published_config
 from mmpose_mspn.deploy.export import export
 from mmpose_mspn.deploy.pictures import pictures_of_files
 from mmpose_mspn.utils.errors import ConfigError, UserError
@@ -20,8 +21,8 @@ def export_checkpoint(config: str,
     """Export a checkpoint.
 
     Args:
-        config: Config file.
-        checkpoint: File of the weights.
+        config: Config file, or without a checkpoint the name of published weights.
+        checkpoint: Weights: a file, a URL or the name of published weights.
         out: The ``.onnx`` file.
         calibration: Pictures, or folders of them, each of one person.
         data_root: Folder that replaces the config's ``data_root``.
@@ -33,13 +34,16 @@ def export_checkpoint(config: str,
         FileNotFoundError: A file is missing.
         UserError: The model cannot be exported, or an argument is out of its range.
     """
+    if checkpoint is None and is_published(config):
+        checkpoint = checkpoint_file(config)
+        config = published_config(checkpoint)
     cfg = load_config(config, cfg_options, data_root)
     if 'members' in (cfg.get('model') or {}):
         raise ConfigError(f'config {config} is an ensemble, which cannot be exported: export each of its members by '
                           'its own config and checkpoint')
     if checkpoint is None:
         raise UserError('the checkpoint is missing: name the weights of the model')
-    check_file('checkpoint', checkpoint)
+    checkpoint = checkpoint_file(checkpoint)
     pictures = None if calibration is None else pictures_of_files(_files(calibration))
     model = load_pose_model(cfg, checkpoint, 'cpu')
     ensure_synthetic(cfg)  # last, because it takes a while

@@ -102,7 +102,7 @@ def checkpoint_file(checkpoint: FilePath) -> Path:
         return Path(name)
     if name.startswith(('http://', 'https://')):
         return download(name)
-    name = name[len(SCHEME) * name.startswith(SCHEME):]
+    name = _without_scheme(name)
     model = next((model for model in published_models() if name in model.names), None)
     if model is None:
         names: List[str] = [name for model in published_models() for name in model.names]
@@ -115,6 +115,15 @@ def checkpoint_file(checkpoint: FilePath) -> Path:
         raise CheckpointError(f'the weights {name} are not here: download {model.file} by hand from {model.page} and '
                               f'put it into {path.parent}')
     return path
+
+
+def is_published(checkpoint: FilePath) -> bool:
+    """Whether a checkpoint is named as published weights are, with or without ``mmpose_mspn://``."""
+    return any(_without_scheme(str(checkpoint)) in model.names for model in published_models())
+
+
+def _without_scheme(name: str) -> str:
+    return name[len(SCHEME) * name.startswith(SCHEME):]
 
 
 def download_folder() -> Path:

@@ -9,6 +9,7 @@ from mmpose_mspn.checkpoints.carry import Origin, find_origins, source_names
 from mmpose_mspn.checkpoints.convert import convert, is_rsn, recognize
 from mmpose_mspn.checkpoints.files import read_checkpoint, weights_of
 from mmpose_mspn.checkpoints.implied import implied_backbone
+from mmpose_mspn.checkpoints.published import checkpoint_file
 from mmpose_mspn.new_dataset.coco_file import Category
 from mmpose_mspn.new_dataset.metainfo import Sigmas, choose_sigmas, official_upper_ids
 from mmpose_mspn.new_dataset.names import ChosenPairs, choose_pairs, parse_map, words_of
@@ -162,7 +163,7 @@ def find_start(path: FilePath, names: Sequence[str], map_items: Optional[Sequenc
     """Read a checkpoint of MSPN in any layout, and find where the keypoints ``names`` start.
 
     Args:
-        path: The checkpoint.
+        path: The checkpoint: a file, a URL or the name of published weights.
         names: K names of keypoints of the dataset.
         map_items: Items ``keypoint=source``.
         sources_in_order: Names of the checkpoint's keypoints, if it does not name them.
@@ -172,7 +173,7 @@ def find_start(path: FilePath, names: Sequence[str], map_items: Optional[Sequenc
         CheckpointError: It is not a checkpoint of MSPN with a plain ResNet, its keypoints are not known, or an item of
             ``map_items`` names no keypoint.
     """
-    path = Path(path).resolve()
+    path = checkpoint_file(path).resolve()
     checkpoint = read_checkpoint(path)
     weights = weights_of(checkpoint, path)
     try:

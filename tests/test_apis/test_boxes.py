@@ -2,18 +2,27 @@
 import json
 import sys
 from pathlib import Path
+from typing import Tuple
 
 import cv2
+import mmpose
 import numpy as np
 import pytest
 import torch
 from mmcv.ops import get_compiling_cuda_version
 from mmengine.config import Config
 from mmengine.logging import MMLogger
+from mmengine.registry import DefaultScope
+from mmpose.apis import Pose2DInferencer
 
+import mmpose_mspn
+from mmpose_mspn.apis import boxes as boxes_module
 from mmpose_mspn.apis import load
+from mmpose_mspn.apis.boxes import open_detector
 from mmpose_mspn.apis.load import detector_device
+from mmpose_mspn.utils.errors import UserError
 from tests.test_apis.infer_setup import NAMES, SIZE, joints_of, write_json
+from tests.weight_server import use_empty_homes
 
 FIRST, SECOND = [10, 5, 40, 70], [50.5, 20, 30, 55.25]
 
@@ -192,13 +201,11 @@ test_dataloader = dict(dataset=dict(pipeline=[
 """
 
 
-def test_mmdet(setup, tmp_path):
-    """The boxes are the persons found by mmdet's own inference, as x, y, width, height."""
+def write_detector(folder: Path) -> Tuple[Path, Path]:
+    """Write the config and random weights of a detector that finds persons and bicycles everywhere."""
     pytest.importorskip('mmdet', reason='mmdet is not installed')
-    from mmdet.apis import inference_detector, init_detector
     from mmdet.registry import MODELS as MMDET_MODELS
-    from mmengine.registry import DefaultScope
-    config, checkpoint = tmp_path / 'detector.py', tmp_path / 'detector.pth'
+    config, checkpoint = folder / 'detector.py', folder / 'detector.pth'
     config.write_text(CONFIG)
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope('mmdet'):
@@ -208,6 +215,13 @@ def test_mmdet(setup, tmp_path):
         weights[f'bbox_head.rtm_cls.{level}.bias'][:2] = torch.tensor([bias, bias - 0.5 + 0.5 * level])
         weights[f'bbox_head.rtm_reg.{level}.bias'][:] = torch.tensor([1., 1.5, 2., 2.5])
     torch.save(dict(state_dict=weights, meta=dict(dataset_meta=dict(classes=('person', 'bicycle')))), checkpoint)
+    return config, checkpoint
+
+
+def test_mmdet(setup, tmp_path):
+    """The boxes are the persons found by mmdet's own inference, as x, y, width, height."""
+    config, checkpoint = write_detector(tmp_path)
+    from mmdet.apis import inference_detector, init_detector
     setup.infer(setup.images, det_config=config, det_checkpoint=checkpoint, bbox_thr=0.4)
     images = setup.predictions()['images']
 
@@ -225,6 +239,95 @@ def test_mmdet(setup, tmp_path):
             assert instance['bbox_score'] == pytest.approx(score)
         boxes = [instance['bbox'] for instance in image['instances']]
         assert joints_of(image) == setup.expected(setup.read(image['image']), boxes)
+
+
+def test_batches_of_a_detector(setup, tmp_path):
+    """Images of several sizes give the boxes that each gives alone."""
+    find_boxes = open_detector(write_detector(tmp_path), 'cpu')
+    images = [setup.read(name) for name in NAMES]
+    images.insert(1, images[0][:40])
+    together = find_boxes(images)
+    assert len(together) == len(images)
+    for image, (boxes, scores) in zip(images, together):
+        (alone, alone_scores), = find_boxes([image])
+        assert len(boxes) and boxes == pytest.approx(alone, abs=1e-3) and scores == pytest.approx(alone_scores)
+
+
+@pytest.fixture
+def named(tmp_path, monkeypatch) -> dict:
+    """A detector in the place of mmpose's default one for people; it takes bicycles too."""
+    config, checkpoint = write_detector(tmp_path)
+    entry = dict(model=str(config), weights=str(checkpoint), cat_ids=(0, 1))
+    monkeypatch.setitem(boxes_module.default_det_models, 'human', entry)
+    return entry
+
+
+def test_a_default_detector_by_name_gives_what_mmposes_inferencer_uses(setup, named, tmp_path):
+    """MMPoseInferencer takes the classes ``cat_ids`` of its table, scores above 0.3, and suppresses overlaps of 0.3."""
+    config = tmp_path / 'topdown.py'
+    config.write_text(f"{setup.config.read_text()}\ndata_mode, dataset_type = 'topdown', 'CocoDataset'\n")
+    inferencer = Pose2DInferencer(str(config), str(setup.checkpoint), 'cpu', det_model=named['model'],
+                                  det_weights=named['weights'], det_cat_ids=named['cat_ids'])
+    setup.infer(setup.images, detector='human')
+    for image in setup.predictions()['images']:
+        people = inferencer.preprocess_single(setup.read(image['image']), 0)
+        expected = [sample['data_samples'].gt_instances.bboxes[0].tolist() for sample in people]
+        x_y_w_h = [instance['bbox'] for instance in image['instances']]
+        assert len(x_y_w_h) > 0
+        assert np.array([[x, y, x + w, y + h] for x, y, w, h in x_y_w_h]) == pytest.approx(np.array(expected), abs=1e-3)
+
+
+@pytest.mark.parametrize('form', ['name', 'files', 'function'])
+def test_a_loaded_model_finds_people(setup, named, form):
+    """Where no boxes are given, also for one of several images, and in any batch."""
+    forms = dict(name='human', files=(named['model'], named['weights']), function=lambda image: [[8, 9, 20, 30]])
+    model = mmpose_mspn.load(setup.checkpoint, setup.config, device='cpu', detector=forms[form])
+    images = [setup.read(name) for name in NAMES]
+    alone = [model.predict(image) for image in images]
+    assert all(len(result) for result in alone)
+    if form == 'function':
+        assert [result.boxes.tolist() for result in alone] == [[[8, 9, 20, 30]]] * 3
+    for results in (model.predict(images), list(model.predict(setup.images)), list(model.predict(iter(images)))):
+        assert [result.boxes for result in results] == [pytest.approx(result.boxes, abs=1e-3) for result in alone]
+    given, found, empty = model.predict(images, [[[1, 2, 30, 40]], None, []])
+    assert given.boxes.tolist() == [[1, 2, 30, 40]] and len(empty) == 0
+    assert found.boxes == pytest.approx(alone[1].boxes, abs=1e-3)
+
+
+@pytest.mark.parametrize('name, config, file', [
+    ('human', 'mmpose/.mim/demo/mmdetection_cfg/rtmdet_m_640-8xb32_coco-person.py',
+     'rtmdet_m_8xb32-100e_coco-obj365-person-235e8209.pth'),
+    ('animal', 'mmdet/.mim/configs/rtmdet/rtmdet_m_8xb32-300e_coco.py',
+     'rtmdet_m_8xb32-300e_coco_20220719_112220-229f527c.pth'),  # mmpose's table leaves its address to mmdet's list
+])
+def test_the_default_detectors_of_mmpose_are_read_from_torch_hubs_folder(tmp_path, monkeypatch, name, config, file):
+    pytest.importorskip('mmdet', reason='mmdet is not installed')
+    from mmdet.registry import MODELS as MMDET_MODELS
+    folder = use_empty_homes(tmp_path, monkeypatch)
+    folder.mkdir(parents=True)
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        settings = Config.fromfile(Path(mmpose.__file__).parents[1] / config)
+        torch.save(dict(state_dict=MMDET_MODELS.build(settings.model).state_dict()), folder / file)
+    (boxes, scores), = open_detector(name, 'cpu')([np.zeros((64, 48, 3), np.uint8)])
+    assert boxes.shape[1] == 4 and len(boxes) == len(scores)
+
+
+def test_nobody_is_found(setup):
+    model = mmpose_mspn.load(setup.checkpoint, setup.config, device='cpu', detector=lambda image: [])
+    assert len(model.predict(setup.read(NAMES[0]))) == 0
+    assert [len(result) for result in model.predict(setup.images)] == [0, 0, 0]
+
+
+def test_an_unknown_detector_is_refused(setup):
+    with pytest.raises(UserError, match="detector humans is none of the default detectors of mmpose.*did you mean 'hu"):
+        mmpose_mspn.load(setup.checkpoint, setup.config, device='cpu', detector='humans')
+
+
+@pytest.mark.parametrize('others', [dict(boxes='boxes.json'), dict(det_config='a.py', det_checkpoint='a.pth')])
+def test_one_source_of_boxes_at_a_time(setup, others):
+    with pytest.raises(UserError, match='detector'):
+        setup.infer(setup.images, detector='human', **others)
+
 
 def test_mmdet_absent(setup, monkeypatch):
     monkeypatch.setitem(sys.modules, 'mmdet.apis', None)  # makes the import fail
