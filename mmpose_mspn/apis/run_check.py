@@ -12,7 +12,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.models.pose_estimators import TopdownPoseEstimator
-from mmpose.registry import DATASETS, KEYPOINT_CODECS, MODELS
+from mmpose.registry import DATASETS, KEYPOINT_CODECS, MODELS, OPTIMIZERS
 
 from mmpose_mspn.codecs import CoarseToFineHeatmap
 from mmpose_mspn.data_check.configs import wrong_metainfo
@@ -20,7 +20,15 @@ from mmpose_mspn.datasets.coco_dataset import CocoStyleMixin
 from mmpose_mspn.models import MSPN, MSPNHead
 from mmpose_mspn.models.heads.base_heatmap_head import BaseHeatmapHead
 from mmpose_mspn.utils.arguments import near_matches
-from mmpose_mspn.utils.config_types import InnerDataset, Step, building, inner_datasets, registered_class, type_name
+from mmpose_mspn.utils.config_types import (
+    InnerDataset,
+    Step,
+    building,
+    class_of_any_registry,
+    inner_datasets,
+    registered_class,
+    type_name,
+)
 from mmpose_mspn.utils.errors import ConfigError, OutputError
 from mmpose_mspn.utils.files import prepare_output_folder
 from mmpose_mspn.utils.numbers import is_finite
@@ -115,10 +123,10 @@ def build_runner(cfg: Config, split: str) -> Runner:
     Raises:
         ConfigError: A part cannot be built.
     """
-    with building('the config', cfg._cfg_dict):
+    with building('the config', cfg._cfg_dict, ''):
         runner = Runner.from_cfg(cfg)
     if split == 'test':
-        with building('test_dataloader or test_evaluator', [cfg.test_dataloader, cfg.test_evaluator]):
+        with building('test_dataloader or test_evaluator', cfg._cfg_dict, ''):
             runner.test_loop  # noqa: B018  the property builds it
         return runner
     with building('train_dataloader', cfg.train_dataloader):
@@ -131,7 +139,7 @@ def build_runner(cfg: Config, split: str) -> Runner:
         if runner.param_schedulers is not None:
             runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)
     if cfg.get('val_dataloader'):
-        with building('val_dataloader or val_evaluator', [cfg.val_dataloader, cfg.val_evaluator]):
+        with building('val_dataloader or val_evaluator', cfg._cfg_dict, ''):
             runner.val_loop  # noqa: B018
     return runner
 
@@ -183,6 +191,10 @@ def _check_settings(cfg: Config, split: str) -> None:
     optimizer = cfg.optim_wrapper.get('optimizer') if split == 'train' else None
     if isinstance(optimizer, dict) and 'lr' in optimizer and optimizer['lr'] is None:
         raise ConfigError('optim_wrapper.optimizer.lr must be a finite number >= 0, got None: set it in the config')
+    named = optimizer.get('type') if isinstance(optimizer, dict) else None
+    if isinstance(named, str) and class_of_any_registry(named) is None:  # mmengine would say that None is not callable
+        known = {*OPTIMIZERS.module_dict, *(OPTIMIZERS.parent.module_dict if OPTIMIZERS.parent else ())}
+        raise ConfigError(f'there is no optimizer {named!r}{near_matches(named, known)}')
     for index, hook in enumerate(cfg.get('custom_hooks') or () if split == 'train' else ()):
         momentum = hook.get('momentum', 0.5)
         if type_name(hook) == 'EMAHook' and not (is_finite(momentum) and 0 < momentum < 1):  # built after all checks

@@ -96,7 +96,7 @@ def parts_with_types(node: object, name: str) -> Iterator[Tuple[str, Mapping]]:
         if 'type' in node:
             yield name, node
         for key, value in node.items():
-            yield from parts_with_types(value, f'{name}.{key}')
+            yield from parts_with_types(value, f'{name}.{key}'.lstrip('.'))
     elif isinstance(node, (list, tuple)):
         for index, value in enumerate(node):
             yield from parts_with_types(value, f'{name}.{index}')
@@ -126,12 +126,13 @@ def arguments_of(*built: Any) -> Set[str]:
 
 
 @contextmanager
-def building(name: str, part: object) -> Iterator[None]:
+def building(name: str, part: object, path: Optional[str] = None) -> Iterator[None]:
     """In a ``with`` block that builds a part of a config, turn errors of other libraries into ConfigErrors.
 
     Args:
         name: Name of the part with dots.
-        part: The part.
+        part: The part, or all of the config.
+        path: Name of ``part`` with dots, empty for all of the config; the default is ``name``.
 
     Raises:
         ConfigError: The block failed. The message names the class or the argument that does not exist, with those that
@@ -143,8 +144,8 @@ def building(name: str, part: object) -> Iterator[None]:
         raise
     except Exception as error:
         text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
-        message = _wrong_name(name, part, error, text) or f'{name} cannot be built: {type(error).__name__}: {text}'
-        raise ConfigError(message) from error
+        wrong_name = _wrong_name(name if path is None else path, part, error, text)
+        raise ConfigError(wrong_name or f'{name} cannot be built: {type(error).__name__}: {text}') from error
 
 
 def _wrong_name(name: str, part: object, error: Exception, text: str) -> str:

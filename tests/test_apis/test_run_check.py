@@ -138,6 +138,7 @@ def test_a_test_that_changes_samples_by_chance(warned):
     ({'optim_wrapper.clip_grad': dict(max_norm=float('nan'))}, 'clip_grad.max_norm must be a finite number >= 0'),
     ({'optim_wrapper.optimizer.lr': None}, 'lr must be a finite number >= 0, got None'),
     ({'custom_hooks': [dict(type='EMAHook', momentum=-1)]}, 'custom_hooks.0.momentum must be .* 0 and 1, got -1'),
+    ({'optim_wrapper.optimizer.type': 'Adamm'}, "there is no optimizer 'Adamm'; did you mean 'Adam'"),
     ({'train_cfg': [1, 2]}, r'train_cfg must be a dict, got \[1, 2\]'),
     ({'train_dataloader.dataset.type': None}, 'train_dataloader.dataset has no type'),
     ({'train_dataloader.dataset.data_prefix': dict(image='train2017/', _delete_=True)},
