@@ -36,7 +36,7 @@ from torch.utils.data import DataLoader
 from mmpose_mspn import CoarseToFineHeatmap, accelerate
 from mmpose_mspn.apis.config import load_config
 from mmpose_mspn.apis.drawing import Drawer
-from mmpose_mspn.apis.options import use_image_cache
+from mmpose_mspn.apis.options import can_fuse, use_image_cache
 from mmpose_mspn.apis.pose_model import BATCH_SIZE, TorchPoseModel
 from mmpose_mspn.engine.hooks.speed_hooks import KEEP, MMAP_MAX, MMAP_THRESHOLD, MMAPS, TRIM_THRESHOLD, set_malloc
 from mmpose_mspn.synthetic_people import generate
@@ -92,7 +92,7 @@ def prediction(num_stages: int, batch: int, dtype: Optional[torch.dtype] = None)
 def step(model: nn.Module, images: torch.Tensor, labels: list, amp: bool, fused: bool) -> Work:
     """Return a whole training step as in mmengine: forward, backward, optimizer, and clearing of the gradients."""
     model.train()
-    # As a config builds it: not fused where the installed torch cannot fuse.
+    fused = fused and can_fuse('Adam')
     optimizer = OPTIMIZERS.build(dict(type='Adam', params=model.parameters(), lr=1e-5, fused=fused))
 
     def work() -> float:

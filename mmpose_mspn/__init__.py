@@ -1,24 +1,49 @@
 """MSPN, the multi-stage pose network (Li et al., 2019, arXiv:1901.00148), for mmpose.
 
-Importing this package applies compatibility fixes (see :mod:`mmpose_mspn.compat`), registers all its classes under the
-scope ``mmpose_mspn`` and exports the public API.
+Importing this package registers its scope ``mmpose_mspn`` with mmengine, which imports the classes when a config names
+one of them, and lets torch load checkpoints of mmengine's Runner. It changes nothing else in the program. The public
+names below are imported when they are used.
 
 Shape letters in all docstrings: B samples, K keypoints, H and W rows and columns of a heatmap, h and w rows and columns
 of the input crop, L kernel levels, S stages, U units of a stage. "px" means pixels of the input crop, "image px" those
 of the image.
 """
+from importlib import import_module
+
 from . import compat
 
-compat.apply_fixes()
+compat.check_versions()
+compat.warn_of_other_crops()
+compat.mend_torchvision()
 
-from . import checkpoints, codecs, datasets, deploy, engine, evaluation, models  # noqa: E402
-from .apis.load import load  # noqa: E402
-from .codecs import CoarseToFineHeatmap  # noqa: E402
-from .deploy import accelerate, export  # noqa: E402
-from .models import MSPN, MSPNHead, MultiStageHeatmapLoss  # noqa: E402
+from . import registry  # noqa: E402, F401
+from .checkpoints.reader import allow_runner_classes  # noqa: E402
 from .version import __version__  # noqa: E402
+
+allow_runner_classes()
+
+_HOMES = {
+    'MSPN': 'models', 'MSPNHead': 'models', 'MultiStageHeatmapLoss': 'models', 'CoarseToFineHeatmap': 'codecs',
+    'accelerate': 'deploy', 'export': 'deploy', 'load': 'apis.load'
+}
+"""Modules of the names that are exported from here."""
+_PACKAGES = ('checkpoints', 'codecs', 'datasets', 'deploy', 'engine', 'evaluation', 'models')
 
 __all__ = [
     'MSPN', 'MSPNHead', 'MultiStageHeatmapLoss', 'CoarseToFineHeatmap', 'accelerate', 'checkpoints', 'codecs',
     'datasets', 'deploy', 'engine', 'evaluation', 'export', 'load', 'models', '__version__'
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name at its first use (PEP 562)."""
+    if name in _PACKAGES:
+        return import_module(f'{__name__}.{name}')
+    if name not in _HOMES:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    value = globals()[name] = getattr(import_module(f'{__name__}.{_HOMES[name]}'), name)
+    return value
+
+
+def __dir__() -> list:
+    return sorted({*globals(), *__all__})

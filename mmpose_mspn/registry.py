@@ -2,23 +2,50 @@
 
 mmengine imports this module for a config with ``type='mmpose_mspn.X'``, and the registry's ``locations`` when it looks
 up ``X``. Configs therefore need no ``custom_imports``.
+
+mmengine builds the parts of a config that come from ``_base_ = 'mmpose_mspn::…'`` within this scope. So there is a
+registry of each kind that mmpose has, and the names that it lacks are looked up in mmpose's.
 """
+from typing import Optional
+
 from mmengine import registry as mmengine_registry
+from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import Registry
 from mmpose import registry as mmpose_registry
 
 
-def _child(parent: Registry, subpackage: str) -> Registry:
-    return Registry(parent.name, parent=parent, scope='mmpose_mspn', locations=[f'mmpose_mspn.{subpackage}'])
+class _Child(Registry):
+    """A registry whose bare names are those of mmpose where it has none itself.
+
+    Args:
+        of_mmpose: mmpose's registry of the same kind, or mmengine's where mmpose has none.
+        subpackage: Where the registered classes are; most kinds have none of their own.
+    """
+
+    def __init__(self, of_mmpose: Registry, subpackage: str = 'registry') -> None:
+        parent = of_mmpose if of_mmpose.parent is None else of_mmpose.parent  # an empty registry is false
+        super().__init__(
+            of_mmpose.name, parent=parent, scope='mmpose_mspn', locations=[f'mmpose_mspn.{subpackage}'])
+        self._of_mmpose = of_mmpose
+
+    def get(self, key: str) -> Optional[type]:
+        self.import_from_location()
+        return super().get(key) if '.' in key or key in self.module_dict else self._of_mmpose.get(key)
 
 
-MODELS = _child(mmengine_registry.MODELS, 'models')
-DATASETS = _child(mmengine_registry.DATASETS, 'datasets')
-FUNCTIONS = _child(mmengine_registry.FUNCTIONS, 'datasets')
-TRANSFORMS = _child(mmengine_registry.TRANSFORMS, 'datasets')
-MODEL_WRAPPERS = _child(mmengine_registry.MODEL_WRAPPERS, 'engine')
-HOOKS = _child(mmengine_registry.HOOKS, 'engine')
-METRICS = _child(mmengine_registry.METRICS, 'evaluation')
-OPTIM_WRAPPERS = _child(mmengine_registry.OPTIM_WRAPPERS, 'engine')
-# mmengine has no registry of codecs, mmpose does.
-KEYPOINT_CODECS = _child(mmpose_registry.KEYPOINT_CODECS, 'codecs')
+MODELS = _Child(mmpose_registry.MODELS, 'models')
+DATASETS = _Child(mmpose_registry.DATASETS, 'datasets')
+FUNCTIONS = _Child(mmengine_registry.FUNCTIONS, 'datasets')  # mmpose has none
+TRANSFORMS = _Child(mmpose_registry.TRANSFORMS, 'datasets')
+MODEL_WRAPPERS = _Child(mmpose_registry.MODEL_WRAPPERS, 'engine')
+HOOKS = _Child(mmpose_registry.HOOKS, 'engine')
+METRICS = _Child(mmpose_registry.METRICS, 'evaluation')
+OPTIM_WRAPPERS = _Child(mmpose_registry.OPTIM_WRAPPERS, 'engine')
+KEYPOINT_CODECS = _Child(mmpose_registry.KEYPOINT_CODECS, 'codecs')  # mmengine has no registry of codecs
+for _name, _registry in list(vars(mmpose_registry).items()):
+    if isinstance(_registry, Registry) and _registry.scope == 'mmpose' and _name not in globals():
+        globals()[_name] = _Child(_registry)
+
+# For `_base_ = 'mmpose_mspn::…'`. mmengine finds a package's folder by its distribution, which for an editable
+# installation is not where the package is, or by a module in that folder, such as this one.
+MODULE2PACKAGE.setdefault('mmpose_mspn', __name__)

@@ -2,7 +2,6 @@
 import subprocess
 import sys
 import warnings
-from importlib import import_module
 
 import cv2
 import pytest
@@ -36,17 +35,8 @@ def test_importing_after_torchvision_has_failed():
                'import mmpose_mspn, torchvision.transforms\nprint("fine")').strip() == 'fine'
 
 
-def test_importing_leaves_torchs_loading_alone():
-    """The same function, and nothing of mmengine or numpy on the allow-list of the process."""
-    assert run('import torch\nbefore = torch.load, torch.hub.load_state_dict_from_url\n'
-               'import mmpose_mspn\nassert (torch.load, torch.hub.load_state_dict_from_url) == before\n'
-               'ours = mmpose_mspn.safe_loading.runner_globals()\n'
-               'listed = getattr(torch.serialization, "get_safe_globals", list)()  # torch 2.1 has no list\n'
-               'print(len(ours), set(ours) & set(listed))').split()[1:] == ['set()']
-
-
 @pytest.mark.parametrize('name, found, message', [
-    ('mmpose', '0.29.0', r'needs mmpose>=1.3.0,<1.4, but mmpose 0.29.0 was found: pip install "mmpose>=1.3.0,<1.4"'),
+    ('mmpose', '0.29.0', r'needs mmpose>=1.3.2,<1.4, but mmpose 0.29.0 was found: pip install "mmpose>=1.3.2,<1.4"'),
     ('mmcv', '2.2.0', 'needs mmcv>=2.1.0,<2.2, but mmcv 2.2.0 was found'),
     ('torch', '2.0.1', 'needs torch>=2.1, but torch 2.0.1 was found'),
 ])
@@ -77,18 +67,6 @@ def test_mmcv_lite_is_named(monkeypatch):
     monkeypatch.setattr(compat.metadata, 'version', version)
     with pytest.raises(ImportError, match='mmcv-lite was found'):
         compat.check_versions()
-
-
-def test_torchs_compiler_is_imported_on_demand():
-    """Its import takes as long as torch's. torchvision needs it for one function, which still works."""
-    if not hasattr(import_module('torchvision.ops.roi_align'), 'is_compile_supported'):
-        pytest.skip('this torchvision does not ask the compiler')
-    code = ('import sys\nimport mmpose_mspn, torchvision\nassert "torch._dynamo" not in sys.modules\n'
-            'from torchvision.ops.roi_align import is_compile_supported\n'
-            'print(is_compile_supported("cpu"), "torch._dynamo" in sys.modules)\n'
-            'import torch._dynamo.utils\nprint(is_compile_supported("cpu") == '
-            'torch._dynamo.utils.is_compile_supported("cpu"), torch._dynamo.utils.__file__[-8:])\n')
-    assert run(code).split() == ['True', 'True', 'True', 'utils.py']
 
 
 def test_a_config_outside_of_the_repository_has_a_base_of_the_package(tmp_path):

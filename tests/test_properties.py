@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mmpose_mspn import CoarseToFineHeatmap, MultiStageHeatmapLoss
 from mmpose_mspn.checkpoints import convert
-from mmpose_mspn.checkpoints.keys import LAYOUTS, translate
+from mmpose_mspn.checkpoints.convert import LAYOUTS, translate
 
 fast = settings(max_examples=30, deadline=None, derandomize=True,
                 suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])

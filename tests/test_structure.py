@@ -18,7 +18,7 @@ IMPORT_ORDER = [
     'synthetic_people', 'deploy', 'engine', 'diagnosis', 'apis', 'new_dataset', '__main__'
 ]
 # The compatibility fixes, which the package's own __init__ applies before it imports anything else.
-COMPAT = {'compat', 'checkpoint_loaders', 'fused_optimizers', 'on_demand', 'safe_loading'}
+COMPAT = {'compat'}
 OF_MMPOSES_MSPN = {'MSPN', 'MSPNHead', 'MegviiHeatmap'}
 
 Import = Tuple[str, List[str]]

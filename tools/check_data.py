@@ -1,6 +1,5 @@
 #!/usr/bin/env python3
 """Check the files of a dataset: images, annotations, detector boxes. Exit code 1 if there are problems."""
-import mmpose_mspn  # noqa: F401  applies compatibility fixes
 from mmpose_mspn.apis.command_line import ToolParser, run_tool
 from mmpose_mspn.apis.config import load_config
 from mmpose_mspn.data_check.configs import check_config

@@ -2,7 +2,6 @@
 """Convert annotations of CVAT, Label Studio or labelme to COCO keypoints, and predictions back."""
 import argparse
 
-import mmpose_mspn  # noqa: F401  applies compatibility fixes
 from mmpose_mspn.apis.command_line import ToolParser, run_tool
 from mmpose_mspn.apis.drawing import KEYPOINT_THRESHOLD
 from mmpose_mspn.new_dataset.converters import TARGETS, convert_annotations

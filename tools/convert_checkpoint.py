@@ -1,6 +1,5 @@
 #!/usr/bin/env python3
 """Convert a checkpoint of MSPN, or of RSN with an MSPN head, to another layout. The source layout is recognized."""
-import mmpose_mspn  # noqa: F401  applies compatibility fixes
 from mmpose_mspn.apis.command_line import ToolParser, run_tool
 from mmpose_mspn.checkpoints import LAYOUTS, convert_file
 

@@ -5,7 +5,6 @@ import shlex
 import sys
 from pathlib import Path
 
-import mmpose_mspn  # noqa: F401  applies compatibility fixes
 from mmpose_mspn.apis.command_line import ToolParser, run_tool
 from mmpose_mspn.new_dataset import Options, create, summary
 from mmpose_mspn.new_dataset.objects import VAL_SHARE

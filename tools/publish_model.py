@@ -1,6 +1,5 @@
 #!/usr/bin/env python3
 """Write the weights of a checkpoint, or the average of the last ones, to a file named by its hash."""
-import mmpose_mspn  # noqa: F401  applies compatibility fixes
 from mmpose_mspn.apis.command_line import ToolParser, run_tool
 from mmpose_mspn.apis.config import check_data_root, load_config
 from mmpose_mspn.checkpoints.publish import publish

@@ -2,7 +2,6 @@
 """Submissions to COCO test-dev and the MPII test set: list the people to test on, check the files to submit."""
 import argparse
 
-import mmpose_mspn  # noqa: F401  applies compatibility fixes
 from mmpose_mspn.apis.command_line import ToolParser, run_tool
 from mmpose_mspn.data_check.problems import EXAMPLES, Report
 from mmpose_mspn.datasets.mpii_release import write_test_people

@@ -7,16 +7,17 @@ import signal
 import sys
 import threading
 import traceback
+import warnings
 from types import FrameType
 from typing import Callable, Optional, Sequence
 
 import torch
 from mmengine.config import DictAction
 
+from mmpose_mspn.checkpoints.reader import use_safe_loading
 from mmpose_mspn.utils.arguments import near_matches
 from mmpose_mspn.utils.errors import UserError
 from mmpose_mspn.utils.files import FULL
-from mmpose_mspn.utils.waiting import BusyWatch
 
 DEBUG = 'MMPOSE_MSPN_DEBUG'
 """Environment variable that makes the tools show tracebacks, unless it is empty or 0."""
@@ -88,14 +89,16 @@ def run_tool(main: Callable[[], Optional[int]]) -> None:
     The exit code is what ``main`` returns, or 1 after an error. A :class:`~mmpose_mspn.utils.errors.UserError`, an
     ``OSError`` and the lack of memory are shown in one line on stderr; with ``--debug``, and for other errors, a
     traceback is shown. The processes of a distributed run are numbered in it. The signals of :data:`ENDS` end a tool as
-    Ctrl-C does: files that are not complete are removed.
+    Ctrl-C does: files that are not complete are removed. mmengine reads all checkpoints without running code from them.
     """
     _raise_on_signals()
+    use_safe_loading()
+    # mmpose and mmengine import it.
+    warnings.filterwarnings('ignore', 'pkg_resources is deprecated', UserWarning)
     if not _debug():
         logging.raiseExceptions = False  # a log on a full disk would print a traceback for each line
     try:
-        with BusyWatch():
-            code = main()
+        code = main()
     except (KeyboardInterrupt, Terminated) as error:
         if _debug():
             raise

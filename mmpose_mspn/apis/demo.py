@@ -16,7 +16,6 @@ from mmengine.runner import Runner
 from mmengine.structures import InstanceData
 from mmpose.registry import DATASETS as MMPOSE_DATASETS
 from mmpose.structures import PoseDataSample
-from mmpose.visualization import PoseLocalVisualizer
 from torch import nn
 
 from mmpose_mspn.apis.config import ensure_synthetic, load_config
@@ -173,6 +172,7 @@ def _predict(model: nn.Module, item: dict) -> PoseDataSample:
 
 
 def _skeletons(people, image_path: str, samples: List[PoseDataSample], truth: bool) -> np.ndarray:
+    from mmpose.visualization import PoseLocalVisualizer  # its import takes seconds
     image = mmcv.imread(image_path, channel_order='rgb')
     visualizer = PoseLocalVisualizer(name=f'demo-{osp.basename(image_path)}-{truth}', radius=2, line_width=1)
     visualizer.set_dataset_meta(people.metainfo)

@@ -11,7 +11,6 @@ import numpy as np
 from mmengine.structures import InstanceData
 from mmpose.registry import VISUALIZERS
 from mmpose.structures import PoseDataSample
-from mmpose.visualization import PoseLocalVisualizer
 
 from mmpose_mspn.apis.inputs import Frame, Images, Video
 from mmpose_mspn.utils.errors import OutputError
@@ -24,11 +23,15 @@ is a common threshold for them."""
 VISUALIZER = dict(type='PoseLocalVisualizer')
 
 
-class _ByOpenCV(PoseLocalVisualizer):
+def _without_figure(visualizer: type) -> type:
     """mmpose's visualizer without the figure of matplotlib, which its OpenCV backend does not use, but makes."""
 
-    def _initialize_fig(self, fig_cfg: Any) -> tuple:
-        return None, SimpleNamespace(get_dpi=lambda: 0.), None  # canvas, figure, axes
+    class ByOpenCV(visualizer):
+
+        def _initialize_fig(self, fig_cfg: Any) -> tuple:
+            return None, SimpleNamespace(get_dpi=lambda: 0.), None  # canvas, figure, axes
+
+    return ByOpenCV
 
 
 class Drawer:
@@ -58,9 +61,10 @@ class Drawer:
         if self._visualizer is None:
             # Its name is unique, because mmengine returns an earlier visualizer of the same name with its settings.
             settings = {**self.settings, 'name': f'poses-{time.time_ns()}', 'vis_backends': None, 'save_dir': None}
-            if (VISUALIZERS.get(settings['type']) is PoseLocalVisualizer
-                    and settings.get('backend', 'opencv') == 'opencv'):
-                settings['type'] = _ByOpenCV
+            visualizer = VISUALIZERS.get(settings['type'])  # imports mmpose.visualization, which takes seconds
+            of_mmpose = visualizer.__name__ == 'PoseLocalVisualizer' and visualizer.__module__.startswith('mmpose.')
+            if of_mmpose and settings.get('backend', 'opencv') == 'opencv':
+                settings['type'] = _without_figure(visualizer)
             self._visualizer = VISUALIZERS.build(settings)
             self._visualizer.set_dataset_meta(dict(self.meta))
         sample = PoseDataSample()

@@ -2,7 +2,6 @@
 import copy
 import logging
 import re
-from collections import OrderedDict
 from functools import partial
 from pathlib import Path
 from typing import Any, List, Mapping, Optional, Union
@@ -13,7 +12,6 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.model.utils import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
-from mmengine.runner import CheckpointLoader
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.models.builder import build_pose_estimator
 from mmpose.registry import DATASETS
@@ -23,13 +21,12 @@ from mmpose_mspn.apis.config import all_configs, load_config
 from mmpose_mspn.apis.drawing import Drawer
 from mmpose_mspn.apis.pose_model import PoseModel, TorchPoseModel
 from mmpose_mspn.checkpoints import convert, recognize
-from mmpose_mspn.checkpoints.convert import find_state_dict, unpack
-from mmpose_mspn.checkpoints.embedded_config import embedded_config
-from mmpose_mspn.checkpoints.files import read_checkpoint, weights_of
-from mmpose_mspn.checkpoints.fit import refuse_incomplete_weights
-from mmpose_mspn.checkpoints.implied import implied_backbone
+from mmpose_mspn.checkpoints.convert import weights_of
+from mmpose_mspn.checkpoints.embedded_config import embedded_config, other_crops
+from mmpose_mspn.checkpoints.fit import fill, refuse_incomplete_weights
+from mmpose_mspn.checkpoints.infer_backbone import infer_backbone
 from mmpose_mspn.checkpoints.published import checkpoint_file, published_config
-from mmpose_mspn.checkpoints.trained_crops import other_crops
+from mmpose_mspn.checkpoints.reader import read_checkpoint
 from mmpose_mspn.deploy.accelerate import DTYPES, named_dtype
 from mmpose_mspn.utils.config_types import building, registered_class
 from mmpose_mspn.utils.errors import CheckpointError, ConfigError, UserError
@@ -114,13 +111,13 @@ def load_pose_model(config: Union[str, Path, Config], checkpoint: Union[str, Pat
     if not cfg.get('test_dataloader'):
         raise ConfigError(f'config {config} has no test_dataloader, whose dataset\'s pipeline makes the crops: add one')
     if content is None:
-        content = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu', logger='silent')
+        content = read_checkpoint(checkpoint)
     model = _build(cfg)
     refuse_incomplete_weights(content, model, checkpoint)
     sizes = other_crops(content, model, checkpoint)
     if sizes is not None:
         print_log(sizes, 'current', logging.WARNING)
-    _fill(model, content)
+    fill(model, content)
     meta = content.get('meta')
     stored = meta.get('dataset_meta') if isinstance(meta, Mapping) else None
     model.dataset_meta = _dataset_meta(cfg) if stored is None else stored
@@ -149,13 +146,6 @@ def _dataset_meta(cfg: Config) -> dict:
         dataset.get('metainfo') or getattr(dataset_class, 'METAINFO', None) or dict(from_file=COCO))
 
 
-def _fill(model: nn.Module, checkpoint: Mapping) -> None:
-    """Load weights that fit; the model's hooks rename keys of other layouts and of earlier versions."""
-    weights = OrderedDict(unpack(checkpoint))
-    weights._metadata = getattr(find_state_dict(checkpoint), '_metadata', {})  # the versions, which hooks read
-    model.load_state_dict(weights, strict=False)
-
-
 def check_weights(model: nn.Module, checkpoint: Union[str, Path]) -> None:
     """Check that a checkpoint has all weights of a model. It may have more.
 
@@ -164,8 +154,7 @@ def check_weights(model: nn.Module, checkpoint: Union[str, Path]) -> None:
     Raises:
         UserError: Weights are missing or not finite, or their shapes are not the model's.
     """
-    loaded = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu', logger='silent')
-    refuse_incomplete_weights(loaded, model, checkpoint)
+    refuse_incomplete_weights(read_checkpoint(checkpoint), model, checkpoint)
 
 
 
@@ -302,7 +291,7 @@ def configs_for(weights: Mapping[str, Tensor]) -> List[str]:
     try:
         recognize(weights)
         converted = convert(weights)
-        backbone = implied_backbone(converted)
+        backbone = infer_backbone(converted)
         stages, depth = backbone['num_stages'], backbone['encoder']['depth']
     except (ValueError, KeyError, IndexError):
         return []

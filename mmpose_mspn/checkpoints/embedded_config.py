@@ -8,11 +8,12 @@ top-down pose estimator, the pipeline must consist of the steps that make crops,
 """
 import ast
 from pathlib import Path
-from typing import Any, Dict, Iterator, Mapping, Optional, Set, Union
+from typing import Any, Dict, Iterator, Mapping, Optional, Set, Tuple, Union
 
 from mmengine.config import Config
 from mmengine.registry import Registry
 from mmpose import registry as mmpose_registry
+from torch import nn
 
 from mmpose_mspn.utils.errors import CheckpointError
 
@@ -200,3 +201,37 @@ def _entries(part: Any) -> Iterator[tuple]:
         yield key, value
         if isinstance(value, (dict, list, tuple)):
             yield from _entries(value)
+
+
+def other_crops(checkpoint: Mapping, model: nn.Module, name: object) -> Optional[str]:
+    """Say that a model takes crops of another size than a checkpoint was trained on.
+
+    The weights of a convolutional network fit crops of any size, but its predictions are only as good on those of its
+    training.
+
+    Args:
+        checkpoint: Content of the file.
+        model: The model that takes the weights.
+        name: Name of the file, for the message.
+
+    Returns:
+        A sentence; ``None`` if the sizes are the same, or one of them is not known.
+    """
+    trained = _input_size(checkpoint)
+    decoder = getattr(getattr(model, 'head', None), 'decoder', None)
+    own = getattr(decoder, 'input_size', None)
+    if trained is None or own is None or tuple(trained) == tuple(own):
+        return None
+    return (f'checkpoint {name} was trained on crops of {trained[0]} x {trained[1]} px, but the config\'s codec has '
+            f'input_size {own[0]} x {own[1]}: predictions are best on crops of the training\'s size')
+
+
+def _input_size(checkpoint: Mapping) -> Optional[Tuple[int, int]]:
+    """``input_size`` of the codec in the config that a checkpoint carries."""
+    meta = checkpoint.get('meta')
+    text = meta.get('cfg') if isinstance(meta, Mapping) else None
+    try:
+        width, height = parse_plain(text, ('model', ))['model']['head']['decoder']['input_size']
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+    return (width, height) if isinstance(width, int) and isinstance(height, int) else None

@@ -1,4 +1,5 @@
 """Whether weights fit a module."""
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Dict, List, Mapping, Sequence
 
@@ -139,6 +140,13 @@ def describe_carried(checkpoint: Mapping, model: nn.Module, name: object) -> str
         if keys:
             text += f'; {len(keys)} {what}: {", ".join(keys)}'
     return text + ('; the missing and misshapen ones keep their initial values' if fresh else '')
+
+
+def fill(model: nn.Module, checkpoint: Mapping) -> None:
+    """Load the weights that fit; the model's hooks rename keys of other layouts and of earlier versions."""
+    weights = OrderedDict(unpack(checkpoint))
+    weights._metadata = getattr(find_state_dict(checkpoint), '_metadata', {})  # the versions, which hooks read
+    model.load_state_dict(weights, strict=False)
 
 
 def is_non_finite(value: object) -> bool:

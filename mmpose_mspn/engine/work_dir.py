@@ -10,9 +10,9 @@ from typing import IO, Dict, Iterator, List, Optional
 
 from mmengine.config import Config
 from mmengine.logging import print_log
-from mmengine.runner import CheckpointLoader
 from torch import distributed
 
+from mmpose_mspn.checkpoints.reader import read_checkpoint
 from mmpose_mspn.utils.errors import OutputError
 
 try:
@@ -201,7 +201,7 @@ def check_weight_files(cfg: Config, initializes: bool) -> None:
     names = [*(_pretrained(cfg.get('model')) if initializes else []),
              *([cfg.load_from] if cfg.get('load_from') else [])]
     for name in dict.fromkeys(names):
-        CheckpointLoader.load_checkpoint(name, map_location='cpu', logger='silent')
+        read_checkpoint(name)
 
 
 def _pretrained(node: object) -> Iterator[str]:

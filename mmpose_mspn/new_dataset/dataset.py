@@ -5,11 +5,11 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 
-from mmpose_mspn.checkpoints.carry import Origin, find_origins, source_names
-from mmpose_mspn.checkpoints.convert import convert, is_rsn, recognize
-from mmpose_mspn.checkpoints.files import read_checkpoint, weights_of
-from mmpose_mspn.checkpoints.implied import implied_backbone
+from mmpose_mspn.checkpoints.convert import convert, is_rsn, recognize, weights_of
+from mmpose_mspn.checkpoints.infer_backbone import infer_backbone
 from mmpose_mspn.checkpoints.published import checkpoint_file
+from mmpose_mspn.checkpoints.reader import read_checkpoint
+from mmpose_mspn.checkpoints.transfer_keypoints import Origin, find_origins, source_names
 from mmpose_mspn.new_dataset.coco_file import Category
 from mmpose_mspn.new_dataset.metainfo import Sigmas, choose_sigmas, official_upper_ids
 from mmpose_mspn.new_dataset.names import ChosenPairs, choose_pairs, parse_map, words_of
@@ -181,7 +181,7 @@ def find_start(path: FilePath, names: Sequence[str], map_items: Optional[Sequenc
         if is_rsn(weights):
             raise CheckpointError('its backbone is RSN; name it as load_from in a config of RSN')
         sources = source_names(checkpoint, sources_in_order)
-        backbone = implied_backbone(weights)
+        backbone = infer_backbone(weights)
     except ValueError as error:
         raise CheckpointError(f'--init-from {path}: {error}') from error
     keypoint_map = {**_other_spellings(names, sources), **parse_map(map_items, names, sources)}

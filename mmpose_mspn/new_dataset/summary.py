@@ -1,7 +1,7 @@
 """The table of what tools/new_dataset.py found and assumed."""
 from typing import Iterator, List, Sequence, Tuple
 
-from mmpose_mspn.checkpoints.carry import origins_table
+from mmpose_mspn.checkpoints.transfer_keypoints import origins_table
 from mmpose_mspn.new_dataset.config_file import COLOR_STEP
 from mmpose_mspn.new_dataset.dataset import NewDataset, best_metric
 from mmpose_mspn.new_dataset.objects import VAL_SHARE

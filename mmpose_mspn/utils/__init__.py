@@ -1,1 +1,1 @@
-"""What several folders need and none owns: files, numbers, codes of visibility, memory, waiting threads."""
+"""What several folders need and none owns: files, numbers, codes of visibility, memory."""

@@ -7,7 +7,7 @@ from mmpose.registry import MODELS
 from torch import nn
 
 from mmpose_mspn.checkpoints import CheckpointError, convert, convert_file, read_checkpoint, recognize, save_checkpoint
-from mmpose_mspn.checkpoints.files import write_atomically
+from mmpose_mspn.checkpoints.publish import write_atomically
 from tests.building import backbone, codec, head
 from tests.planted import plant
 

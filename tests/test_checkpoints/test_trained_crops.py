@@ -2,7 +2,7 @@
 import pytest
 from torch import nn
 
-from mmpose_mspn.checkpoints.trained_crops import other_crops
+from mmpose_mspn.checkpoints.embedded_config import other_crops
 from tests.building import head
 
 TEXT = "model = dict(head=dict(decoder=dict(input_size=({}, {}))))\nx = run(1)"

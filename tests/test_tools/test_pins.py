@@ -21,9 +21,9 @@ def pins(name: str) -> dict:
 
 @pytest.mark.parametrize('name', SETS)
 def test_the_sets_pin_the_same_packages_within_the_bounds(name):
-    # torchvision 0.16 imports requests, which it does not require; mmengine 0.7 does not say which yapf it requires.
+    # torchvision 0.16 imports requests, which it does not require.
     expected = pins('pinned').keys() - (EXPORT if name == 'lowest' else set())
-    assert pins(name).keys() - {'requests', 'yapf'} == expected
+    assert pins(name).keys() - {'requests'} == expected
     for package, (low, high) in BOUNDS.items():
         version = digit_version(pins(name)[package])
         assert digit_version(low) <= version and (high is None or version < digit_version(high)), package

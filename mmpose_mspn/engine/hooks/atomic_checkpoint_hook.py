@@ -13,8 +13,9 @@ import torch
 from mmengine.dist import is_main_process
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
-from mmengine.runner import CheckpointLoader, Runner
+from mmengine.runner import Runner
 
+from mmpose_mspn.checkpoints.reader import read_checkpoint
 from mmpose_mspn.engine.work_dir import latest_checkpoint
 from mmpose_mspn.registry import HOOKS
 from mmpose_mspn.utils.errors import CheckpointError, ConfigError
@@ -197,7 +198,7 @@ def _unloadable(value: Any) -> str:
         path = osp.join(folder, 'value.pth')
         try:
             torch.save(dict(value=value), path)
-            CheckpointLoader.load_checkpoint(path, map_location='cpu', logger='silent')
+            read_checkpoint(path)
         except Exception as error:  # pickle raises errors of many classes
             return str(error).replace(path, '').splitlines()[0].strip()
     return ''

@@ -8,8 +8,8 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
+from mmpose_mspn.checkpoints.embedded_config import other_crops
 from mmpose_mspn.checkpoints.fit import describe_carried, refuse_incomplete_weights, refuse_other_models
-from mmpose_mspn.checkpoints.trained_crops import other_crops
 from mmpose_mspn.engine.training_state import adapt, refuse_other_optimizers, schedule_mismatch
 from mmpose_mspn.registry import HOOKS
 from mmpose_mspn.utils.errors import CheckpointError

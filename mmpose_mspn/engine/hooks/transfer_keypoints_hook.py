@@ -6,8 +6,14 @@ from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 
-from mmpose_mspn.checkpoints.carry import carry, number_of_keypoints, origins_table, own_names, source_names
 from mmpose_mspn.checkpoints.fit import compare_state_dicts
+from mmpose_mspn.checkpoints.transfer_keypoints import (
+    number_of_keypoints,
+    origins_table,
+    own_names,
+    source_names,
+    transfer_keypoints,
+)
 from mmpose_mspn.registry import HOOKS
 from mmpose_mspn.utils.errors import CheckpointError
 
@@ -16,10 +22,11 @@ from mmpose_mspn.utils.errors import CheckpointError
 class TransferKeypointsHook(Hook):
     """Lets ``load_from`` of a training name a checkpoint with another keypoint set, in any layout of MSPN.
 
-    The predictors are transferred by keypoint name, as :func:`mmpose_mspn.checkpoints.carry.carry` does it, and the log
-    says for every keypoint where it starts. Left alone are checkpoints with the dataset's own keypoints, as many
-    keypoints under unknown names or under none of the dataset's names, checkpoints without predictors of heatmaps, and
-    whatever is loaded to resume a training or for a test. Older configs name the hook ``CarryKeypointsHook``.
+    The predictors are transferred by keypoint name, and the log says for every keypoint where it starts:
+    see :mod:`mmpose_mspn.checkpoints.transfer_keypoints`. Left alone are checkpoints with the dataset's own keypoints,
+    as many keypoints under unknown names or under none of the dataset's names, checkpoints without predictors of
+    heatmaps, and whatever is loaded to resume a training or for a test. Older configs name the hook
+    ``CarryKeypointsHook``.
 
     Args:
         mapping: By keypoint of the dataset: the keypoint of the checkpoint that it starts from, if not the one of the
@@ -42,7 +49,8 @@ class TransferKeypointsHook(Hook):
         names = [by_index[index] for index in range(len(by_index))]
         if not self._differs(checkpoint, names):
             return
-        weights, origins = carry(checkpoint, names, self.mapping, source_names(checkpoint, self.source_names))
+        sources = source_names(checkpoint, self.source_names)
+        weights, origins = transfer_keypoints(checkpoint, names, self.mapping, sources)
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         mismatches = compare_state_dicts(weights, model.state_dict())
         if mismatches:

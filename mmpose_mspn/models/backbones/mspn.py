@@ -13,7 +13,7 @@ from mmpose.models.backbones.base_backbone import BaseBackbone
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmpose_mspn.checkpoints.imagenet import load_imagenet
+from mmpose_mspn.checkpoints.infer_backbone import load_imagenet
 from mmpose_mspn.models.backbones.encoder import build_encoder, split_encoder
 from mmpose_mspn.models.utils import recompute, resize
 from mmpose_mspn.registry import MODELS

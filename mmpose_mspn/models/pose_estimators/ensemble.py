@@ -4,7 +4,6 @@ from typing import List, NamedTuple, Optional, Tuple, Union
 import torch
 from mmengine.config import Config
 from mmengine.model import BaseModel
-from mmengine.runner import load_checkpoint
 from mmengine.structures import PixelData
 from mmpose.codecs.base import BaseKeypointCodec
 from mmpose.models.heads.base_head import BaseHead
@@ -15,10 +14,12 @@ from mmpose.utils.typing import OptSampleList, SampleList
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmpose_mspn.checkpoints.fit import compare_with_model
+from mmpose_mspn.checkpoints.fit import compare_with_model, fill
+from mmpose_mspn.checkpoints.reader import read_checkpoint
 from mmpose_mspn.models.pose_estimators.test_time_augmentation import check_shifts, mean_heatmaps
 from mmpose_mspn.models.pose_estimators.topdown import check_stages
 from mmpose_mspn.registry import MODELS
+from mmpose_mspn.utils.errors import CheckpointError
 
 PIXELS = dict(mean=None, std=None, bgr_to_rgb=False, rgb_to_bgr=False)
 """The arguments of a data preprocessor that change pixels, with their defaults."""
@@ -171,12 +172,11 @@ def _build(index: int, config: Union[str, dict], checkpoint: str) -> _Member:
     model_cfg = cfg.model
     model_cfg.backbone.pop('init_cfg', None)  # its weights come from the checkpoint
     model = MMPOSE_MODELS.build(model_cfg)
-    try:
-        mismatches = compare_with_model(load_checkpoint(model, checkpoint, map_location='cpu'), model)
-    except RuntimeError as error:
-        raise ValueError(f'{name}: {checkpoint} is not a checkpoint of this config: {error}') from error
+    content = read_checkpoint(checkpoint)
+    mismatches = compare_with_model(content, model)
     if mismatches:
-        raise ValueError(f'{name}: {checkpoint} is not a checkpoint of this config: {mismatches}')
+        raise CheckpointError(f'{name}: {checkpoint} is not a checkpoint of this config: {mismatches}')
+    fill(model, content)
     return _Member(name, model_cfg.get('data_preprocessor'), model)
 
 

@@ -31,12 +31,12 @@ model = dict(
         decoder=simcc))
 train_dataloader = dict(
     dataset=dict(
-        type='CocoDataset',  # its visibility, 0 or 1, weights the loss
+        type='mmpose.CocoDataset',  # its visibility, 0 or 1, weights the loss
         pipeline=[
             dict(type='LoadImage'),
             dict(type='GetBBoxCenterScale'),
             dict(type='RandomFlip', direction='horizontal'),
-            dict(type='RandomHalfBody'),
+            dict(type='mmpose.RandomHalfBody'),
             dict(type='mmpose_mspn.RandomBBoxTransform'),
             dict(type='TopdownAffine', input_size=_base_.codec.input_size),
             dict(type='GenerateTarget', encoder=simcc),

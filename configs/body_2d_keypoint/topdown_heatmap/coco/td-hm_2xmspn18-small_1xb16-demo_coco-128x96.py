@@ -1,6 +1,8 @@
 # The demo: a small 2-stage MSPN that trains on two CPU cores within minutes, on the synthetic people.
 _base_ = './td-hm_2xmspn50_8xb32-96k_coco-256x192.py'
 
+import torch  # noqa: E402
+
 max_iters = 1800
 input_size = (96, 128)
 # Cells of 2 px, half as large as those of the features, because cells of 4 px would be too coarse for keypoints in so
@@ -45,7 +47,8 @@ model = dict(
         ]))
 
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
-optim_wrapper = dict(optimizer=dict(lr=1e-2, fused=True))
+# torch fuses Adam on CPUs from 2.4.
+optim_wrapper = dict(optimizer=dict(lr=1e-2, fused=torch.cuda.is_available() or torch.__version__ >= (2, 4)))
 auto_scale_lr = dict(base_batch_size=16)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, begin=0, end=109, by_epoch=False),

@@ -1,20 +1,22 @@
-"""Inference of a model from the keys and shapes of its weights, to find weights that a checkpoint lacks."""
+"""The backbone that weights imply by their keys and shapes, and ImageNet weights for the encoders of one."""
 import re
 from pathlib import Path
 from typing import Dict, List, Mapping, Optional, Tuple, Union
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS as MMPOSE_MODELS
 from torch import Tensor, nn
 
-from .convert import convert, is_rsn, recognize
+from .convert import convert, count_units, is_rsn, recognize
 from .fit import compare_state_dicts
-from .keys import count_units
+from .reader import read_checkpoint
 
 CODEC = dict(type='mmpose_mspn.CoarseToFineHeatmap', input_size=(192, 256), heatmap_size=(48, 64))
 """Codec of the built head. Any codec serves, because none has weights."""
+_CLASSIFIER = ('fc.', 'head.', 'neck.')
 
 
 def check_complete(weights: Mapping[str, Tensor], config: Union[str, Path, None] = None) -> None:
@@ -52,7 +54,7 @@ def _state(registry, cfg: dict, scope: str = 'mmpose') -> Dict[str, Tensor]:
         return registry.build(cfg).state_dict()
 
 
-def implied_backbone(weights: Mapping[str, Tensor]) -> dict:
+def infer_backbone(weights: Mapping[str, Tensor]) -> dict:
     """Config of the backbone that weights in the layout of this package imply: MSPN of a plain ResNet, or RSN.
 
     Raises:
@@ -64,7 +66,7 @@ def implied_backbone(weights: Mapping[str, Tensor]) -> dict:
 
 def _implied(weights: Mapping[str, Tensor]) -> Dict[str, Tensor]:
     """State dict of the model that weights in the layout of this package imply."""
-    parts = dict(backbone=implied_backbone(weights))
+    parts = dict(backbone=infer_backbone(weights))
     stages = parts['backbone']['num_stages']
     parts['head'] = dict(
         type='mmpose_mspn.MSPNHead', num_stages=stages, num_units=count_units(list(weights), 'mmpose_mspn'),
@@ -118,3 +120,38 @@ def _size(weights: Mapping[str, Tensor], pattern: str, default: int) -> int:
     """Number of output channels of the first weight whose key matches, or ``default``."""
     found: Optional[str] = next((key for key in weights if re.match(pattern, key)), None)
     return default if found is None else len(weights[found])
+
+
+def load_imagenet(backbone: nn.Module, checkpoint: str, prefix: Optional[str] = None) -> None:
+    """Load a classifier's weights into the stem and into the encoder of every stage of an MSPN backbone.
+
+    Args:
+        backbone: :class:`mmpose_mspn.models.MSPN`.
+        checkpoint: File or URL, as in ``init_cfg``, in the layout of torchvision, or in that of mmpretrain with the
+            prefix ``backbone.``.
+        prefix: Prefix of the keys to load, without the final dot. The default is ``'backbone'`` if there are such keys.
+
+    Raises:
+        ValueError: Keys are missing, unexpected or of another shape. The message names them.
+    """
+    weights = read_checkpoint(checkpoint)
+    weights = weights.get('state_dict', weights)
+    if prefix is None and any(key.startswith('backbone.') for key in weights):
+        prefix = 'backbone'
+    if prefix:
+        weights = {key[len(prefix) + 1:]: value for key, value in weights.items() if key.startswith(f'{prefix}.')}
+    weights = {key: value for key, value in weights.items() if not key.startswith(_CLASSIFIER)}
+    layers = tuple(f'{name}.' for name in backbone.stages[0].encoder)
+    in_layers = {key: value for key, value in weights.items() if key.startswith(layers)}
+    in_stem = {key: value for key, value in weights.items() if key not in in_layers}
+    mismatches = {'stem': compare_state_dicts(in_stem, backbone.stem.state_dict())}
+    for index, stage in enumerate(backbone.stages):
+        mismatches[f'stages.{index}.encoder'] = compare_state_dicts(in_layers, stage.encoder.state_dict())
+    if any(mismatches.values()):
+        raise ValueError(f'{checkpoint} does not fit the encoder: '
+                         + '; '.join(f'{part}: {found}' for part, found in mismatches.items() if found))
+    backbone.stem.load_state_dict(in_stem, strict=False)
+    for stage in backbone.stages:
+        stage.encoder.load_state_dict(in_layers, strict=False)
+    print_log(f'{checkpoint}: {len(in_stem)} tensors into the stem, {len(in_layers)} into each of '
+              f'{len(backbone.stages)} encoders', 'current')

@@ -1,30 +1,29 @@
-"""Every way by which mmengine reads a checkpoint: files load, code in them does not run."""
+"""Every way by which a checkpoint is read: files load, code in them does not run."""
+import _codecs
 import http.server
 import json
 import os
 import pickle
-import sys
 import threading
 import zipfile
+from collections import Counter
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Iterator, List
 
-import mmengine.fileio.io
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.fileio import LocalBackend
+from mmengine.logging import HistoryBuffer
 from mmengine.model import BaseModel
 from mmengine.runner import CheckpointLoader, Runner, load_checkpoint
-from mmengine.runner.checkpoint import get_mmcls_models, get_torchvision_models
+from mmengine.runner.checkpoint import get_torchvision_models
 from mmpose.apis import init_model
 from mmpose.registry import MODELS
 from torch import nn
 
-from mmpose_mspn import checkpoint_loaders
-from mmpose_mspn.checkpoints import CheckpointError
+from mmpose_mspn.checkpoints import CheckpointError, read_checkpoint, reader, use_safe_loading
 from tests.building import backbone
 from tests.launching import two_processes
 from tests.places import DEMO
@@ -63,8 +62,11 @@ def homes(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv('MMENGINE_HOME', str(tmp_path / 'mmengine'))
 
 
-def test_no_loader_of_mmengine_is_left():
-    assert {loader.__module__ for loader in CheckpointLoader._schemes.values()} == {checkpoint_loaders.__name__}
+@pytest.fixture(autouse=True)
+def safe_loading(monkeypatch) -> None:
+    """As in a tool's process."""
+    monkeypatch.setattr(CheckpointLoader, '_schemes', dict(CheckpointLoader._schemes))
+    use_safe_loading()
 
 
 @pytest.mark.parametrize('zipped', (True, False), ids=('zip', 'legacy'))
@@ -89,7 +91,7 @@ def test_files_and_downloads(tmp_path, server, zipped):
 def test_weights_without_names_are_refused(tmp_path, content):
     torch.save(content, tmp_path / 'a.pth')
     with pytest.raises(CheckpointError, match='a.pth holds weights whose names are not strings, such as [12]'):
-        CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'))
+        read_checkpoint(tmp_path / 'a.pth')
 
 
 def test_a_file_is_downloaded_once(tmp_path, server):
@@ -103,6 +105,7 @@ def test_a_file_is_downloaded_once(tmp_path, server):
 def test_two_processes_download_once(tmp_path, server):
     torch.save(dict(w=torch.arange(3.)), tmp_path / 'good.pth')
     code = ('import sys, torch, mmpose_mspn.engine\nfrom mmengine.runner import CheckpointLoader\n'
+            'mmpose_mspn.checkpoints.use_safe_loading()\n'
             'torch.distributed.init_process_group("gloo")\n'
             'loaded = CheckpointLoader.load_checkpoint(sys.argv[1], logger="silent")\n'
             'print("loaded", loaded["w"].tolist(), flush=True)\n'
@@ -144,20 +147,8 @@ def test_torchvision(scheme):
     with pytest.raises(pickle.UnpicklingError, match='mkdir'):
         CheckpointLoader.load_checkpoint(f'{scheme}://resnet18')
     assert not folder.exists()
-    with pytest.raises(KeyError, match=f'{scheme}://resnet1 is none of the .* models that mmengine knows'):
+    with pytest.raises(CheckpointError, match=f'{scheme}://resnet1 is none of the .* models that mmengine knows'):
         CheckpointLoader.load_checkpoint(f'{scheme}://resnet1')
-
-
-def test_mmcls_gives_the_backbone():
-    name, url = next(iter(get_mmcls_models().items()))
-    weights = {'backbone.conv1.weight': torch.ones(1), 'head.fc.weight': torch.zeros(1)}
-    torch.save(dict(state_dict=weights), kept_download(url))
-    loaded = CheckpointLoader.load_checkpoint(f'mmcls://{name}')
-    assert loaded == dict(state_dict={'conv1.weight': torch.ones(1)})
-    folder = plant(kept_download(url), {})
-    with pytest.raises(pickle.UnpicklingError, match='mkdir'):
-        CheckpointLoader.load_checkpoint(f'mmcls://{name}')
-    assert not folder.exists()
 
 
 @pytest.mark.parametrize('scheme', ['openmmlab', 'open-mmlab'])
@@ -174,44 +165,6 @@ def test_openmmlab_by_url_and_by_file(tmp_path, server, scheme):
     for name in ('planted', 'planted_url'):
         with pytest.raises(pickle.UnpicklingError, match='mkdir'):
             CheckpointLoader.load_checkpoint(f'{scheme}://{name}')
-    assert not folder.exists()
-
-
-def test_ceph(tmp_path, monkeypatch):
-    """A local backend in the place of petrel's, whose client needs a cluster."""
-    class FakePetrel(LocalBackend):
-
-        def get(self, filepath: str) -> bytes:
-            return (tmp_path / Path(filepath).name).read_bytes()
-
-    monkeypatch.setitem(mmengine.fileio.io.backends, 'petrel', FakePetrel)
-    torch.save(dict(w=torch.ones(2)), tmp_path / 'good.pth')
-    folder = plant(tmp_path / 'planted.pth', {})
-    for bucket in ('s3://bucket', 'cluster:s3://bucket', 'petrel://bucket', 'cluster:petrel://bucket'):
-        assert CheckpointLoader.load_checkpoint(f'{bucket}/good.pth')['w'].tolist() == [1, 1]
-        with pytest.raises(pickle.UnpicklingError, match='mkdir'):
-            CheckpointLoader.load_checkpoint(f'{bucket}/planted.pth')
-    assert not folder.exists()
-
-
-def test_pavi(tmp_path, monkeypatch):
-    """A stand-in for pavi's package, which is not public."""
-    class Model:
-
-        def __init__(self, name: str) -> None:
-            self.name = name
-
-        def download(self, path: str) -> None:
-            Path(path).write_bytes((tmp_path / self.name).read_bytes())
-
-    with pytest.raises(ImportError, match='pavi://good.pth needs the package pavi'):
-        CheckpointLoader.load_checkpoint('pavi://good.pth')
-    monkeypatch.setitem(sys.modules, 'pavi', SimpleNamespace(modelcloud=SimpleNamespace(get=Model)))
-    torch.save(dict(w=torch.ones(2)), tmp_path / 'good.pth')
-    folder = plant(tmp_path / 'planted.pth', {})
-    assert CheckpointLoader.load_checkpoint('pavi://good.pth')['w'].tolist() == [1, 1]
-    with pytest.raises(pickle.UnpicklingError, match='mkdir'):
-        CheckpointLoader.load_checkpoint('pavi://planted.pth')
     assert not folder.exists()
 
 
@@ -271,3 +224,108 @@ def test_models_refuse_code(tmp_path, server, place):
         with pytest.raises(pickle.UnpicklingError, match='mkdir'):
             way()
     assert not folder.exists()
+
+def test_a_scheme_of_the_user_stays_the_users():
+    for scheme in ('lab://', 'http://'):
+        CheckpointLoader.register_scheme(scheme, lambda name, map_location=None: dict(name=name), force=True)
+    use_safe_loading()
+    for name in ('lab://a', 'http://a'):
+        assert CheckpointLoader.load_checkpoint(name) == read_checkpoint(name) == dict(name=name)
+
+
+def test_what_is_no_dict_of_weights_loads_for_mmengine_and_is_refused_by_our_reader(tmp_path):
+    for content in (torch.ones(2), [torch.ones(1)], {1: torch.ones(1)}):
+        torch.save(content, tmp_path / 'a.pth')
+        assert type(CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'))) is type(content)
+        with pytest.raises(CheckpointError, match='a.pth'):
+            read_checkpoint(tmp_path / 'a.pth')
+
+
+# ---------------------------------------------------------------- what a file may hold
+
+
+def runner_checkpoint(path):
+    history = HistoryBuffer([1., np.float32(2.)], [1, 1])
+    torch.save(dict(message_hub=dict(loss=history, best=np.float64(3.)), state_dict=dict(w=torch.arange(3.))), path)
+
+
+def check_runner_checkpoint(loaded: dict) -> None:
+    assert loaded['message_hub']['loss'].current() == 2 and loaded['message_hub']['best'] == 3
+    assert loaded['state_dict']['w'].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize('zipped', (True, False), ids=('zip', 'legacy'))
+def test_code_in_a_file_does_not_run(tmp_path, zipped):
+    folder = plant(tmp_path / 'planted.pth', {}, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(pickle.UnpicklingError, match='mkdir'):
+        reader.load_safely(str(tmp_path / 'planted.pth'))
+    assert not folder.exists()
+    torch.load(tmp_path / 'planted.pth', weights_only=False)  # it would have run
+    assert folder.exists()
+
+
+@pytest.mark.parametrize('zipped', (True, False), ids=('zip', 'legacy'))
+def test_the_unpickler_for_torch_without_an_allow_list(tmp_path, monkeypatch, zipped):
+    """Below 2.4: Runner checkpoints load, code does not run."""
+    monkeypatch.delattr(torch.serialization, 'add_safe_globals', raising=False)
+    runner_checkpoint(tmp_path / 'runner.pth')
+    check_runner_checkpoint(reader.load_safely(str(tmp_path / 'runner.pth')))
+    folder = plant(tmp_path / 'planted.pth', {}, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(pickle.UnpicklingError, match='mkdir is not on the allow-list'):
+        reader.load_safely(str(tmp_path / 'planted.pth'))
+    assert not folder.exists()
+    torch.save(dict(meta=Fetch('x', 'zlib_codec', of=_codecs.encode)), tmp_path / 'codec.pth')
+    with pytest.raises(pickle.UnpicklingError, match='_codecs.encode with .zlib_codec. is not on the allow-list'):
+        reader.load_safely(str(tmp_path / 'codec.pth'))
+
+
+def test_the_unpickler_reads_checkpoints_with_the_list_of_torch_2_1(tmp_path, monkeypatch):
+    """That list lacks functions that numpy's scalars and schedules by steps need."""
+    module = torch._weights_only_unpickler
+    listed = {name: one for name, one in module._get_allowed_globals().items()
+              if name not in ('_codecs.encode', 'collections.Counter', 'builtins.set', 'builtins.complex')}
+    monkeypatch.delattr(torch.serialization, 'add_safe_globals', raising=False)
+    monkeypatch.setattr(module, '_get_allowed_globals', lambda: listed)
+    runner_checkpoint(tmp_path / 'runner.pth')
+    check_runner_checkpoint(reader.load_safely(str(tmp_path / 'runner.pth')))
+    others = dict(milestones=Counter([2, 4]), joints={1, 2}, number=1j)
+    torch.save(others, tmp_path / 'others.pth')
+    assert reader.load_safely(str(tmp_path / 'others.pth')) == others
+
+
+@pytest.mark.parametrize('owner, name', [(HistoryBuffer, '__init__'), (dict, 'pop')])
+def test_getattr_gives_methods_of_history_buffers_only(tmp_path, owner, name):
+    """A pickled history buffer asks for getattr, by which a file could otherwise reach any object."""
+    torch.save(dict(meta=Fetch(owner, name)), tmp_path / 'fetch.pth')
+    with pytest.raises(pickle.UnpicklingError, match='GLOBAL'):
+        reader.load_safely(str(tmp_path / 'fetch.pth'))
+
+
+@pytest.mark.parametrize('has_allow_list', (True, False))
+def test_empty_arrays_load_and_do_not_allow_other_bytes(tmp_path, monkeypatch, has_allow_list):
+    """The metainfo of a dataset without skeleton has empty arrays, whose content pickle writes as bytes()."""
+    if not has_allow_list:
+        monkeypatch.delattr(torch.serialization, 'add_safe_globals', raising=False)
+    torch.save(dict(colors=np.zeros((0, 3), np.uint8)), tmp_path / 'empty.pth')
+    assert reader.load_safely(str(tmp_path / 'empty.pth'))['colors'].shape == (0, 3)
+    torch.save(dict(meta=Fetch(10**15, of=bytes)), tmp_path / 'large.pth')
+    with pytest.raises(pickle.UnpicklingError, match='bytes with arguments'):
+        reader.load_safely(str(tmp_path / 'large.pth'))
+
+
+class Fetch:
+
+    def __init__(self, *arguments, of=getattr) -> None:
+        self.arguments, self.of = arguments, of
+
+    def __reduce__(self):
+        return self.of, self.arguments
+
+
+@pytest.mark.parametrize('version, aliases', [('2.5.1', False), ('2.6.0', True)])
+def test_names_in_the_file_only_where_torch_takes_them(monkeypatch, version, aliases):
+    """Below 2.6 the allow-list asks each entry for its __name__, which a pair does not have."""
+    monkeypatch.setattr(torch, '__version__', version)
+    given = reader.runner_globals()
+    assert HistoryBuffer in [entry[0] if aliases else entry for entry in given]
+    assert all(isinstance(entry, tuple) == aliases for entry in given)

@@ -3,14 +3,14 @@ import pytest
 import torch
 
 from mmpose_mspn.checkpoints import LAYOUTS, convert
-from mmpose_mspn.checkpoints.carry import (
+from mmpose_mspn.checkpoints.transfer_keypoints import (
     COCO_NAMES,
     MPII_NAMES,
     Origin,
-    carry,
     find_origins,
     origins_table,
     source_names,
+    transfer_keypoints,
 )
 from tests.building import backbone, head
 
@@ -44,7 +44,7 @@ def predicted(weights: dict, keypoints: int) -> list:
 @pytest.mark.parametrize('layout', LAYOUTS)
 def test_carried_maps_of_every_stage_and_unit_equal_the_source_bit_for_bit(layout, source):
     given = convert(source, layout)
-    carried, _ = carry({'state_dict': given}, EIGHT, MAP)
+    carried, _ = transfer_keypoints({'state_dict': given}, EIGHT, MAP)
     expected, found = predicted(convert(given), 17), predicted(carried, 8)
     assert len(found) == 2 and all(len(units) == 4 for units in found)
     for stage, units in enumerate(found):
@@ -54,7 +54,7 @@ def test_carried_maps_of_every_stage_and_unit_equal_the_source_bit_for_bit(layou
 
 
 def test_all_other_weights_stay_as_they_are(source):
-    carried, _ = carry(source, EIGHT, MAP)
+    carried, _ = transfer_keypoints(source, EIGHT, MAP)
     assert list(carried) == list(source)
     for key, value in source.items():
         if '.1.conv.' not in key and '.1.bn.' not in key or 'head.' not in key:
@@ -62,7 +62,7 @@ def test_all_other_weights_stay_as_they_are(source):
 
 
 def test_new_keypoints_start_from_the_mean_and_keep_the_scale(source):
-    carried, origins = carry(source, EIGHT, MAP)
+    carried, origins = transfer_keypoints(source, EIGHT, MAP)
     assert origins[2] == Origin('tip', 'new', None)
     for key in ('conv.weight', 'bn.weight', 'bn.bias', 'bn.running_mean', 'bn.running_var'):
         key = f'head.predictors.1.3.1.{key}'
@@ -121,4 +121,4 @@ def test_predictors_that_do_not_end_in_a_plain_convolution_are_refused():
     weights = of(17)
     weights['state_dict']['head.predictors.0.0.1.conv.primary'] = torch.ones(9, 4)
     with pytest.raises(ValueError, match=r'primary has 9 rows for 17 keypoints'):
-        carry(weights, EIGHT)
+        transfer_keypoints(weights, EIGHT)

@@ -79,7 +79,7 @@ def number_of_keypoints(checkpoint: Mapping) -> int:
     raise ValueError('the checkpoint has no predictors of heatmaps, whose keypoints could be carried over')
 
 
-def carry(checkpoint: Mapping, names: Sequence[str], mapping: Optional[Mapping[str, str]] = None,
+def transfer_keypoints(checkpoint: Mapping, names: Sequence[str], mapping: Optional[Mapping[str, str]] = None,
           checkpoint_names: Optional[Sequence[str]] = None) -> Tuple[Dict[str, Tensor], List[Origin]]:
     """Give the weights of a pose estimator the predictors of another keypoint set.
 
