@@ -31,12 +31,12 @@ def solve(matrix):
         pivot = i + np.abs(matrix[i:, i]).argmax()
         matrix[[i, pivot]] = matrix[[pivot, i]]
         matrix[i + 1:] += (matrix[i + 1:, i] * (-1 / matrix[i, i]))[:, None] * matrix[i]
-    found = matrix[:, 6].copy()
+    solution = matrix[:, 6].copy()
     for i in range(5, -1, -1):
         for k in range(i + 1, 6):
-            found[i] -= matrix[i, k] * found[k]
-        found[i] /= matrix[i, i]
-    return found
+            solution[i] -= matrix[i, k] * solution[k]
+        solution[i] /= matrix[i, i]
+    return solution
 
 
 def cut(image, center, width, size):
@@ -51,8 +51,8 @@ def cut(image, center, width, size):
     a, b, d, e = e * scale, b * -scale, d * -scale, a * scale
     c, f = -a * c - b * f, -d * c - e * f
     column, row = np.arange(w), np.arange(h)[:, None]
-    x, y = ((np.rint(one * column * 1024) + np.rint((other * row + last) * 1024) + 16).astype(np.int64) >> 5
-            for one, other, last in ((a, b, c), (d, e, f)))
+    x, y = ((np.rint(by_column * column * 1024) + np.rint((by_row * row + offset) * 1024) + 16).astype(np.int64) >> 5
+            for by_column, by_row, offset in ((a, b, c), (d, e, f)))
 
     def pixels(rows, columns, weight):
         weight = weight * ((rows >= 0) & (rows < len(image)) & (columns >= 0) & (columns < image.shape[1]))
@@ -79,7 +79,7 @@ def with_openvino(path, threads, precision):
     run = openvino.compile_model(model, 'CPU', dict(INFERENCE_PRECISION_HINT=precision, INFERENCE_NUM_THREADS=threads))
     stored = model.get_rt_info()['framework'] if model.has_rt_info('framework') else {}
     stored = {key: model.get_rt_info(['framework', key]).value for key in stored}
-    return lambda inputs: [found[name] for found in [run(inputs)] for name in ('keypoints', 'scores')], stored
+    return lambda inputs: [outputs[name] for outputs in [run(inputs)] for name in ('keypoints', 'scores')], stored
 
 
 class Pose:
@@ -100,7 +100,7 @@ class Pose:
             raise ValueError(f'model {path} is not of version 1 of mmpose_mspn.export: export it again')
         self.metadata = {key: json.loads(text) if text[:1] in ('[', '{') else text for key, text in stored.items()}
         self.names, self.skeleton = self.metadata['keypoint_names'], self.metadata['skeleton']
-        self.flip_pairs = [[i, other] for i, other in enumerate(self.metadata['flip_indices']) if i < other]
+        self.flip_pairs = [[i, partner] for i, partner in enumerate(self.metadata['flip_indices']) if i < partner]
         self.input_size = tuple(self.metadata['input_size'])
 
     def __call__(self, image, boxes=None, batch_size=8):
@@ -112,16 +112,16 @@ class Pose:
         boxes = np.float32([[0, 0, image.shape[1], image.shape[0]]] if boxes is None else boxes).reshape(-1, 4)
         if not np.isfinite(boxes).all() or not (boxes[:, 2:] > 0).all():
             raise ValueError(f'boxes must be (N, 4), x, y, width > 0, height > 0, all finite, got {boxes}')
-        found = np.empty((len(boxes), len(self.names), 3))
+        people = np.empty((len(boxes), len(self.names), 3))
         for part in (slice(start, start + batch_size) for start in range(0, len(boxes), batch_size)):
             if self.metadata['input'] == 'image':
-                found[part, :, :2], found[part, :, 2] = self.run(dict(image=image, boxes=boxes[part]))
+                people[part, :, :2], people[part, :, 2] = self.run(dict(image=image, boxes=boxes[part]))
                 continue
             centers, sizes = box_regions(boxes[part], self.metadata['box_padding'], self.input_size)
             crops = np.stack([cut(image, center, width, self.input_size) for center, (width, _) in zip(centers, sizes)])
-            keypoints, found[part, :, 2] = self.run(dict(crops=crops))
-            found[part, :, :2] = (keypoints / np.float64(self.input_size) - 0.5) * sizes[:, None] + centers[:, None]
-        return found
+            keypoints, people[part, :, 2] = self.run(dict(crops=crops))
+            people[part, :, :2] = (keypoints / np.float64(self.input_size) - 0.5) * sizes[:, None] + centers[:, None]
+        return people
 
 
 def main():

@@ -14,12 +14,13 @@ from torch import Tensor
 from mmpose_mspn.codecs.decode import PEAK, decode
 from mmpose_mspn.registry import KEYPOINT_CODECS
 from mmpose_mspn.utils.arguments import refuse_unknown_arguments
+from mmpose_mspn.utils.errors import ConfigError
 from mmpose_mspn.utils.numbers import NOT_LABELED, OCCLUDED, VISIBLE
 
 
 def _check_kernel(name: str, size: int) -> None:
     if size < 1 or size % 2 == 0:
-        raise ValueError(f'{name} must hold odd numbers >= 1, got {size}')
+        raise ConfigError(f'{name} must hold odd numbers >= 1, got {size}')
 
 
 @KEYPOINT_CODECS.register_module()
@@ -41,7 +42,7 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
             levels give ``GenerateTarget`` one codec per level and ``multilevel=True``).
 
     Raises:
-        ValueError: A size is not positive, a kernel is even, or ``encode_as`` is unknown or does not fit the levels.
+        ConfigError: A size is not positive, a kernel is even, or ``encode_as`` is unknown or does not fit the levels.
     """
 
     # What mmpose's PackPoseInputs packs: key in the results, name in gt_instance_labels. The visibility of the labels
@@ -64,17 +65,17 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
         super().__init__()
         for name, size in (('input_size', input_size), ('heatmap_size', heatmap_size)):
             if len(size) != 2 or min(size) < 1:
-                raise ValueError(f'{name} must be two sizes >= 1 (width, height), got {size}')
+                raise ConfigError(f'{name} must be two sizes >= 1 (width, height), got {size}')
         if len(kernel_sizes) == 0:
-            raise ValueError(f'kernel_sizes must hold at least one size, got {kernel_sizes}')
+            raise ConfigError(f'kernel_sizes must hold at least one size, got {kernel_sizes}')
         for kernel in kernel_sizes:
             _check_kernel('kernel_sizes', kernel)
         _check_kernel('blur_kernel_size', blur_kernel_size)
         if encode_as not in ('keypoints', 'heatmaps'):
-            raise ValueError(f"encode_as must be 'keypoints' or 'heatmaps', got {encode_as!r}")
+            raise ConfigError(f"encode_as must be 'keypoints' or 'heatmaps', got {encode_as!r}")
         if encode_as == 'heatmaps' and len(kernel_sizes) != 1:
-            raise ValueError("encode_as='heatmaps' takes one of kernel_sizes, since a heatmap field holds one map per "
-                             f'keypoint, got {tuple(kernel_sizes)}: give GenerateTarget one codec per level')
+            raise ConfigError("encode_as='heatmaps' takes one of kernel_sizes, since a heatmap field holds one map per "
+                              f'keypoint, got {tuple(kernel_sizes)}: give GenerateTarget one codec per level')
         self.input_size = tuple(input_size)
         self.heatmap_size = tuple(heatmap_size)
         self.kernel_sizes = tuple(kernel_sizes)

@@ -13,6 +13,7 @@ from mmpose_mspn.deploy.accelerated_pose_estimator import AcceleratedPoseEstimat
 from mmpose_mspn.deploy.backends import accelerate_by
 from mmpose_mspn.deploy.packed import can_pack, pack
 from mmpose_mspn.models.pose_estimators.topdown import first_stages
+from mmpose_mspn.utils.errors import ConfigError
 
 DTYPES = {'float32': None, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
 """The types that ``accelerate`` takes, by the names that options use."""
@@ -26,10 +27,10 @@ def named_dtype(name: str, option: str = 'dtype') -> Optional[torch.dtype]:
         option: What the error message calls the name: the option that gave it.
 
     Raises:
-        ValueError: There is no such name.
+        ConfigError: There is no such name.
     """
     if name not in DTYPES:
-        raise ValueError(f'{option} must be one of {", ".join(DTYPES)}, got {name!r}')
+        raise ConfigError(f'{option} must be one of {", ".join(DTYPES)}, got {name!r}')
     return DTYPES[name]
 
 
@@ -58,21 +59,21 @@ def accelerate(model: nn.Module,
         calibration: Of int8: crops (N, 3, h, w), uint8, as the test pipeline packs them, N >= 16.
 
     Raises:
-        ImportError: The packages of ``backend`` are not installed.
-        ValueError: ``dtype`` is another type, the model does not have that many ``stages``, or it is such a copy
+        MissingPackageError: The packages of ``backend`` are not installed.
+        ConfigError: ``dtype`` is another type, the model does not have that many ``stages``, or it is such a copy
             already.
     """
     if dtype not in DTYPES.values():
-        raise ValueError(f'dtype must be None, torch.bfloat16 or torch.float16, got {dtype}')
+        raise ConfigError(f'dtype must be None, torch.bfloat16 or torch.float16, got {dtype}')
     if isinstance(model, AcceleratedPoseEstimator):
-        raise ValueError('model is an accelerated copy already: accelerate the model that it was made from')
+        raise ConfigError('model is an accelerated copy already: accelerate the model that it was made from')
     if backend is not None:
         if dtype is not None:
-            raise ValueError(f'dtype {dtype} is for PyTorch: with backend {backend!r} write precision')
+            raise ConfigError(f'dtype {dtype} is for PyTorch: with backend {backend!r} write precision')
         return accelerate_by(model, backend, precision, calibration, stages)
     if precision != 'fp32' or calibration is not None:
-        raise ValueError(f"precision and calibration need a backend, 'onnxruntime' or 'openvino', got "
-                         f'precision={precision!r}: name one, or write dtype')
+        raise ConfigError(f"precision and calibration need a backend, 'onnxruntime' or 'openvino', got "
+                          f'precision={precision!r}: name one, or write dtype')
     if stages is None:
         stages = (model.test_cfg or {}).get('stages')
     if stages is not None:

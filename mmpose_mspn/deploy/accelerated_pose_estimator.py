@@ -78,13 +78,13 @@ class AcceleratedPoseEstimator(BasePoseEstimator):
 
     def _in_pieces(self, predict: Callable, inputs: Tensor, data_samples: SampleList, **options) -> SampleList:
         size = self.piece_size(inputs)
-        found = []
+        predicted = []
         casts = self.autocast and self.dtype is not None
         with torch.autocast(inputs.device.type, self.dtype) if casts else nullcontext():
             for start in range(0, len(inputs), size):
                 piece = slice(start, start + size)
-                found += predict(inputs[piece], data_samples[piece], **options)
-        return found
+                predicted += predict(inputs[piece], data_samples[piece], **options)
+        return predicted
 
     def piece_size(self, inputs: Tensor) -> int:
         """How many of the crops (B, 3, h, w) pass the network together, >= 1.
@@ -197,6 +197,6 @@ class SessionPoseEstimator(AcceleratedPoseEstimator):
         instances: List[InstanceData] = []
         for start in range(0, len(crops), CROPS_PER_RUN):
             keypoints, scores = self.run(dict(crops=crops[start:start + CROPS_PER_RUN]))
-            instances += [InstanceData(keypoints=one[None].astype(np.float64), keypoint_scores=score[None])
-                          for one, score in zip(keypoints, scores)]
+            instances += [InstanceData(keypoints=points[None].astype(np.float64), keypoint_scores=point_scores[None])
+                          for points, point_scores in zip(keypoints, scores)]
         return self.estimator.add_pred_to_datasample(instances, None, data_samples)

@@ -18,6 +18,7 @@ from mmpose_mspn.deploy.onnx_file import (
     write,
 )
 from mmpose_mspn.deploy.pose_graph import PoseGraph, refuse_unexportable
+from mmpose_mspn.utils.errors import CheckpointError, ConfigError
 from mmpose_mspn.utils.files import FilePath
 
 BACKENDS = dict(onnxruntime=('fp32', 'int8'), openvino=('fp32', 'bf16', 'int8'))
@@ -43,23 +44,23 @@ def accelerate_by(model: nn.Module, backend: str, precision: str = 'fp32', calib
             ``dataset_meta``.
 
     Raises:
-        ImportError: A package is missing, or torch is older than 2.6.
-        ValueError: An argument is out of its range, or the model is of a kind that cannot be exported.
+        MissingPackageError: A package is missing, or torch is older than 2.6.
+        ConfigError: An argument is out of its range, or the model is of a kind that cannot be exported.
     """
     if backend not in BACKENDS or precision not in BACKENDS[backend]:
-        raise ValueError(f'backend and precision must be one of {BACKENDS}, got {backend!r} and {precision!r}')
+        raise ConfigError(f'backend and precision must be one of {BACKENDS}, got {backend!r} and {precision!r}')
     if (precision == 'int8') != (calibration is not None):
-        raise ValueError('calibration, crops (N, 3, h, w), uint8, belongs to precision int8, which needs it, got '
-                         f'precision {precision} and calibration {None if calibration is None else "of crops"}')
+        raise ConfigError('calibration, crops (N, 3, h, w), uint8, belongs to precision int8, which needs it, got '
+                          f'precision {precision} and calibration {None if calibration is None else "of crops"}')
     require_exporter()
     require_packages(backend)
     if (model.test_cfg or {}).get('output_heatmaps'):
-        raise ValueError('output_heatmaps of the test_cfg needs PyTorch: omit it, or omit backend')
+        raise ConfigError('output_heatmaps of the test_cfg needs PyTorch: omit it, or omit backend')
     if flip_indices is None:
         flip_indices = (getattr(model, 'dataset_meta', None) or {}).get('flip_indices')
     if flip_indices is None and (model.test_cfg or {}).get('flip_test'):
-        raise ValueError("model has no dataset_meta with flip_indices, which the flip test needs: load it with "
-                         "mmpose's init_model")
+        raise ConfigError("model has no dataset_meta with flip_indices, which the flip test needs: load it with "
+                          "mmpose's init_model")
     graph = PoseGraph(model, flip_indices or [], 'normalized', stages=stages)
     exported = trace(graph)
     if precision == 'int8':
@@ -82,19 +83,19 @@ def load_exported(path: FilePath, model: nn.Module, backend: str = 'onnxruntime'
 
     Raises:
         FileNotFoundError: The file does not exist.
-        ImportError: The backend is not installed.
-        ValueError: The file is of another kind, or does not fit the model's input size or keypoints.
+        MissingPackageError: The backend is not installed.
+        ConfigError: The file is of another kind, or does not fit the model's input size or keypoints.
     """
     require_packages(backend)
     refuse_unexportable(model)
     pose = open_exported(path, backend)
     if pose.metadata['input'] != 'crops':
-        raise ValueError(f'{path} takes {pose.metadata["input"]}, a test needs crops: export it with --input crops')
+        raise ConfigError(f'{path} takes {pose.metadata["input"]}, a test needs crops: export it with --input crops')
     expected = model.head.decoder.input_size, model.head.out_channels
-    found = pose.input_size, len(pose.names)
-    if found != expected:
-        raise ValueError(f'{path} has input_size {found[0]} and {found[1]} keypoints, the config {expected[0]} and '
-                         f'{expected[1]}: take the config that it was exported from')
+    of_file = pose.input_size, len(pose.names)
+    if of_file != expected:
+        raise ConfigError(f'{path} has input_size {of_file[0]} and {of_file[1]} keypoints, the config '
+                          f'{expected[0]} and {expected[1]}: take the config that it was exported from')
     return SessionPoseEstimator(model, pose.run, takes_pixels=True)
 
 
@@ -107,16 +108,16 @@ def open_exported(path: FilePath, backend: Optional[str] = None) -> mspn_runtime
 
     Raises:
         FileNotFoundError: The file does not exist.
-        ImportError: The backend is not installed.
-        ValueError: The file does not hold such a model.
+        MissingPackageError: The backend is not installed.
+        CheckpointError: The file does not hold such a model.
     """
     try:
         return mspn_runtime.Pose(str(path), backend)
     except (ImportError, FileNotFoundError, ValueError):
         raise
     except Exception as error:  # the runtimes have their own classes of errors
-        raise ValueError(f'{path} cannot be read as a model of mmpose_mspn.export '
-                         f'({str(error).splitlines()[0][:160]}): export it again') from error
+        raise CheckpointError(f'{path} cannot be read as a model of mmpose_mspn.export '
+                              f'({str(error).splitlines()[0][:160]}): export it again') from error
 
 
 def _open(path: Path, backend: str, precision: str):

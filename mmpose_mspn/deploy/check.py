@@ -46,15 +46,15 @@ def compare(path: FilePath, model: nn.Module, pictures: Sequence[Picture]) -> Di
     in_float64 = cache(partial(_in_float64, model))  # one copy for all pictures, and none where nothing differs
     image_px, crop_px, scores, moved_scores, undecided, other_crops = [], [], [], [], [], 0
     for image, boxes in pictures:
-        found = pose(image, boxes)
+        predicted = pose(image, boxes)
         _, sizes = regions = mspn_runtime.box_regions(boxes, pose.metadata['box_padding'], pose.input_size)
         crops = np.stack([mspn_runtime.cut(image, center, region, pose.input_size)
                           for center, (region, _) in zip(*regions)])
-        expected, maps, others = _predicted(model, image, boxes, crops)
-        other_crops += others
+        expected, maps, differing = _predicted(model, image, boxes, crops)
+        other_crops += differing
         scores.append(expected[..., 2])
-        moved_scores.append(np.abs(found[..., 2] - scores[-1]))
-        image_px.append(np.linalg.norm(found[..., :2] - expected[..., :2], axis=-1))
+        moved_scores.append(np.abs(predicted[..., 2] - scores[-1]))
+        image_px.append(np.linalg.norm(predicted[..., :2] - expected[..., :2], axis=-1))
         crop_px.append(image_px[-1] * pose.input_size[0] / sizes[:, :1])
         undecided.append(image_px[-1] > TOLERANCE)
         if undecided[-1].any():
@@ -95,18 +95,19 @@ def _predicted(model: nn.Module, image: np.ndarray, boxes: np.ndarray,
     """
     init_default_scope(model.cfg.get('default_scope') or 'mmpose')
     pipeline = Compose(model.cfg.test_dataloader.dataset.pipeline)
-    packed, others = [], 0
+    packed, differing = [], 0
     for (x, y, width, height), crop in zip(boxes, crops):
         sample = pipeline(dict(img=image, bbox=np.array([[x, y, x + width, y + height]], np.float32),
                                bbox_score=np.ones(1, np.float32), **model.dataset_meta))
-        others += not np.array_equal(crop, sample['inputs'])
+        differing += not np.array_equal(crop, sample['inputs'])
         packed.append({**sample, 'inputs': torch.from_numpy(crop)})
     model = copy.copy(model)  # with the same weights
     model.test_cfg = {**(model.test_cfg or {}), 'output_heatmaps': True}
     with torch.no_grad():
         samples = model.test_step(pseudo_collate(packed))
-    found = [np.dstack([one.keypoints, one.keypoint_scores]) for one in (sample.pred_instances for sample in samples)]
-    return np.concatenate(found), torch.stack([sample.pred_fields.heatmaps for sample in samples]), others
+    instances = [sample.pred_instances for sample in samples]
+    points = np.concatenate([np.dstack([person.keypoints, person.keypoint_scores]) for person in instances])
+    return points, torch.stack([sample.pred_fields.heatmaps for sample in samples]), differing
 
 
 def _in_float64(model: nn.Module) -> nn.Module:

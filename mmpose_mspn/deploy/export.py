@@ -28,6 +28,7 @@ from mmpose_mspn.deploy.pictures import Picture, crops_of, drawn_pictures, pictu
 from mmpose_mspn.deploy.pose_graph import PoseGraph, refuse_unexportable
 from mmpose_mspn.models.pose_estimators.topdown import first_stages
 from mmpose_mspn.utils.config_types import type_name
+from mmpose_mspn.utils.errors import ConfigError
 from mmpose_mspn.utils.files import FilePath
 
 INPUTS = ('crops', 'image')
@@ -80,8 +81,8 @@ def export(model: nn.Module,
         See :func:`mmpose_mspn.deploy.check.compare`.
 
     Raises:
-        ImportError: onnx, onnxscript or onnxruntime is not installed, or torch is older than 2.6.
-        ValueError: An argument is out of its range, the model cannot be exported, or the file differs from PyTorch.
+        MissingPackageError: onnx, onnxscript or onnxruntime is not installed, or torch is older than 2.6.
+        ConfigError: An argument is out of its range, the model cannot be exported, or the file differs from PyTorch.
     """
     require_exporter()
     model = getattr(model, 'exportable', model)  # of what mmpose_mspn.load returns
@@ -101,49 +102,49 @@ def export(model: nn.Module,
         if precision == 'int8':
             exported = quantize(exported, _batches(calibration, input, model))
         write(exported, made, about)
-        found = compare(made, _as_exported(model, flip, stages), pictures)
-        _refuse_differing(found, precision)
+        gaps = compare(made, _as_exported(model, flip, stages), pictures)
+        _refuse_differing(gaps, precision)
         if not heatmaps:  # which only the comparison has needed
             del exported.graph.output[2]
             write(exported, made, about)
         os.replace(made, path)
     shutil.copy(mspn_runtime.__file__, path.parent / 'mspn_runtime.py')
-    return found
+    return gaps
 
 
-def _refuse_differing(found: Dict[str, float], precision: str) -> None:
-    if found['other_crops']:
-        said = (f'OpenCV {cv2.__version__} cuts other crops of {found["other_crops"]} of {found["people"]} people than '
+def _refuse_differing(gaps: Dict[str, float], precision: str) -> None:
+    if gaps['other_crops']:
+        said = (f'OpenCV {cv2.__version__} cuts other crops of {gaps["other_crops"]} of {gaps["people"]} people than '
                 'the exported file, which cuts as OpenCV 4')
         if int(cv2.__version__.split('.')[0]) <= 4:
-            raise ValueError(f'{said}: the file is not kept; please report this')
+            raise ConfigError(f'{said}: the file is not kept; please report this')
         print_log(f'{said}: PyTorch moves keypoints with this OpenCV, the file does not', 'current', logging.WARNING)
-    if precision == 'fp32' and not found['largest_px'] <= TOLERANCE:
-        raise ValueError(f'the exported keypoints lie up to {found["largest_px"]:.3g} image px from those of PyTorch, '
-                         f'more than {TOLERANCE:g} px: the file is not kept; please report this model')
-    if not found['close'] >= LEAST_CLOSE:
-        raise ValueError(f'only {found["close"]:.0%} of the confident keypoints in {precision} lie within {CLOSE:g} px '
-                         f'of the crop from those of PyTorch, fewer than {LEAST_CLOSE:.0%}: the file is not kept; take '
-                         'another precision, or calibrate with pictures like those that the model will see')
+    if precision == 'fp32' and not gaps['largest_px'] <= TOLERANCE:
+        raise ConfigError(f'the exported keypoints lie up to {gaps["largest_px"]:.3g} image px from those of PyTorch, '
+                          f'more than {TOLERANCE:g} px: the file is not kept; please report this model')
+    if not gaps['close'] >= LEAST_CLOSE:
+        raise ConfigError(f'only {gaps["close"]:.0%} of the confident keypoints in {precision} lie within {CLOSE:g} px '
+                          f'of the crop from those of PyTorch, fewer than {LEAST_CLOSE:.0%}: the file is not kept; '
+                          'take another precision, or calibrate with pictures like those that the model will see')
 
 
 def _check_arguments(model: nn.Module, path: Path, source: str, precision: str,
                      calibration: Optional[Sequence[Picture]]) -> None:
     if path.suffix != '.onnx':
-        raise ValueError(f'path must end with .onnx, got {path}')
+        raise ConfigError(f'path must end with .onnx, got {path}')
     if source not in INPUTS:
-        raise ValueError(f'input must be one of {", ".join(INPUTS)}, got {source!r}')
+        raise ConfigError(f'input must be one of {", ".join(INPUTS)}, got {source!r}')
     if precision not in PRECISIONS:
-        raise ValueError(f'precision must be one of {", ".join(PRECISIONS)}, got {precision!r}')
+        raise ConfigError(f'precision must be one of {", ".join(PRECISIONS)}, got {precision!r}')
     if calibration is not None:
         if precision != 'int8':
-            raise ValueError(f'calibration is for precision int8, got {precision}: omit it')
+            raise ConfigError(f'calibration is for precision int8, got {precision}: omit it')
         check_calibration(sum(len(picture.boxes) for picture in calibration))
     refuse_unexportable(model)
     for name in ('cfg', 'dataset_meta'):
         if getattr(model, name, None) is None:
-            raise ValueError(f'model has no {name}, which the file describes: load it with mmpose_mspn.load or with '
-                             "mmpose's init_model")
+            raise ConfigError(f'model has no {name}, which the file describes: load it with mmpose_mspn.load or with '
+                              "mmpose's init_model")
 
 
 def _people_to_check(model: nn.Module) -> List[Picture]:
@@ -178,10 +179,10 @@ def box_padding(cfg: Config, input_size: Sequence[int]) -> List[float]:
         input_size: (w, h) in px of the model's crops.
 
     Raises:
-        ValueError: The pipeline has a step that an exported model cannot repeat, or lacks one.
+        ConfigError: The pipeline has a step that an exported model cannot repeat, or lacks one.
     """
     if not cfg.get('test_dataloader'):
-        raise ValueError('the config has no test_dataloader, whose pipeline says how crops are cut: add one')
+        raise ConfigError('the config has no test_dataloader, whose pipeline says how crops are cut: add one')
     factors, cut = None, False
     for step in cfg.test_dataloader.dataset.pipeline:
         name = type_name(step)
@@ -192,9 +193,10 @@ def box_padding(cfg: Config, input_size: Sequence[int]) -> List[float]:
         elif name == 'TopdownAffine' and not step.get('use_udp') and tuple(step['input_size']) == tuple(input_size):
             cut = True
         elif name not in KEEP_CROPS:
-            raise ValueError(f'step {dict(step)} of the pipeline of test_dataloader cannot be exported: take WidenBBox '
-                             'without random, or GetBBoxCenterScale, and TopdownAffine without use_udp of input_size '
-                             f'{tuple(input_size)}')
+            raise ConfigError(f'step {dict(step)} of the pipeline of test_dataloader cannot be exported: take '
+                              'WidenBBox without random, or GetBBoxCenterScale, and TopdownAffine without use_udp of '
+                              f'input_size {tuple(input_size)}')
     if factors is None or not cut:
-        raise ValueError('the pipeline of test_dataloader must have WidenBBox or GetBBoxCenterScale, and TopdownAffine')
+        raise ConfigError('the pipeline of test_dataloader must have WidenBBox or GetBBoxCenterScale, and '
+                          'TopdownAffine')
     return factors.tolist()

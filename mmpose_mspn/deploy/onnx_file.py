@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from mmpose_mspn.deploy.pose_graph import PoseGraph
+from mmpose_mspn.utils.errors import ConfigError, MissingPackageError
 from mmpose_mspn.utils.files import FilePath, write_atomically
 from mmpose_mspn.version import __version__
 
@@ -38,24 +39,24 @@ def require_packages(*names: str) -> None:
     """Check that packages are installed.
 
     Raises:
-        ImportError: One is not; the message says how to install it.
+        MissingPackageError: One is not; the message says how to install it.
     """
     missing = [name for name in names if find_spec(name) is None]
     if missing:
         extra = 'openvino' if missing == ['openvino'] else 'export'
-        raise ImportError(f'{" and ".join(missing)} must be installed: pip install "mmpose_mspn[{extra}]"')
+        raise MissingPackageError(f'{" and ".join(missing)} must be installed: pip install "mmpose_mspn[{extra}]"')
 
 
 def require_exporter() -> None:
     """Check that ONNX files can be written.
 
     Raises:
-        ImportError: torch is older than :data:`LOWEST_TORCH`, or a package is not installed.
+        MissingPackageError: torch is older than :data:`LOWEST_TORCH`, or a package is not installed.
     """
     if torch.__version__ < LOWEST_TORCH:
-        raise ImportError(f'ONNX files are written with torch>={".".join(map(str, LOWEST_TORCH))}, but torch '
-                          f'{torch.__version__} was found: export where such a version is installed, from the same '
-                          'checkpoint')
+        raise MissingPackageError(f'ONNX files are written with torch>={".".join(map(str, LOWEST_TORCH))}, but torch '
+                                  f'{torch.__version__} was found: export where such a version is installed, from '
+                                  'the same checkpoint')
     require_packages(*PACKAGES)
 
 
@@ -116,7 +117,7 @@ def description(model: nn.Module, graph: PoseGraph, padding: Sequence[float], pr
         color_order='BGR',
         box_padding=json.dumps(list(padding)),
         keypoint_names=json.dumps(names),
-        skeleton=json.dumps([[int(one), int(other)] for one, other in meta['skeleton_links']]),
+        skeleton=json.dumps([[int(start), int(end)] for start, end in meta['skeleton_links']]),
         flip_indices=json.dumps([int(index) for index in meta['flip_indices']]),
         flip_test=json.dumps(graph.flip_test),
         score_rule=json.dumps(score_rule),
@@ -136,11 +137,11 @@ def write(model, path: FilePath, about: Dict[str, str]) -> None:
 
 
 def _weights_hash(model: nn.Module) -> str:
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for name, value in sorted(model.state_dict().items()):
-        found.update(name.encode())
-        found.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return found.hexdigest()
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 @contextmanager
@@ -163,11 +164,11 @@ def check_calibration(crops: int) -> None:
     """Refuse too few crops.
 
     Raises:
-        ValueError: There are fewer than :data:`MIN_CROPS`.
+        ConfigError: There are fewer than :data:`MIN_CROPS`.
     """
     if crops < MIN_CROPS:
-        raise ValueError(f'calibration must have at least {MIN_CROPS} crops, whose activations give the ranges of the '
-                         f'int8 values, got {crops}: give more')
+        raise ConfigError(f'calibration must have at least {MIN_CROPS} crops, whose activations give the ranges of the '
+                          f'int8 values, got {crops}: give more')
 
 
 def one_by_one(crops: np.ndarray) -> List[Dict[str, np.ndarray]]:

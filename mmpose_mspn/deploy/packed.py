@@ -94,7 +94,7 @@ class PackedGraph(nn.Module):
 
 
 class PackedConv(nn.Module):
-    """relu?(conv(x) + other?), in one pass over memory.
+    """relu?(conv(x) + summand?), in one pass over memory.
 
     torch can neither copy nor pickle weights in the packed layout. So a copy or a pickle takes them in the plain layout
     and packs them again for the same input size, after which it computes the same bits.
@@ -102,7 +102,7 @@ class PackedConv(nn.Module):
     Args:
         conv: The convolution.
         relu: Whether a ReLU follows.
-        reuse: Whether the result is written over ``other``, in its memory.
+        reuse: Whether the result is written over ``summand``, in its memory.
         dtype: See :func:`pack`.
     """
     KIND, home = 'packed convolutions', torch.device('cpu')
@@ -119,17 +119,17 @@ class PackedConv(nn.Module):
         self.bias = None if conv.bias is None else conv.bias.detach().to(self.dtype)
         self.packed_for: Optional[list] = None
 
-    def forward(self, x: Tensor, other: Optional[Tensor] = None) -> Tensor:
+    def forward(self, x: Tensor, summand: Optional[Tensor] = None) -> Tensor:
         operators = torch.ops.mkldnn
         x = x.to(self.dtype).contiguous(memory_format=torch.channels_last)
         if self.packed_for is None:  # the best layout depends on the input's size; any layout works for all sizes
             self._pack(list(x.shape))
-        if other is None or other.shape != self._shape(x):
-            found = operators._convolution_pointwise(
-                x, self.weight, self.bias, *self.args, 'none' if other is not None else self.relu or 'none', [], '')
-            return found if other is None else F.relu(found + other) if self.relu else found + other
+        if summand is None or summand.shape != self._shape(x):
+            convolved = operators._convolution_pointwise(
+                x, self.weight, self.bias, *self.args, 'none' if summand is not None else self.relu or 'none', [], '')
+            return convolved if summand is None else F.relu(convolved + summand) if self.relu else convolved + summand
         add = operators._convolution_pointwise_ if self.reuse else operators._convolution_pointwise
-        first = (other.to(self.dtype), x) if self.reuse else (x, other.to(self.dtype))
+        first = (summand.to(self.dtype), x) if self.reuse else (x, summand.to(self.dtype))
         return add.binary(*first, self.weight, self.bias, *self.args, 'add', 1.0, self.relu, [], '')
 
     def _pack(self, size: list) -> None:
@@ -162,10 +162,10 @@ class PackedConv(nn.Module):
 
 
 class AddInPlace(nn.Module):
-    """one + other, written over ``one`` where shape and type allow it."""
+    """total + summand, written over ``total`` where shape and type allow it."""
 
-    def forward(self, one: Tensor, other: Tensor) -> Tensor:
-        return one.add_(other) if (one.shape, one.dtype) == (other.shape, other.dtype) else one + other
+    def forward(self, total: Tensor, summand: Tensor) -> Tensor:
+        return total.add_(summand) if (total.shape, total.dtype) == (summand.shape, summand.dtype) else total + summand
 
 
 def _fuse(traced: fx.GraphModule, dtype: Optional[torch.dtype]) -> None:
@@ -180,27 +180,27 @@ def _fuse(traced: fx.GraphModule, dtype: Optional[torch.dtype]) -> None:
         if conv is None or isinstance(conv.padding, str) or conv.padding_mode != 'zeros':
             continue
         add = _only_user(node, modules, ADD)
-        other = None if add is None else _other_summand(add, node)
-        last = node if other is None else add
+        summand = None if add is None else _other_summand(add, node)
+        last = node if summand is None else add
         relu = _only_user(last, modules, RELU, nn.ReLU)
-        reuse = other is not None and _is_free_after(other, add, modules)
+        reuse = summand is not None and _is_free_after(summand, add, modules)
         name = node.target.replace('.', '_') + '_packed'
         modules[name] = PackedConv(conv, relu is not None, reuse, dtype)
         traced.add_submodule(name, modules[name])
         last = relu or last
         with graph.inserting_before(last):
-            fused = graph.call_module(name, (node.args[0], ) if other is None else (node.args[0], other))
+            fused = graph.call_module(name, (node.args[0], ) if summand is None else (node.args[0], summand))
         last.replace_all_uses_with(fused)
-        for done in dict.fromkeys((last, last if other is None else add, node)):
+        for done in dict.fromkeys((last, last if summand is None else add, node)):
             graph.erase_node(done)
     traced.add_submodule('add_in_place', AddInPlace())
     for node in list(graph.nodes):
         if node.op == 'call_function' and node.target in ADD:
             free = [arg for arg in node.args if isinstance(arg, fx.Node) and _is_free_after(arg, node, modules)]
-            other = _other_summand(node, free[0]) if free else None
-            if other is not None:
+            summand = _other_summand(node, free[0]) if free else None
+            if summand is not None:
                 with graph.inserting_before(node):
-                    added = graph.call_module('add_in_place', (free[0], other))
+                    added = graph.call_module('add_in_place', (free[0], summand))
                 node.replace_all_uses_with(added)
                 graph.erase_node(node)
     traced.delete_all_unused_submodules()
@@ -227,13 +227,13 @@ def _other_summand(add: fx.Node, node: fx.Node) -> Optional[fx.Node]:
     """The node that is added to ``node``, if the addition is one of two different nodes."""
     if len(add.args) != 2 or add.kwargs or not all(isinstance(arg, fx.Node) for arg in add.args):
         return None
-    others = [arg for arg in add.args if arg is not node]
-    return others[0] if others else None
+    summands = [arg for arg in add.args if arg is not node]
+    return summands[0] if summands else None
 
 
 def _is_free_after(node: fx.Node, user: fx.Node, modules: dict) -> bool:
     """Whether a node's result is a tensor with memory of its own that no node after ``user`` reads."""
-    order = {other: place for place, other in enumerate(node.graph.nodes)}
+    order = {reader: place for place, reader in enumerate(node.graph.nodes)}
     fresh = _module(node, modules, (PackedConv, nn.Conv2d, nn.MaxPool2d)) is not None or (
         node.op == 'call_function' and node.target in (*ADD, F.interpolate))
-    return fresh and all(order[other] <= order[user] for other in node.users)
+    return fresh and all(order[reader] <= order[user] for reader in node.users)

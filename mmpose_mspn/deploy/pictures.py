@@ -9,6 +9,8 @@ from mmengine.dataset import Compose
 from mmpose.registry import DATASETS
 from torch import Tensor, stack
 
+from mmpose_mspn.utils.errors import DataError
+
 PathLike = Union[str, Path]
 
 
@@ -22,15 +24,15 @@ def pictures_of_files(paths: Sequence[PathLike]) -> List[Picture]:
     """Pictures from files, each of one person whose box is the whole picture.
 
     Raises:
-        ValueError: A file cannot be decoded.
+        DataError: A file cannot be decoded.
     """
-    found = []
+    pictures = []
     for path in paths:
         image = mmcv.imread(str(path))
         if image is None:
-            raise ValueError(f'{path} cannot be decoded as an image: omit it')
-        found.append(Picture(image, np.array([[0, 0, image.shape[1], image.shape[0]]], np.float32)))
-    return found
+            raise DataError(f'{path} cannot be decoded as an image: omit it')
+        pictures.append(Picture(image, np.array([[0, 0, image.shape[1], image.shape[0]]], np.float32)))
+    return pictures
 
 
 def pictures_of_config(cfg: Config, split: str, people: int) -> List[Picture]:
@@ -50,23 +52,24 @@ def pictures_of_config(cfg: Config, split: str, people: int) -> List[Picture]:
     if not {'ann_file', 'datasets'} & set(loader.dataset):  # as in the config that a checkpoint carries
         raise FileNotFoundError(f'the config names no data in its {split}_dataloader')
     dataset = DATASETS.build({**loader.dataset, 'pipeline': []})
-    found = []
+    pictures = []
     for index in np.unique(np.linspace(0, len(dataset) - 1, min(people, len(dataset))).astype(int)):
         info = dataset.get_data_info(int(index))
         box = np.array(info['bbox'], np.float32).reshape(-1, 4)
-        found.append(Picture(mmcv.imread(info['img_path']), np.concatenate([box[:, :2], box[:, 2:] - box[:, :2]], 1)))
-    return found
+        box = np.concatenate([box[:, :2], box[:, 2:] - box[:, :2]], 1)
+        pictures.append(Picture(mmcv.imread(info['img_path']), box))
+    return pictures
 
 
 def drawn_pictures(people: int, seed: int = 0) -> List[Picture]:
     """Scenes of at least this many drawn people."""
     from mmpose_mspn.synthetic_people import render_scene  # here, since hardly any process draws
     rng = np.random.default_rng(seed)
-    found: List[Picture] = []
-    while sum(len(picture.boxes) for picture in found) < people:
+    pictures: List[Picture] = []
+    while sum(len(picture.boxes) for picture in pictures) < people:
         scene = render_scene(rng)
-        found.append(Picture(scene.image, np.array([person.box for person in scene.people], np.float32)))
-    return found
+        pictures.append(Picture(scene.image, np.array([person.box for person in scene.people], np.float32)))
+    return pictures
 
 
 def crops_of(pictures: Sequence[Picture], cfg: Config, meta: dict) -> Tensor:

@@ -14,6 +14,7 @@ from mmpose_mspn.codecs.decode import decode
 from mmpose_mspn.deploy.accelerated_pose_estimator import AcceleratedPoseEstimator
 from mmpose_mspn.models.heads.base_heatmap_head import BaseHeatmapHead, flip_test_mean
 from mmpose_mspn.models.pose_estimators.topdown import first_stages
+from mmpose_mspn.utils.errors import ConfigError
 
 HEATMAP_HEADS = (BaseHeatmapHead, HeatmapHead)
 """Heads that predict one heatmap for each keypoint, this package's and mmpose's."""
@@ -23,33 +24,33 @@ def refuse_unexportable(model: nn.Module) -> None:
     """Check that a model is of a kind that :class:`PoseGraph` can hold.
 
     Raises:
-        ValueError: It is of another kind; the message names the part and what to do.
+        ConfigError: It is of another kind; the message names the part and what to do.
     """
     kind = type(model).__name__
     if isinstance(model, AcceleratedPoseEstimator):
-        raise ValueError('model is an accelerated copy, whose packed convolutions cannot be exported: export the model '
-                         'that it was made from')
+        raise ConfigError('model is an accelerated copy, whose packed convolutions cannot be exported: export the '
+                          'model that it was made from')
     if hasattr(model, 'members'):
-        raise ValueError(f'model is an ensemble ({kind}), which cannot be exported: export each of its members by its '
-                         'own config and checkpoint')
+        raise ConfigError(f'model is an ensemble ({kind}), which cannot be exported: export each of its members by its '
+                          'own config and checkpoint')
     if not isinstance(model, TopdownPoseEstimator):
-        raise ValueError(f'model must be a top-down pose estimator, got {kind}')
+        raise ConfigError(f'model must be a top-down pose estimator, got {kind}')
     head = type(model.head).__name__
     if not isinstance(model.head, HEATMAP_HEADS):
-        raise ValueError(f'head {head} cannot be exported, only heads that predict heatmaps can: take a config of '
-                         'configs/*/topdown_heatmap')
+        raise ConfigError(f'head {head} cannot be exported, only heads that predict heatmaps can: take a config of '
+                          'configs/*/topdown_heatmap')
     if not isinstance(model.head.decoder, CoarseToFineHeatmap):
-        raise ValueError(f'codec {type(model.head.decoder).__name__} of head {head} cannot be exported: the graph '
-                         'holds the decode of mmpose_mspn.CoarseToFineHeatmap')
+        raise ConfigError(f'codec {type(model.head.decoder).__name__} of head {head} cannot be exported: the graph '
+                          'holds the decode of mmpose_mspn.CoarseToFineHeatmap')
     settings = model.test_cfg or {}
     if settings.get('shift_test'):
-        raise ValueError('shift_test of the test_cfg cannot be exported: remove it with '
-                         '--cfg-options model.test_cfg.shift_test=None')
+        raise ConfigError('shift_test of the test_cfg cannot be exported: remove it with '
+                          '--cfg-options model.test_cfg.shift_test=None')
     if settings.get('output_keypoint_indices') is not None:
-        raise ValueError('output_keypoint_indices of the test_cfg cannot be exported: omit it, and take the '
-                         'keypoints from the outputs')
+        raise ConfigError('output_keypoint_indices of the test_cfg cannot be exported: omit it, and take the '
+                          'keypoints from the outputs')
     if settings.get('flip_test') and settings.get('flip_mode', 'heatmap') != 'heatmap':
-        raise ValueError(f"flip_mode must be 'heatmap', got {settings['flip_mode']!r}: other modes cannot be exported")
+        raise ConfigError(f"flip_mode must be 'heatmap', got {settings['flip_mode']!r}: other modes cannot be exported")
 
 
 class PoseGraph(nn.Module):
@@ -68,7 +69,7 @@ class PoseGraph(nn.Module):
         padding: Factors of a box's (width, height), for ``source='image'``.
 
     Raises:
-        ValueError: The model is of another kind, or does not have that many stages.
+        ConfigError: The model is of another kind, or does not have that many stages.
     """
 
     def __init__(self, model: nn.Module, flip_indices: Sequence[int], source: str = 'crops', flip: bool = True,
@@ -138,7 +139,7 @@ def _to_float(feats):
     """Features in float32, from tensors, lists and tuples of them."""
     if isinstance(feats, Tensor):
         return feats.float()
-    return type(feats)(_to_float(one) for one in feats)
+    return type(feats)(_to_float(feature) for feature in feats)
 
 
 def predicted_heatmaps(head: nn.Module, feats: Any) -> Tensor:
@@ -215,10 +216,10 @@ def _equations(centers: Tensor, widths: Tensor, size: Tuple[int, int]) -> Tensor
     w, h = size
     x, y = centers.unbind(1)
     left = (x.double() - widths.double() / 2).float()
-    below, one = y + (x - left), torch.ones_like(x)
-    of_x = [torch.stack([px, py, one, one * u], 1)
+    below, ones = y + (x - left), torch.ones_like(x)
+    of_x = [torch.stack([px, py, ones, ones * u], 1)
             for px, py, u in ((x, y, w / 2), (left, y, 0.), (left, below, 0.))]
-    of_y = [torch.stack([px, py, one, one * v], 1)
+    of_y = [torch.stack([px, py, ones, ones * v], 1)
             for px, py, v in ((left, y, h / 2), (x, y, h / 2), (left, below, h / 2 + w / 2))]
     return torch.cat([torch.stack(of_x, 1), torch.stack(of_y, 1)]).double()
 

@@ -22,8 +22,8 @@ class PoseDataPreprocessor(MmposePoseDataPreprocessor):
         self._reverses_channels, self._channel_conversion = self._channel_conversion, False
 
     def cast_data(self, data: CastData) -> CastData:
-        found = super().cast_data(data)
-        if self._reverses_channels and isinstance(found, dict) and 'inputs' in found:
-            inputs = found['inputs']
-            found['inputs'] = inputs.flip(-3) if isinstance(inputs, Tensor) else [image.flip(-3) for image in inputs]
-        return found
+        batch = super().cast_data(data)
+        if self._reverses_channels and isinstance(batch, dict) and 'inputs' in batch:
+            inputs = batch['inputs']
+            batch['inputs'] = inputs.flip(-3) if isinstance(inputs, Tensor) else [image.flip(-3) for image in inputs]
+        return batch

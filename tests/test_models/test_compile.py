@@ -4,9 +4,11 @@ from typing import Dict, Tuple
 
 import pytest
 import torch
+from mmengine.optim import OptimWrapper
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
+from mmpose_mspn.utils.errors import DataError
 from tests.building import SMALL, codec, samples
 from tests.families import FAMILIES, INPUT
 
@@ -94,3 +96,36 @@ def test_one_graph_in_bf16():
     assert graphs.count == 1
     assert all(value.isfinite().all() for value in (*values.values(), *gradients.values()))
     assert values['loss_stage0'].dtype == torch.float32
+
+
+def batch_of(seed: int, visible: int = 2) -> dict:
+    draw = torch.Generator().manual_seed(seed)
+    crops = [torch.randint(0, 255, (3, *INPUT[::-1]), dtype=torch.uint8, generator=draw) for _ in range(2)]
+    return dict(inputs=crops, data_samples=samples(2, seed=seed, visible=visible))
+
+
+def test_a_step_of_mmengine_trains_the_same_weights():
+    """``compile`` of a config compiles ``train_step``; gradients of two batches are accumulated."""
+    torch._dynamo.reset()
+    eager, graphs = build('mspn1'), Graphs()
+    compiled = copy.deepcopy(eager)
+    compiled.train_step = torch.compile(compiled.train_step, backend=graphs)
+    counts = []
+    for model in (eager, compiled):
+        wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), 1e-6), accumulative_counts=2)
+        wrapper.initialize_count_status(model, 0, 4)
+        for seed in range(4):
+            model.train_step(batch_of(seed), wrapper)
+            counts.append(graphs.count)
+    assert counts[5:] == counts[5:6] * 3  # nothing is compiled anew from the second step
+    torch.testing.assert_close(compiled.state_dict(), eager.state_dict(), rtol=1e-4, atol=1e-5)
+    weights = build('mspn1').state_dict()
+    assert any(not torch.equal(weights[name], value) for name, value in eager.state_dict().items() if 'weight' in name)
+
+
+def test_a_compiled_step_refuses_clipped_visibility():
+    torch._dynamo.reset()
+    model = build('mspn1')
+    train_step = torch.compile(model.train_step, backend='eager')
+    with pytest.raises(DataError, match='none of 34 labeled keypoints has visibility 2'):
+        train_step(batch_of(0, visible=1), OptimWrapper(torch.optim.SGD(model.parameters(), 1e-3)))

@@ -25,6 +25,7 @@ from mmpose.registry import MODELS as MMPOSE_MODELS
 from torch import Tensor, nn
 
 from mmpose_mspn.utils.config_types import registered_class
+from mmpose_mspn.utils.errors import ConfigError
 
 PROBE_SIZE = 128
 """Side in px of the black crop that checks what ``encoder_parts`` returned."""
@@ -64,7 +65,7 @@ def split_encoder(encoder: nn.Module) -> EncoderParts:
         The parts, with the encoder's own modules.
 
     Raises:
-        ValueError: The encoder cannot be split, has fewer than two layers, or a layer does not fulfill
+        ConfigError: The encoder cannot be split, has fewer than two layers, or a layer does not fulfill
             :class:`EncoderParts`; the message names the encoder and the layer.
     """
     name = type(encoder).__name__
@@ -73,12 +74,12 @@ def split_encoder(encoder: nn.Module) -> EncoderParts:
     elif getattr(encoder, 'res_layers', None):
         parts = _residual_parts(encoder, name)
     else:
-        raise ValueError('encoder must be a residual backbone with res_layers (ResNet, ResNeXt, SEResNet, ResNetV1d, '
-                         'ResNeSt …) or have a method encoder_parts, as described in '
-                         f'mmpose_mspn/models/backbones/encoder.py, got {name}')
+        raise ConfigError('encoder must be a residual backbone with res_layers (ResNet, ResNeXt, SEResNet, ResNetV1d, '
+                          'ResNeSt …) or have a method encoder_parts, as described in '
+                          f'mmpose_mspn/models/backbones/encoder.py, got {name}')
     if len(parts.layers) < 2:
-        raise ValueError(f'encoder must have at least 2 layers, one for each unit of a stage, got '
-                         f'{len(parts.layers)} of {name}')
+        raise ConfigError(f'encoder must have at least 2 layers, one for each unit of a stage, got '
+                          f'{len(parts.layers)} of {name}')
     if hasattr(encoder, 'encoder_parts'):
         _check_outputs(encoder, parts, name)
     return parts
@@ -87,9 +88,9 @@ def split_encoder(encoder: nn.Module) -> EncoderParts:
 def _residual_parts(encoder: nn.Module, name: str) -> EncoderParts:
     """The stem is every child that is not a residual layer, in the order of registration."""
     if encoder.strides[0] != 1:
-        raise ValueError('encoder must keep the resolution in its first layer, strides[0] == 1, because that layer '
-                         f'takes the finest features of the stage before, got strides={tuple(encoder.strides)} of '
-                         f'{name}')
+        raise ConfigError('encoder must keep the resolution in its first layer, strides[0] == 1, because that layer '
+                          f'takes the finest features of the stage before, got strides={tuple(encoder.strides)} of '
+                          f'{name}')
     stem = nn.Sequential()
     for child_name, child in encoder.named_children():
         if child_name not in encoder.res_layers:
@@ -108,11 +109,11 @@ def _declared_parts(encoder: nn.Module, name: str) -> EncoderParts:
             stem.add_module(child_name, child)
         parts = EncoderParts(stem, nn.ModuleDict(layers), tuple(channels))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f'encoder_parts of {name} must return (stem, layers, channels): two dicts of modules by name, '
-                         f'and the output channels of the stem and of each layer ({error})') from error
+        raise ConfigError(f'encoder_parts of {name} must return (stem, layers, channels): two dicts of modules by '
+                          f'name, and the output channels of the stem and of each layer ({error})') from error
     if len(parts.channels) != len(parts.layers) + 1:
-        raise ValueError(f'encoder_parts of {name} must return {len(parts.layers) + 1} channels, those of the stem and '
-                         f'of {len(parts.layers)} layers, got {parts.channels}')
+        raise ConfigError(f'encoder_parts of {name} must return {len(parts.layers) + 1} channels, those of the stem '
+                          f'and of {len(parts.layers)} layers, got {parts.channels}')
     return parts
 
 
@@ -131,9 +132,9 @@ def _check_outputs(encoder: nn.Module, parts: EncoderParts, name: str) -> None:
         for (layer_name, layer), channels in zip(parts.layers.items(), parts.channels[1:]):
             x = _checked_output(layer, x, channels, f'{layer_name} of {name}')
             if tuple(x.shape[2:]) != wanted:
-                raise ValueError(f'{layer_name} of {name} must give {wanted} for a crop of {PROBE_SIZE} px, got '
-                                 f'{tuple(x.shape[2:])}: the first layer must keep the resolution of the stem, every '
-                                 'other must halve that of the layer before')
+                raise ConfigError(f'{layer_name} of {name} must give {wanted} for a crop of {PROBE_SIZE} px, got '
+                                  f'{tuple(x.shape[2:])}: the first layer must keep the resolution of the stem, every '
+                                  'other must halve that of the layer before')
             wanted = tuple((side + 1) // 2 for side in wanted)
     finally:
         for module, mode in modes.items():
@@ -144,11 +145,11 @@ def _checked_output(module: nn.Module, x: Tensor, channels: int, name: str) -> T
     try:
         out = module(x)
     except RuntimeError as error:
-        raise ValueError(f'{name} does not run on an input of shape {tuple(x.shape)}: {error}') from error
+        raise ConfigError(f'{name} does not run on an input of shape {tuple(x.shape)}: {error}') from error
     if not isinstance(out, Tensor) or out.ndim != 4:
-        raise ValueError(f'{name} must return one tensor (B, C, H, W), got '
-                         f'{tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__}')
+        raise ConfigError(f'{name} must return one tensor (B, C, H, W), got '
+                          f'{tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__}')
     if out.shape[1] != channels:
-        raise ValueError(f'{name} must have the {channels} output channels that encoder_parts returned, got '
-                         f'{out.shape[1]}')
+        raise ConfigError(f'{name} must have the {channels} output channels that encoder_parts returned, got '
+                          f'{out.shape[1]}')
     return out

@@ -13,6 +13,7 @@ from torch.nn.modules.utils import _pair
 from torch.utils.checkpoint import checkpoint
 
 from mmpose_mspn.registry import MODELS
+from mmpose_mspn.utils.errors import ConfigError
 
 Size = Union[int, Tuple[int, int]]
 
@@ -44,7 +45,7 @@ class GhostConv(nn.Module):
         norm_cfg: The norms; BN by default.
 
     Raises:
-        ValueError: An argument is out of its range.
+        ConfigError: An argument is out of its range.
     """
 
     transposed = False
@@ -66,14 +67,14 @@ class GhostConv(nn.Module):
         self.kernel_size, self.stride = _pair(kernel_size), _pair(stride)
         self.padding, self.dilation = _pair(padding), _pair(dilation)
         if in_channels < 1:
-            raise ValueError(f'in_channels must be >= 1, got {in_channels}')
+            raise ConfigError(f'in_channels must be >= 1, got {in_channels}')
         if out_channels < 2:
-            raise ValueError(f'out_channels must be >= 2, one for each half, got {out_channels}')
+            raise ConfigError(f'out_channels must be >= 2, one for each half, got {out_channels}')
         self._check_padding()
         primary = (out_channels + 1) // 2
         if groups < 1 or in_channels % groups or primary % groups:
-            raise ValueError(f'groups must divide in_channels ({in_channels}) and half of out_channels ({primary}), '
-                             f'got {groups}')
+            raise ConfigError(f'groups must divide in_channels ({in_channels}) and half of out_channels ({primary}), '
+                              f'got {groups}')
         self.cheap_channels = out_channels - primary
         args = dict(norm_cfg=norm_cfg or dict(type='BN'), act_cfg=None)
         self.primary = ConvModule(in_channels, primary, 1, stride=self.stride, groups=groups, **args)
@@ -94,11 +95,11 @@ class GhostConv(nn.Module):
     def _check_padding(self) -> None:
         for kernel, padding, dilation in zip(self.kernel_size, self.padding, self.dilation):
             if kernel < 1 or kernel % 2 == 0:
-                raise ValueError(f'kernel_size must be odd and >= 1, got {self.kernel_size}')
+                raise ConfigError(f'kernel_size must be odd and >= 1, got {self.kernel_size}')
             if padding != dilation * (kernel // 2):
-                raise ValueError('padding must be dilation * (kernel_size - 1) / 2, because the 1×1 convolution keeps '
-                                 f'the borders, got padding={self.padding} with kernel_size={self.kernel_size} and '
-                                 f'dilation={self.dilation}')
+                raise ConfigError('padding must be dilation * (kernel_size - 1) / 2, because the 1×1 convolution keeps '
+                                  f'the borders, got padding={self.padding} with kernel_size={self.kernel_size} and '
+                                  f'dilation={self.dilation}')
 
 
 class ResidualAttention(nn.Module):
@@ -151,7 +152,7 @@ class AttentionResNet(ResNet):
         kwargs: Other arguments of mmpose's ``ResNet``.
 
     Raises:
-        ValueError: ``depth`` is another number.
+        ConfigError: ``depth`` is another number.
     """
 
     arch_settings = {
@@ -161,5 +162,5 @@ class AttentionResNet(ResNet):
 
     def __init__(self, depth: int = 50, **kwargs) -> None:
         if depth not in self.arch_settings:
-            raise ValueError(f'depth must be one of {list(self.arch_settings)}, got {depth}')
+            raise ConfigError(f'depth must be one of {list(self.arch_settings)}, got {depth}')
         super().__init__(depth, **kwargs)

@@ -18,6 +18,7 @@ from mmpose_mspn.models.backbones.encoder import build_encoder, split_encoder
 from mmpose_mspn.models.utils import recompute, resize
 from mmpose_mspn.registry import MODELS
 from mmpose_mspn.utils.arguments import refuse_unknown_arguments
+from mmpose_mspn.utils.errors import ConfigError
 from mmpose_mspn.utils.numbers import is_integer
 
 NOT_FOR_ENCODER = {'frozen_stages', 'norm_eval', 'out_indices', 'init_cfg', 'with_cp', 'zero_init_residual'}
@@ -157,7 +158,7 @@ class MSPN(BaseBackbone):
             code.
 
     Raises:
-        ValueError: An argument is out of its range, or the encoder cannot be split; ``init_weights``: the checkpoint
+        ConfigError: An argument is out of its range, or the encoder cannot be split; ``init_weights``: the checkpoint
             does not fit, with its keys.
     """
 
@@ -182,11 +183,11 @@ class MSPN(BaseBackbone):
         super().__init__(init_cfg)
         for name, number in (('num_stages', num_stages), ('unit_channels', unit_channels)):
             if not is_integer(number) or number < 1:
-                raise ValueError(f'{name} must be an integer >= 1, got {number!r}')
+                raise ConfigError(f'{name} must be an integer >= 1, got {number!r}')
         if not is_integer(frozen_stages) or not -1 <= frozen_stages <= num_stages:
-            raise ValueError(f'frozen_stages must be -1 ... num_stages ({num_stages}), got {frozen_stages}')
+            raise ConfigError(f'frozen_stages must be -1 ... num_stages ({num_stages}), got {frozen_stages}')
         if output not in ('all', 'final'):
-            raise ValueError(f"output must be 'all' or 'final', got {output!r}")
+            raise ConfigError(f"output must be 'all' or 'final', got {output!r}")
         self.num_stages = num_stages
         self.unit_channels = unit_channels
         self.frozen_stages = frozen_stages
@@ -194,8 +195,8 @@ class MSPN(BaseBackbone):
         conv_args = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg or dict(type='BN'))
         encoder_cfg = {**conv_args, **(encoder or dict(type='ResNet', depth=50))}
         for name in NOT_FOR_ENCODER & set(encoder_cfg):
-            raise ValueError(f'{name} cannot be set in encoder, of which MSPN uses only the layers: set frozen_stages, '
-                             f'with_cp and init_cfg of MSPN itself, got {name}={encoder_cfg[name]!r}')
+            raise ConfigError(f'{name} cannot be set in encoder, of which MSPN uses only the layers: set '
+                              f'frozen_stages, with_cp and init_cfg of MSPN itself, got {name}={encoder_cfg[name]!r}')
         stages = []
         for index in range(num_stages):
             stem, layers, (in_channels, *layer_channels) = split_encoder(build_encoder(encoder_cfg))

@@ -14,6 +14,7 @@ from mmpose.utils.typing import OptSampleList, Predictions
 from torch import Tensor, nn
 
 from mmpose_mspn.utils.config_types import registered_class
+from mmpose_mspn.utils.errors import ConfigError
 from mmpose_mspn.utils.numbers import NOT_LABELED, is_integer
 
 Heatmaps = Sequence[Sequence[Tensor]]
@@ -33,31 +34,31 @@ def check_sizes(**sizes: int) -> None:
     """Refuse sizes that are not integers >= 1.
 
     Raises:
-        ValueError: Names the first such size.
+        ConfigError: Names the first such size.
     """
     for name, size in sizes.items():
         if not is_integer(size) or size < 1:
-            raise ValueError(f'{name} must be an integer >= 1, got {size!r}')
+            raise ConfigError(f'{name} must be an integer >= 1, got {size!r}')
 
 
-def loss_config(loss: Optional[dict], default: type, **given: object) -> dict:
+def loss_config(loss: Optional[dict], default: type, **of_head: object) -> dict:
     """Config of the loss that a head trains with.
 
     Args:
         loss: The head's ``loss``, in which ``type`` may be missing.
         default: Class of the loss where ``loss`` names none, registered in ``mmpose_mspn``.
-        given: Arguments of the default loss that were given to the head. They replace those in ``loss``;
+        of_head: Arguments of the default loss that were given to the head. They replace those in ``loss``;
             :data:`FROM_LOSS` replaces nothing.
 
     Raises:
-        ValueError: The head was given an argument of the default loss, but ``loss`` is of another class.
+        ConfigError: The head was given an argument of the default loss, but ``loss`` is of another class.
     """
     config = {'type': f'mmpose_mspn.{default.__name__}', **(loss or {})}
-    given = {name: value for name, value in given.items() if value != FROM_LOSS}
-    if given and registered_class(config['type']) is not default:
-        raise ValueError(f'{" and ".join(given)} of the head can only be given with a {default.__name__}: remove it '
-                         f'from the head, and write the arguments of {config["type"]!r} in loss')
-    return {**config, **given}
+    of_head = {name: value for name, value in of_head.items() if value != FROM_LOSS}
+    if of_head and registered_class(config['type']) is not default:
+        raise ConfigError(f'{" and ".join(of_head)} of the head can only be given with a {default.__name__}: remove it '
+                          f'from the head, and write the arguments of {config["type"]!r} in loss')
+    return {**config, **of_head}
 
 
 def heatmap_predictor(channels: int, out_channels: int, conv_args: dict) -> nn.Sequential:
@@ -82,7 +83,7 @@ class BaseHeatmapHead(BaseHead):
         init_cfg: Initialization.
 
     Raises:
-        ValueError: ``out_channels`` is out of its range.
+        ConfigError: ``out_channels`` is out of its range.
     """
 
     def __init__(self, out_channels: int, decoder: dict, loss: dict, init_cfg: Union[dict, List[dict]]) -> None:
@@ -92,8 +93,8 @@ class BaseHeatmapHead(BaseHead):
         self.loss_module = MMPOSE_MODELS.build(loss)
         self.decoder = MMPOSE_CODECS.build(decoder)
         if not hasattr(self.decoder, 'render'):
-            raise ValueError(f'decoder must be a mmpose_mspn.CoarseToFineHeatmap, which renders the targets, got '
-                             f'{type(self.decoder).__name__}')
+            raise ConfigError(f'decoder must be a mmpose_mspn.CoarseToFineHeatmap, which renders the targets, got '
+                              f'{type(self.decoder).__name__}')
         columns, rows = self.decoder.heatmap_size
         self.heatmap_shape = (rows, columns)
 
@@ -146,13 +147,13 @@ class BaseHeatmapHead(BaseHead):
             train_cfg: Not used.
 
         Raises:
-            ValueError: The samples have no such labels.
+            ConfigError: The samples have no such labels.
         """
         self._check_crops(batch_data_samples)
         keypoints, visible = self._labels(batch_data_samples)
         if keypoints.shape[1] != self.out_channels:
-            raise ValueError(f'the samples have {keypoints.shape[1]} keypoints, the head has out_channels='
-                             f'{self.out_channels}: set out_channels to the number of the dataset\'s keypoints')
+            raise ConfigError(f'the samples have {keypoints.shape[1]} keypoints, the head has out_channels='
+                              f'{self.out_channels}: set out_channels to the number of the dataset\'s keypoints')
         targets = self.decoder.render(keypoints, visible)
         outputs = self.forward(feats)
         losses = self.loss_module(outputs, targets, visible)
@@ -164,17 +165,17 @@ class BaseHeatmapHead(BaseHead):
         for sample in samples or ():
             size = sample.metainfo.get('input_size')
             if size is not None and tuple(size) != self.decoder.input_size:
-                raise ValueError(f'the pipeline cuts crops of input_size {tuple(size)}, the head\'s decoder has '
-                                 f'input_size {self.decoder.input_size}: write the same codec in both')
+                raise ConfigError(f'the pipeline cuts crops of input_size {tuple(size)}, the head\'s decoder has '
+                                  f'input_size {self.decoder.input_size}: write the same codec in both')
 
     def _labels(self, samples: OptSampleList) -> Tuple[Tensor, Tensor]:
         """Keypoints (B, K, 2) in px and their visibility (B, K), 0/1/2."""
         labels = [sample.gt_instance_labels for sample in samples]
         for name in ('keypoint_labels', 'keypoints_visible'):
             if name not in labels[0]:
-                raise ValueError(f'the samples have no label {name}: let the pipeline end in '
-                                 "dict(type='GenerateTarget', encoder=codec) with the codec of this head's decoder "
-                                 "(mmpose_mspn.CoarseToFineHeatmap, encode_as='keypoints') and PackPoseInputs")
+                raise ConfigError(f'the samples have no label {name}: let the pipeline end in '
+                                  "dict(type='GenerateTarget', encoder=codec) with the codec of this head's decoder "
+                                  "(mmpose_mspn.CoarseToFineHeatmap, encode_as='keypoints') and PackPoseInputs")
         return (torch.cat([label.keypoint_labels for label in labels]),
                 torch.cat([label.keypoints_visible for label in labels]))
 

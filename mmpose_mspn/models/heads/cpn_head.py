@@ -23,6 +23,7 @@ from mmpose_mspn.models.heads.base_heatmap_head import (
 from mmpose_mspn.models.losses.cpn_loss import CPNHeatmapLoss
 from mmpose_mspn.models.utils import resize_heatmaps, resize_to
 from mmpose_mspn.registry import MODELS
+from mmpose_mspn.utils.errors import ConfigError
 
 EXPANSION = 2
 """Output channels of a bottleneck, 256, divided by the channels of its 3×3 convolution, 128."""
@@ -98,7 +99,7 @@ class CPNHead(BaseHeatmapHead):
         init_cfg: Initialization; the default is tf-cpn's for these convolutions, Xavier.
 
     Raises:
-        ValueError: A size is out of range, the kernels do not fit the levels, or ``level_order`` or ``ohkm_topk`` is
+        ConfigError: A size is out of range, the kernels do not fit the levels, or ``level_order`` or ``ohkm_topk`` is
             given although ``loss`` is of another type.
     """
 
@@ -126,13 +127,13 @@ class CPNHead(BaseHeatmapHead):
                 dict(type='Constant', layer=['_BatchNorm', 'GroupNorm'], val=1)
             ])
         if len(in_channels) < 2:
-            raise ValueError(f'in_channels must hold at least two levels, fine to coarse, got {tuple(in_channels)}')
+            raise ConfigError(f'in_channels must hold at least two levels, fine to coarse, got {tuple(in_channels)}')
         check_sizes(**{f'in_channels[{level}]': size for level, size in enumerate(in_channels)})
         if channels < EXPANSION or channels % EXPANSION:
-            raise ValueError(f'channels must be even and >= 2, got {channels}')
+            raise ConfigError(f'channels must be even and >= 2, got {channels}')
         if len(self.decoder.kernel_sizes) != len(in_channels):
-            raise ValueError(f'decoder must have one of kernel_sizes per level of in_channels, {len(in_channels)}, got '
-                             f'{self.decoder.kernel_sizes}')
+            raise ConfigError(f'decoder must have one of kernel_sizes per level of in_channels, {len(in_channels)}, '
+                              f'got {self.decoder.kernel_sizes}')
         self.in_channels = tuple(in_channels)
         conv_args = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg or dict(type='BN'))
         self.global_net = GlobalNet(in_channels, channels, conv_args)
@@ -159,8 +160,8 @@ class CPNHead(BaseHeatmapHead):
     def _levels(self, feats: Sequence[Tensor]) -> List[Tensor]:
         channels = tuple(feature.shape[1] for feature in feats)
         if channels != self.in_channels:
-            raise ValueError(f'the backbone gave features of {channels} channels, the head has in_channels='
-                             f'{self.in_channels}: let the backbone return all levels (out_indices=(0, 1, 2, 3))')
+            raise ConfigError(f'the backbone gave features of {channels} channels, the head has in_channels='
+                              f'{self.in_channels}: let the backbone return all levels (out_indices=(0, 1, 2, 3))')
         return self.global_net(feats)
 
     def _refined(self, levels: List[Tensor]) -> Tensor:

@@ -15,6 +15,7 @@ from mmpose_mspn.models.losses.multi_stage_heatmap_loss import MultiStageHeatmap
 from mmpose_mspn.models.utils import recompute, resize_heatmaps, resize_to
 from mmpose_mspn.registry import MODELS
 from mmpose_mspn.utils.arguments import refuse_unknown_arguments
+from mmpose_mspn.utils.errors import ConfigError
 
 MultiStageFeatures = Sequence[Sequence[Tensor]]
 """[stage][unit] (B, C, H', W'), coarse unit first, as mmpose's MSPN and RSN return them too."""
@@ -45,7 +46,7 @@ class MSPNHead(BaseHeatmapHead):
         init_cfg: Initialization; the default is mmpose's for this head.
 
     Raises:
-        ValueError: A size is out of range, the loss has not one weight per stage and unit, or ``coarse_to_fine`` or
+        ConfigError: A size is out of range, the loss has not one weight per stage and unit, or ``coarse_to_fine`` or
             ``ohkm_topk`` is given although ``loss`` is of another type.
     """
 
@@ -106,12 +107,12 @@ class MSPNHead(BaseHeatmapHead):
 
     def _check_features(self, feats: MultiStageFeatures) -> None:
         if any(isinstance(units, Tensor) for units in feats):
-            raise ValueError('the backbone gave one feature map per level, the head takes those of all stages and '
-                             "units: take mmpose_mspn.MSPN with output='all', or mmpose's MSPN or RSN, as backbone")
+            raise ConfigError('the backbone gave one feature map per level, the head takes those of all stages and '
+                              "units: take mmpose_mspn.MSPN with output='all', or mmpose's MSPN or RSN, as backbone")
         shape = [len(units) for units in feats]
         if shape != [self.num_units] * self.num_stages:
-            raise ValueError(f'the backbone gave {len(shape)} stages of {shape} units, the head has '
-                             f'num_stages={self.num_stages} and num_units={self.num_units}')
+            raise ConfigError(f'the backbone gave {len(shape)} stages of {shape} units, the head has '
+                              f'num_stages={self.num_stages} and num_units={self.num_units}')
         channels = feats[-1][-1].shape[1]
         if channels != self.unit_channels:
-            raise ValueError(f'the backbone gave {channels} channels, the head has unit_channels={self.unit_channels}')
+            raise ConfigError(f'the backbone gave {channels} channels, the head has unit_channels={self.unit_channels}')

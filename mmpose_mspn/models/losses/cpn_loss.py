@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from mmpose_mspn.models.losses.multi_stage_heatmap_loss import VisibilityRule, check_ohkm_topk, hard_keypoint_error
 from mmpose_mspn.registry import MODELS
+from mmpose_mspn.utils.errors import ConfigError
 from mmpose_mspn.utils.numbers import is_finite
 
 
@@ -31,7 +32,7 @@ class CPNHeatmapLoss(nn.Module):
             :class:`VisibilityRule`.
 
     Raises:
-        ValueError: An argument is out of its range, the targets do not fit the heatmaps, or ``visibility`` refuses the
+        ConfigError: An argument is out of its range, the targets do not fit the heatmaps, or ``visibility`` refuses the
             data.
     """
 
@@ -42,10 +43,10 @@ class CPNHeatmapLoss(nn.Module):
                  visibility: str = 'official') -> None:
         super().__init__()
         if level_order not in ('coarse_to_fine', 'fine_to_coarse'):
-            raise ValueError(f"level_order must be 'coarse_to_fine' or 'fine_to_coarse', got {level_order!r}")
+            raise ConfigError(f"level_order must be 'coarse_to_fine' or 'fine_to_coarse', got {level_order!r}")
         check_ohkm_topk(ohkm_topk)
         if not is_finite(global_weight) or global_weight < 0:
-            raise ValueError(f'global_weight must be finite and >= 0, got {global_weight!r}')
+            raise ConfigError(f'global_weight must be finite and >= 0, got {global_weight!r}')
         self.level_order = level_order
         self.ohkm_topk = ohkm_topk
         self.global_weight = global_weight
@@ -64,8 +65,8 @@ class CPNHeatmapLoss(nn.Module):
         """
         levels, (refined, ) = outputs
         if targets.ndim != 5 or targets.shape[1] != len(levels):
-            raise ValueError(f'targets must be (B, L, K, H, W) with L = {len(levels)}, one kernel per level of '
-                             f'GlobalNet, got {tuple(targets.shape)}')
+            raise ConfigError(f'targets must be (B, L, K, H, W) with L = {len(levels)}, one kernel per level of '
+                              f'GlobalNet, got {tuple(targets.shape)}')
         visible = visible.reshape(len(targets), -1)
         targets = targets.float()
         refined = refined.float()

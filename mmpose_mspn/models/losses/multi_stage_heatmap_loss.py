@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from mmpose_mspn.models.utils import is_compiling
 from mmpose_mspn.registry import MODELS
-from mmpose_mspn.utils.errors import DataError
+from mmpose_mspn.utils.errors import ConfigError, DataError
 from mmpose_mspn.utils.numbers import NOT_LABELED, OCCLUDED, VISIBLE, is_finite
 
 COARSE_UNIT_WEIGHT = 0.25
@@ -35,7 +35,7 @@ class MultiStageHeatmapLoss(nn.Module):
             :class:`VisibilityRule`.
 
     Raises:
-        ValueError: An argument is out of its range; the weights are not one per unit and stage; there are too few
+        ConfigError: An argument is out of its range; the weights are not one per unit and stage; there are too few
             levels of targets; or ``visibility`` refuses the data.
     """
 
@@ -68,7 +68,7 @@ class MultiStageHeatmapLoss(nn.Module):
         """Refuse weights that are not one per stage and one per unit.
 
         Raises:
-            ValueError: Names the argument, and how many weights it must hold.
+            ConfigError: Names the argument, and how many weights it must hold.
         """
         check_number_of_weights('stage_weights', self.stage_weights, num_stages, 'stage')
         check_number_of_weights('unit_weights', self.unit_weights, num_units, 'unit, coarse unit first')
@@ -108,8 +108,8 @@ class MultiStageHeatmapLoss(nn.Module):
         needed = 1 + max(
             self.level(stage, len(units) - 1, len(outputs)) for stage, units in enumerate(outputs))
         if targets.ndim != 5 or targets.shape[1] < needed:
-            raise ValueError(f'targets must be (B, L, K, H, W) with L >= {needed} for {len(outputs[-1])} units and '
-                             f'coarse_to_fine={self.coarse_to_fine}, got {tuple(targets.shape)}')
+            raise ConfigError(f'targets must be (B, L, K, H, W) with L >= {needed} for {len(outputs[-1])} units and '
+                              f'coarse_to_fine={self.coarse_to_fine}, got {tuple(targets.shape)}')
 
 
 class VisibilityRule:
@@ -122,8 +122,8 @@ class VisibilityRule:
             ``'labeled'``: targets show every labeled keypoint, for data without that distinction.
 
     Raises:
-        ValueError: ``visibility`` is unknown; a DataError, if no keypoint of the data is visible (2) under the official
-            rule.
+        ConfigError: ``visibility`` is unknown.
+        DataError: Under the official rule, no keypoint of the data is visible (2).
     """
 
     # Labeled keypoints that may pass before one of them must be visible. Stock datasets clip visibility to 0/1, which
@@ -134,7 +134,7 @@ class VisibilityRule:
         if visibility == 'labelled':  # the option's earlier spelling
             visibility = 'labeled'
         if visibility not in ('official', 'labeled'):
-            raise ValueError(f"visibility must be 'official' or 'labeled', got {visibility!r}")
+            raise ConfigError(f"visibility must be 'official' or 'labeled', got {visibility!r}")
         self.visibility = visibility
         self._keypoints_without_visible = 0
         self.is_settled = visibility == 'labeled'
@@ -170,10 +170,10 @@ def check_ohkm_topk(topk: Optional[int]) -> None:
     """Refuse a number of keypoints that :func:`hard_keypoint_error` cannot keep; ``None`` stands for no mining.
 
     Raises:
-        ValueError: ``topk`` is below 1.
+        ConfigError: ``topk`` is below 1.
     """
     if topk is not None and topk < 1:
-        raise ValueError(f'ohkm_topk must be >= 1, or None for no OHKM, got {topk}')
+        raise ConfigError(f'ohkm_topk must be >= 1, or None for no OHKM, got {topk}')
 
 
 def hard_keypoint_error(heatmaps: Tensor, target: Tensor, visible: Tensor, topk: int) -> Tensor:
@@ -197,12 +197,12 @@ def checked_weights(name: str, weights: Optional[Sequence[float]]) -> Optional[T
         weights: A list or tuple of numbers >= 0.
 
     Raises:
-        ValueError: ``weights`` is not a list, is empty, or holds a value that is not a finite number >= 0.
+        ConfigError: ``weights`` is not a list, is empty, or holds a value that is not a finite number >= 0.
     """
     if weights is None:
         return None
     if not isinstance(weights, (list, tuple)) or not weights or not all(is_finite(w) and w >= 0 for w in weights):
-        raise ValueError(f'{name} must list at least one weight, each finite and >= 0, or be None, got {weights!r}')
+        raise ConfigError(f'{name} must list at least one weight, each finite and >= 0, or be None, got {weights!r}')
     return tuple(weights)
 
 
@@ -210,7 +210,7 @@ def check_number_of_weights(name: str, weights: Optional[Tuple[float, ...]], num
     """Refuse weights that are not one per ``of``, of which there are ``number``.
 
     Raises:
-        ValueError: The numbers differ.
+        ConfigError: The numbers differ.
     """
     if weights is not None and len(weights) != number:
-        raise ValueError(f'{name} must hold {number} weights, one per {of}, got {len(weights)}: {weights}')
+        raise ConfigError(f'{name} must hold {number} weights, one per {of}, got {len(weights)}: {weights}')

@@ -19,7 +19,7 @@ from mmpose_mspn.checkpoints.reader import read_checkpoint
 from mmpose_mspn.models.pose_estimators.test_time_augmentation import check_shifts, mean_heatmaps
 from mmpose_mspn.models.pose_estimators.topdown import check_stages
 from mmpose_mspn.registry import MODELS
-from mmpose_mspn.utils.errors import CheckpointError
+from mmpose_mspn.utils.errors import CheckpointError, ConfigError
 
 PIXELS = dict(mean=None, std=None, bgr_to_rgb=False, rgb_to_bgr=False)
 """The arguments of a data preprocessor that change pixels, with their defaults."""
@@ -53,7 +53,7 @@ class EnsemblePoseEstimator(MmposeTopdownPoseEstimator):
         metainfo: As in mmpose's estimators.
 
     Raises:
-        ValueError: A member does not fit the others or the decoder; the message names its config.
+        ConfigError: A member does not fit the others or the decoder; the message names its config.
     """
 
     # mmpose's heads decode with this method, which uses nothing of a head but its decoder.
@@ -66,7 +66,7 @@ class EnsemblePoseEstimator(MmposeTopdownPoseEstimator):
                  test_cfg: Optional[dict] = None,
                  metainfo: Optional[dict] = None) -> None:
         if not members:
-            raise ValueError('members must hold at least one dict(config=..., checkpoint=...), got none')
+            raise ConfigError('members must hold at least one dict(config=..., checkpoint=...), got none')
         built = [_build(index, **_checked(index, member)) for index, member in enumerate(members)]
         preprocessor = data_preprocessor or built[0].preprocessor
         # Not mmpose's __init__, which builds one backbone and one head; an ensemble has neither.
@@ -91,12 +91,12 @@ class EnsemblePoseEstimator(MmposeTopdownPoseEstimator):
             data_samples: The B samples.
 
         Raises:
-            ValueError: The crops are of another size.
+            ConfigError: The crops are of another size.
         """
         w, h = self.decoder.input_size
         if inputs.shape[2:] != (h, w):
-            raise ValueError(f'the crops are {inputs.shape[3]} x {inputs.shape[2]} px, the decoder of the ensemble has '
-                             f'input_size={(w, h)}: let TopdownAffine cut that size')
+            raise ConfigError(f'the crops are {inputs.shape[3]} x {inputs.shape[2]} px, the decoder of the ensemble '
+                              f'has input_size={(w, h)}: let TopdownAffine cut that size')
         maps = self.average(inputs, data_samples)
         instances = self.decode(maps)
         fields = [PixelData(heatmaps=sample_maps) for sample_maps in maps] if self.test_cfg.get(
@@ -158,9 +158,10 @@ def _checked(index: int, member: dict) -> dict:
     unknown = set(member) - {'config', 'checkpoint', 'weight'}
     missing = {'config', 'checkpoint'} - set(member)
     if unknown or missing:
-        raise ValueError(f'members[{index}] must hold config, checkpoint and, optionally, weight, got {sorted(member)}')
+        raise ConfigError(f'members[{index}] must hold config, checkpoint and, optionally, weight, got '
+                          f'{sorted(member)}')
     if not member.get('weight', 1) > 0:
-        raise ValueError(f'the weight of members[{index}] must be > 0, got {member["weight"]}')
+        raise ConfigError(f'the weight of members[{index}] must be > 0, got {member["weight"]}')
     return dict(config=member['config'], checkpoint=member['checkpoint'])
 
 
@@ -184,22 +185,22 @@ def _check_pixels(member: _Member, preprocessor: Optional[dict]) -> None:
     """Refuse a member whose pixels are normalized in another way than the ensemble's."""
     for argument, default in PIXELS.items():
         value, expected = ((cfg or {}).get(argument, default) for cfg in (member.preprocessor, preprocessor))
-        value, expected = (list(given) if isinstance(given, tuple) else given for given in (value, expected))
+        value, expected = (list(setting) if isinstance(setting, tuple) else setting for setting in (value, expected))
         if value != expected:
-            raise ValueError(f'{member.name} was trained with data_preprocessor {argument}={value}, the ensemble has '
-                             f'{argument}={expected}: only members with the same normalization can share crops')
+            raise ConfigError(f'{member.name} was trained with data_preprocessor {argument}={value}, the ensemble has '
+                              f'{argument}={expected}: only members with the same normalization can share crops')
 
 
 def _check_head(member: _Member, first: _Member, decoder: BaseKeypointCodec) -> None:
     """Refuse a member whose codec, keypoints or input size do not fit the ensemble's."""
-    own = getattr(member.model.head, 'decoder', None)
-    if type(own) is not type(decoder):
-        raise ValueError(f'{member.name} decodes by {type(own).__name__}, the ensemble by {type(decoder).__name__}: '
-                         'heatmaps of different codecs differ in scale and alignment and cannot be averaged')
+    codec = getattr(member.model.head, 'decoder', None)
+    if type(codec) is not type(decoder):
+        raise ConfigError(f'{member.name} decodes by {type(codec).__name__}, the ensemble by {type(decoder).__name__}: '
+                          'heatmaps of different codecs differ in scale and alignment and cannot be averaged')
     keypoints, expected = (entry.model.head.out_channels for entry in (member, first))
     if keypoints != expected:
-        raise ValueError(f'{member.name} predicts {keypoints} keypoints, {first.name} {expected}')
-    (w, h), (width, height) = own.input_size, decoder.input_size
+        raise ConfigError(f'{member.name} predicts {keypoints} keypoints, {first.name} {expected}')
+    (w, h), (width, height) = codec.input_size, decoder.input_size
     if w > width or h > height or w * height != h * width:
-        raise ValueError(f"{member.name} has input_size={(w, h)}; it must have the aspect ratio of the ensemble's "
-                         f'decoder, input_size={(width, height)}, and not be larger')
+        raise ConfigError(f"{member.name} has input_size={(w, h)}; it must have the aspect ratio of the ensemble's "
+                          f'decoder, input_size={(width, height)}, and not be larger')

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from mmpose_mspn.models.heads.base_heatmap_head import BaseHeatmapHead
 from mmpose_mspn.models.utils import shallow_copy
+from mmpose_mspn.utils.errors import ConfigError
 
 Shift = Tuple[int, int]
 """(dx, dy) in px by which a crop's content moves right and down."""
@@ -20,7 +21,7 @@ def check_shifts(shifts: Optional[Sequence[Shift]]) -> List[Shift]:
     """``shift_test`` of a test_cfg as a list of pairs; ``None`` becomes ``[(0, 0)]``, the crop alone.
 
     Raises:
-        ValueError: It is empty, or an entry is not a pair of integers.
+        ConfigError: It is empty, or an entry is not a pair of integers.
     """
     if shifts is None:
         return [(0, 0)]
@@ -29,8 +30,8 @@ def check_shifts(shifts: Optional[Sequence[Shift]]) -> List[Shift]:
         return isinstance(shift, (list, tuple)) and len(shift) == 2 and all(isinstance(move, int) for move in shift)
 
     if not isinstance(shifts, (list, tuple)) or not shifts or not all(map(is_pair, shifts)):
-        raise ValueError('shift_test must list at least one pair (dx, dy) of integers in px, such as [(0, 0), (4, 0)], '
-                         f'got {shifts}')
+        raise ConfigError('shift_test must list at least one pair (dx, dy) of integers in px, such as [(0, 0), '
+                          f'(4, 0)], got {shifts}')
     return [tuple(shift) for shift in shifts]
 
 
@@ -68,14 +69,14 @@ def mean_heatmaps(estimator: BasePoseEstimator, inputs: Tensor, samples: list, t
         test_cfg: ``flip_test`` with its settings, as in mmpose, and ``shift_test``.
 
     Raises:
-        ValueError: The head predicts no heatmaps, or a shift is larger than the crop.
+        ConfigError: The head predicts no heatmaps, or a shift is larger than the crop.
     """
     test_cfg = dict(test_cfg, output_heatmaps=True)
     total, views_per_cell = 0., 0.
     for dx, dy in check_shifts(test_cfg.get('shift_test')):
         if abs(dx) >= inputs.shape[3] or abs(dy) >= inputs.shape[2]:
-            raise ValueError(f'shift_test must stay inside the input of {inputs.shape[3]} x {inputs.shape[2]} px, got '
-                             f'{(dx, dy)}')
+            raise ConfigError(f'shift_test must stay inside the input of {inputs.shape[3]} x {inputs.shape[2]} px, got '
+                              f'{(dx, dy)}')
         moved = shift_crops(inputs, dx, dy, black_pixel(estimator))
         feats = extract_views(estimator, moved, test_cfg.get('flip_test', False))
         maps = _predicted_heatmaps(estimator, feats, samples, test_cfg)
@@ -96,8 +97,8 @@ def _predicted_heatmaps(estimator: BasePoseEstimator, feats: Any, samples: list,
     predicted = head.predict(feats, samples, test_cfg=test_cfg)
     fields = predicted[1] if isinstance(predicted, tuple) else []
     if not fields or 'heatmaps' not in fields[0]:
-        raise ValueError(f'{type(estimator.head).__name__} predicts no heatmaps to average: shift_test and ensembles '
-                         'need a heatmap head')
+        raise ConfigError(f'{type(estimator.head).__name__} predicts no heatmaps to average: shift_test and ensembles '
+                          'need a heatmap head')
     return torch.stack([field.heatmaps for field in fields])
 
 

@@ -17,6 +17,7 @@ from mmpose_mspn.models.losses.multi_stage_heatmap_loss import VisibilityRule
 from mmpose_mspn.models.pose_estimators.test_time_augmentation import check_shifts, extract_views, mean_heatmaps
 from mmpose_mspn.models.utils import shallow_copy
 from mmpose_mspn.registry import MODELS
+from mmpose_mspn.utils.errors import ConfigError
 
 
 @MODELS.register_module()
@@ -40,7 +41,7 @@ class TopdownPoseEstimator(MmposeTopdownPoseEstimator):
         kwargs: Keyword arguments of mmpose's estimator.
 
     Raises:
-        ValueError: ``shift_test`` is empty or does not consist of pairs of integers, or there are not that many
+        ConfigError: ``shift_test`` is empty or does not consist of pairs of integers, or there are not that many
             ``stages``.
     """
 
@@ -66,7 +67,7 @@ class TopdownPoseEstimator(MmposeTopdownPoseEstimator):
             data_samples: The B samples.
 
         Raises:
-            ValueError: ``test_cfg`` has more ``stages`` than the network; or ``shift_test`` is set, and a shift is
+            ConfigError: ``test_cfg`` has more ``stages`` than the network; or ``shift_test`` is set, and a shift is
                 larger than the crop or the head predicts no heatmaps.
         """
         if self.test_cfg.get('stages') is not None:
@@ -89,10 +90,10 @@ class TopdownPoseEstimator(MmposeTopdownPoseEstimator):
         super()._load_state_dict_pre_hook(state_dict, prefix, local_meta, *args, **kwargs)
         if not self.reads_layouts:
             return
-        given = {key[len(prefix):]: value for key, value in state_dict.items() if key.startswith(prefix)}
-        for key in given:
+        weights = {key[len(prefix):]: value for key, value in state_dict.items() if key.startswith(prefix)}
+        for key in weights:
             del state_dict[prefix + key]
-        state_dict.update({prefix + key: value for key, value in in_our_layout(given).items()})
+        state_dict.update({prefix + key: value for key, value in in_our_layout(weights).items()})
 
 
 def _check_visibility(rule: VisibilityRule, preprocessor: nn.Module, args: tuple, options: dict) -> None:
@@ -124,17 +125,17 @@ def check_stages(estimator: BasePoseEstimator, stages: Optional[int]) -> None:
     """Check ``stages`` of a test_cfg; ``None`` stands for all.
 
     Raises:
-        ValueError: The estimator does not have that many stages, or has no predictor for each.
+        ConfigError: The estimator does not have that many stages, or has no predictor for each.
     """
     if stages is None:
         return
     backbone, head = getattr(estimator, 'backbone', None), getattr(estimator, 'head', None)
     if not isinstance(backbone, MSPN) or not isinstance(head, MSPNHead):
-        raise ValueError('stages needs the backbone MSPN and the head MSPNHead, which has a predictor for every stage, '
-                         f'got {type(backbone).__name__} and {type(head).__name__}; an accelerated copy takes '
-                         'accelerate(model, stages=n), and the members of an ensemble run whole')
+        raise ConfigError('stages needs the backbone MSPN and the head MSPNHead, which has a predictor for every '
+                          f'stage, got {type(backbone).__name__} and {type(head).__name__}; an accelerated copy takes '
+                          'accelerate(model, stages=n), and the members of an ensemble run whole')
     if not isinstance(stages, int) or isinstance(stages, bool) or not 1 <= stages <= head.num_stages:
-        raise ValueError(f'stages must be 1 ... num_stages ({head.num_stages}), got {stages!r}')
+        raise ConfigError(f'stages must be 1 ... num_stages ({head.num_stages}), got {stages!r}')
 
 
 def first_stages(estimator: BasePoseEstimator, stages: int) -> BasePoseEstimator:
@@ -147,7 +148,7 @@ def first_stages(estimator: BasePoseEstimator, stages: int) -> BasePoseEstimator
         stages: 1 ... S.
 
     Raises:
-        ValueError: The estimator does not have that many stages, or has no predictor for each.
+        ConfigError: The estimator does not have that many stages, or has no predictor for each.
     """
     check_stages(estimator, stages)
     part = shallow_copy(estimator)
