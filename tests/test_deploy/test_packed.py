@@ -12,19 +12,20 @@ from torch.nn import functional as F
 from mmpose_mspn.deploy.packed import PackedConv, PackedGraph, can_pack, pack
 
 pytestmark = pytest.mark.skipif(not can_pack(torch.device('cpu'), None), reason='this torch has no oneDNN operators')
-MSPN = dict(type='mmpose_mspn.MSPN', num_stages=2, unit_channels=32)
+SMALL = dict(base_channels=16, stem_channels=16)
+MSPN = dict(type='mmpose_mspn.MSPN', num_stages=1, unit_channels=32)
 BACKBONES = [
-    {**MSPN, 'encoder': dict(type='ResNet', depth=18, base_channels=16, stem_channels=16)},
-    {**MSPN, 'encoder': dict(type='ResNet', depth=50), 'cross_stage_aggregation': False},
+    {**MSPN, 'encoder': dict(type='ResNet', depth=18, **SMALL), 'num_stages': 2},
+    {**MSPN, 'encoder': dict(type='ResNet', depth=50, **SMALL), 'num_stages': 2, 'cross_stage_aggregation': False},
     {**MSPN, 'encoder': dict(type='ResNeXt', depth=50)},
-    {**MSPN, 'encoder': dict(type='SEResNet', depth=50)},
-    {**MSPN, 'encoder': dict(type='ResNetV1d', depth=50)},
+    {**MSPN, 'encoder': dict(type='SEResNet', depth=50, **SMALL)},
+    {**MSPN, 'encoder': dict(type='ResNetV1d', depth=50, **SMALL)},
     {**MSPN, 'encoder': dict(type='ResNeSt', depth=50)},
-    {**MSPN, 'conv_cfg': dict(type='mmpose_mspn.GhostConv')},
-    {**MSPN, 'encoder': dict(type='mmpose_mspn.AttentionResNet', depth=50)},
-    {**MSPN, 'norm_cfg': dict(type='GN', num_groups=4)},
+    {**MSPN, 'encoder': dict(type='ResNet', depth=50, **SMALL), 'conv_cfg': dict(type='mmpose_mspn.GhostConv')},
+    {**MSPN, 'encoder': dict(type='mmpose_mspn.AttentionResNet', depth=50, **SMALL)},
+    {**MSPN, 'encoder': dict(type='ResNet', depth=50, **SMALL), 'norm_cfg': dict(type='GN', num_groups=4)},
     dict(type='RSN', num_stages=1),
-    dict(type='MSPN', num_stages=2),
+    dict(type='MSPN', num_stages=1),
     dict(type='ResNet', depth=18, out_indices=(0, 3)),
     dict(type='MobileNetV2'),
 ]
