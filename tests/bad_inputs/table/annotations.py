@@ -15,7 +15,7 @@ def rows(given: str, change: Union[Edit, bytes], says: Sequence[str], tools: Seq
     made = []
     for tool in tools:
         file, command = RUNS[tool]
-        made.append(Case(given, [command], says, code, _prepare(file, change), fast=tool in fast))
+        made.append(Case(given, [command], says, code, _prepare(file, change), fast=tool in fast, error='DataError'))
     return made
 
 

@@ -19,7 +19,7 @@ def tested(given: str, change: Edit, says: Sequence[str], tools: Sequence[str] =
         place.write_config(WITH_FILE)
 
     commands = dict(test=test(), check_data=check_data())
-    return [Case(given, [commands[tool]], says, code, prepare) for tool in tools]
+    return [Case(given, [commands[tool]], says, code, prepare, error='DataError') for tool in tools]
 
 
 def inferred(given: str, content: object, says: Sequence[str], *options: str, code: int = 1, fast: bool = False,
@@ -32,7 +32,8 @@ def inferred(given: str, content: object, says: Sequence[str], *options: str, co
         (place.here / 'boxes.json').write_bytes(written)
 
     source = '{here}/images' if prepare is _two_folders else '{data}/val2017'
-    return Case(given, [infer('--boxes', GIVEN, *options, source=source)], says, code, write, right, fast)
+    return Case(given, [infer('--boxes', GIVEN, *options, source=source)], says, code, write, right, fast,
+                error='UserError')
 
 
 def changed(**fields: object) -> list:
