@@ -21,7 +21,7 @@ from mmpose.registry import DATASETS, TRANSFORMS
 from torch.utils.data import Dataset
 
 from mmpose_mspn.apis.config import load_config
-from mmpose_mspn.apis.options import use_amp, use_fast_training
+from mmpose_mspn.apis.options import can_fuse, use_amp, use_fast_training
 from mmpose_mspn.utils.files import write_atomically
 
 BASE = ROOT / CONFIGS / 'td-hm_2xmspn50_8xb32-96k_coco-256x192.py'
@@ -147,7 +147,7 @@ def _schedule(cfg: Config, run: Run, scale: Scale) -> None:
     cfg.train_cfg = dict(by_epoch=False, max_iters=run.iterations)
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     cfg.optim_wrapper.optimizer.update(
-        lr=scale.learning_rate * VARIANTS[run.variant].rate, fused=True)
+        lr=scale.learning_rate * VARIANTS[run.variant].rate, fused=can_fuse('Adam'))
     cfg.param_scheduler = [
         dict(type='LinearLR', start_factor=0.1, begin=0, end=warm_up + 1, by_epoch=False),
         dict(type='CosineAnnealingLR', eta_min=0, begin=warm_up, end=run.iterations + 1, by_epoch=False)]
