@@ -51,6 +51,7 @@ _SIGNS = {
 }
 _OFFICIAL_STEM = 'top.conv.conv.weight'
 _RSN = 'backbone.multi_stage_rsn.'
+_WRAPPED = re.compile(r'^(?:module\.)?(keypoint_head\.)?')
 
 
 def convert(state_dict: Mapping, to: str = 'mmpose_mspn') -> Dict[str, Tensor]:
@@ -128,8 +129,12 @@ def find_state_dict(checkpoint: Mapping) -> Mapping:
 
 
 def unpack(checkpoint: Mapping) -> Dict[str, Tensor]:
-    """Return a copy of a checkpoint's state dict without the prefix ``module.``, which DDP adds."""
-    weights = {re.sub(r'^module\.', '', key): value for key, value in find_state_dict(checkpoint).items()}
+    """Return a copy of a checkpoint's state dict without the prefix ``module.``, which DDP adds.
+
+    The head of mmpose 0.x, which published MSPN, was ``keypoint_head``. It is ``head`` in the copy.
+    """
+    weights = {_WRAPPED.sub(lambda match: 'head.' if match[1] else '', key): value
+               for key, value in find_state_dict(checkpoint).items()}
     # Older data preprocessors saved their mean and std, which are settings of the config.
     return {key: value for key, value in weights.items() if not key.startswith('data_preprocessor.')}
 
