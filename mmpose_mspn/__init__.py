@@ -1,13 +1,14 @@
 """MSPN, the multi-stage pose network (Li et al., 2019, arXiv:1901.00148), for mmpose.
 
 Importing this package registers its scope ``mmpose_mspn`` with mmengine, which imports the classes when a config names
-one of them, and lets torch load checkpoints of mmengine's Runner. It changes nothing else in the program. The public
-names below are imported when they are used.
+one of them, lets torch load checkpoints of mmengine's Runner, and lets mmengine load published weights by their names,
+``mmpose_mspn://…``. It changes nothing else in the program. The public names below are imported when they are used.
 
 Shape letters in all docstrings: B samples, K keypoints, H and W rows and columns of a heatmap, h and w rows and columns
 of the input crop, L kernel levels, S stages, U units of a stage. "px" means pixels of the input crop, "image px" those
 of the image.
 """
+import sys
 from importlib import import_module
 
 from . import compat
@@ -17,21 +18,23 @@ compat.warn_of_other_crops()
 compat.mend_torchvision()
 
 from . import registry  # noqa: E402, F401
-from .checkpoints.reader import allow_runner_classes  # noqa: E402
+from .checkpoints.reader import allow_runner_classes, register_scheme  # noqa: E402
 from .version import __version__  # noqa: E402
 
 allow_runner_classes()
+if 'mmengine.runner.checkpoint' in sys.modules:
+    register_scheme()
 
 _HOMES = {
     'MSPN': 'models', 'MSPNHead': 'models', 'MultiStageHeatmapLoss': 'models', 'CoarseToFineHeatmap': 'codecs',
-    'accelerate': 'deploy', 'export': 'deploy', 'load': 'apis.load'
+    'accelerate': 'deploy', 'export': 'deploy', 'load': 'apis.load', 'list_models': 'checkpoints.published'
 }
 """Modules of the names that are exported from here."""
 _PACKAGES = ('checkpoints', 'codecs', 'datasets', 'deploy', 'engine', 'evaluation', 'models')
 
 __all__ = [
     'MSPN', 'MSPNHead', 'MultiStageHeatmapLoss', 'CoarseToFineHeatmap', 'accelerate', 'checkpoints', 'codecs',
-    'datasets', 'deploy', 'engine', 'evaluation', 'export', 'load', 'models', '__version__'
+    'datasets', 'deploy', 'engine', 'evaluation', 'export', 'list_models', 'load', 'models', '__version__'
 ]
 
 

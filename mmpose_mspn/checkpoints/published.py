@@ -21,7 +21,7 @@ from mmengine.logging import print_log
 from tqdm import tqdm
 
 from mmpose_mspn.utils.arguments import near_matches
-from mmpose_mspn.utils.errors import CheckpointError
+from mmpose_mspn.utils.errors import CheckpointError, DownloadError
 from mmpose_mspn.utils.files import FilePath
 
 TABLE = Path(__file__).parents[1] / '.mim' / 'configs' / 'published.yml'
@@ -144,7 +144,8 @@ def download(url: str) -> Path:
     download of such a file goes on where it stopped.
 
     Raises:
-        CheckpointError: The file cannot be downloaded, ends too early, or is not the one that its name says.
+        DownloadError: The file cannot be downloaded.
+        CheckpointError: It is not the one that its name says.
     """
     folder = download_folder()
     path = folder / file_name(url)
@@ -159,8 +160,8 @@ def download(url: str) -> Path:
                 print_log(f'downloading {url} to {path}', 'current')
                 _download_to(path, url)
     except (OSError, http.client.HTTPException) as error:  # also urllib's errors
-        raise CheckpointError(f'{url} cannot be downloaded ({error}): put the file {path.name} into {folder}, or run '
-                              'this again with a connection') from error
+        raise DownloadError(f'{url} cannot be downloaded ({error}): put the file {path.name} into {folder}, or run '
+                            'this again with a connection') from error
     return path
 
 

@@ -10,17 +10,14 @@ import logging
 import os
 import pickle
 import re
-import sys
 import zipfile
 from collections import Counter
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import IO, Any, Callable, Dict, Iterator, Mapping, Union
-from urllib.parse import urlparse
 
 import numpy as np
 import torch
-from mmengine.dist import barrier, get_dist_info
 from mmengine.logging import HistoryBuffer, print_log
 from mmengine.utils import digit_version
 
@@ -32,8 +29,9 @@ def read_checkpoint(path: FilePath, map_location: Any = 'cpu') -> Mapping:
     """Return the content of a checkpoint without running code from it.
 
     Args:
-        path: A file, a URL, or a name with a scheme of mmengine, such as ``torchvision://resnet50``. A scheme that the
-            user has registered with mmengine is read by the user's loader.
+        path: A file, a URL, or a name with a scheme, such as ``torchvision://resnet50`` of mmengine or
+            ``mmpose_mspn://4xmspn50`` of this package. A scheme that the user has registered with mmengine is read by
+            the user's loader.
         map_location: As for ``torch.load``.
 
     Raises:
@@ -42,6 +40,7 @@ def read_checkpoint(path: FilePath, map_location: Any = 'cpu') -> Mapping:
         CheckpointError: It is truncated, cannot be downloaded, or is no dict whose weights have names.
     """
     from mmengine.runner.checkpoint import CheckpointLoader
+    register_scheme()
     loader = CheckpointLoader._get_checkpoint_loader(str(path))
     loaded = _safe_form(loader)(str(path), map_location)
     if not isinstance(loaded, Mapping):
@@ -91,12 +90,9 @@ def load_from_local(path: str, map_location: Any = None) -> Any:
 
 
 def load_from_http(url: str, map_location: Any = None) -> Any:
-    """Load a download, which is kept in torch.hub's folder of checkpoints. Of several processes rank 0 downloads."""
-    rank, _ = get_dist_info()
-    if rank == 0:
-        _download(url)
-    barrier()
-    path = _download(url)  # only where rank 0 runs on another machine
+    """Load a download, which is kept in torch.hub's folder of checkpoints."""
+    from .published import download
+    path = str(download(url))
     with _errors_that_name(path):
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
@@ -105,26 +101,26 @@ def load_from_http(url: str, map_location: Any = None) -> Any:
         return load_safely(path, map_location)
 
 
-def _download(url: str) -> str:
-    """Path of the downloaded file. A file that is already there is not downloaded again."""
-    folder = os.path.join(torch.hub.get_dir(), 'checkpoints')
-    path = os.path.join(folder, os.path.basename(urlparse(url).path))
-    if not os.path.exists(path):
-        os.makedirs(folder, exist_ok=True)
-        print_log(f'Downloading {url} to {path}', 'current')
-        try:
-            torch.hub.download_url_to_file(url, path, progress=sys.stderr.isatty())
-        except OSError as error:  # also urllib's errors
-            raise CheckpointError(
-                f'{url} cannot be downloaded ({error}): put the file at {path}, or go without it, for ImageNet weights '
-                'with --cfg-options model.backbone.init_cfg=None') from error
-    return path
-
-
 def load_from_torchvision(name: str, map_location: Any = None) -> Any:
     """Load weights of torchvision by the model's name."""
     from mmengine.runner.checkpoint import get_torchvision_models
     return load_from_http(_look_up(name, get_torchvision_models()), map_location)
+
+
+def load_from_mmpose_mspn(name: str, map_location: Any = None) -> Any:
+    """Load published weights by their name, ``mmpose_mspn://4xmspn50``."""
+    from .published import checkpoint_file
+    return load_from_local(str(checkpoint_file(name)), map_location)
+
+
+def register_scheme() -> None:
+    """Let mmengine read published weights by name: ``load_from = 'mmpose_mspn://4xmspn50'``.
+
+    Importing the module of mmengine's loaders takes as long as torch. So this is called where the module has been
+    imported already, and beside our models, which import it.
+    """
+    from mmengine.runner.checkpoint import CheckpointLoader
+    CheckpointLoader.register_scheme('mmpose_mspn://', load_from_mmpose_mspn, force=True)
 
 
 def load_from_openmmlab(name: str, map_location: Any = None) -> Any:

@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 from torch import distributed
 
 from mmpose_mspn.checkpoints.reader import read_checkpoint
-from mmpose_mspn.utils.errors import OutputError
+from mmpose_mspn.utils.errors import DownloadError, OutputError
 
 try:
     import fcntl
@@ -195,13 +195,16 @@ def check_weight_files(cfg: Config, initializes: bool) -> None:
         FileNotFoundError: A file does not exist.
         CheckpointError: A file is not a checkpoint, is not safe to load, or cannot be downloaded.
     """
-    # The loaders of downloads wait for all processes where there is a process group.
     if not is_first_process(cfg) and not (distributed.is_available() and distributed.is_initialized()):
         return
-    names = [*(_pretrained(cfg.get('model')) if initializes else []),
-             *([cfg.load_from] if cfg.get('load_from') else [])]
-    for name in dict.fromkeys(names):
-        read_checkpoint(name)
+    try:
+        for name in dict.fromkeys(_pretrained(cfg.get('model')) if initializes else ()):
+            read_checkpoint(name)
+    except DownloadError as error:
+        raise DownloadError(f'{error}, or go without ImageNet weights, with --cfg-options '
+                            'model.backbone.init_cfg=None') from error
+    if cfg.get('load_from'):
+        read_checkpoint(cfg.load_from)
 
 
 def _pretrained(node: object) -> Iterator[str]:

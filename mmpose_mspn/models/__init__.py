@@ -1,4 +1,6 @@
 """Backbones, heads, losses and pose estimators."""
+from mmpose_mspn.checkpoints.reader import register_scheme
+
 from .backbones import MSPN, AttentionResNet, GhostConv
 from .data_preprocessor import PoseDataPreprocessor
 from .heads import CPNHead, MSPNHead
@@ -9,3 +11,5 @@ __all__ = [
     'AttentionResNet', 'CPNHead', 'CPNHeatmapLoss', 'EnsemblePoseEstimator', 'GhostConv', 'MSPN', 'MSPNHead',
     'MultiStageHeatmapLoss', 'PoseDataPreprocessor', 'TopdownPoseEstimator'
 ]
+
+register_scheme()  # a runner reads its checkpoint after it has built its model

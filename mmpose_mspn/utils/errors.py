@@ -25,6 +25,10 @@ class CheckpointError(UserError):
     """A file is not a checkpoint, is not safe to load, or does not fit its model."""
 
 
+class DownloadError(CheckpointError):
+    """A checkpoint cannot be downloaded."""
+
+
 class UnsafeCheckpointError(CheckpointError, pickle.UnpicklingError):
     """A checkpoint holds objects other than weights and plain values, and loading them could run code."""
 

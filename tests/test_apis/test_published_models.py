@@ -1,6 +1,8 @@
 """Published weights by name, in Python and in the tools: files of random weights under the published names and keys."""
 import json
 import re
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Dict
@@ -11,6 +13,9 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.runner import CheckpointLoader, load_checkpoint
+from mmpose.apis import MMPoseInferencer
 from mmpose.registry import MODELS
 from torch import nn
 
@@ -42,6 +47,7 @@ class Published:
         torch.manual_seed(0)
         cfg = Config.fromfile(str(COCO / f'td-hm_{name}_8xb32-210e_coco-256x192.py'))
         model = self.models[name] = MODELS.build(cfg.model).eval()
+        model.cfg = cfg.model
         weights = model.state_dict()
         if name == 'mspn50':  # of mmpose 0.x
             weights = {re.sub('^head', 'keypoint_head', key): value for key, value in weights.items()}
@@ -113,6 +119,38 @@ def test_the_official_file_by_hand(tmp_path):
     assert any('WidenBBox' in str(step) for step in model.config.test_dataloader.dataset.pipeline)  # the official crop
     by_name = mmpose_mspn.load('td-hm_2xmspn50_8xb32-96k_coco-256x192', device='cpu', fast=False)
     assert by_name.config.filename == model.config.filename
+
+
+# ---------------------------------------------------------------- mmengine and mmpose
+
+
+def test_load_from_in_a_config(published):
+    """A stock runner reads it, for mmpose's own model too."""
+    expected = published.models['rsn18'].state_dict()['backbone.top.top.0.conv.weight']
+    for model in (MODELS.build(Config.fromfile(str(RSN18)).model), MODELS.build(published.models['rsn18'].cfg)):
+        load_checkpoint(model, 'mmpose_mspn://rsn18')
+        assert (model.state_dict()['backbone.top.top.0.conv.weight'] == expected).all()
+    with pytest.raises(FileNotFoundError, match="mmpose_mspn://rsn19 does not exist.*did you mean 'rsn18'"):
+        CheckpointLoader.load_checkpoint('mmpose_mspn://rsn19')
+
+
+@pytest.mark.parametrize('first', ['import mmpose_mspn.models', 'import mmengine.runner, mmpose_mspn'])
+def test_the_scheme_is_there_in_programs_that_import_models_or_loaders(first):
+    code = (f'{first}\nfrom mmengine.runner import CheckpointLoader\n'
+            'assert "mmpose_mspn://" in CheckpointLoader._schemes')
+    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize('name', ['rsn18', RSN18.stem])
+def test_mmposes_inferencer_finds_them(name, people):
+    """In this package's scope, by the names of the metafiles, from the address that they hold."""
+    inferencer = MMPoseInferencer(name, scope='mmpose_mspn', device='cpu', det_model='whole_image')
+    init_default_scope('mmpose')
+    image = cv2.imread(str(next((people / 'val2017').iterdir())))
+    (instance, ), = next(inferencer(image))['predictions']
+    expected = mmpose_mspn.load('rsn18', device='cpu', fast=False).predict(image)
+    assert np.array(instance['keypoints']) == pytest.approx(expected.keypoints[0], abs=1e-3)
 
 
 # ---------------------------------------------------------------- tools, as processes
