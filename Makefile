@@ -20,7 +20,7 @@ lint: setup
 setup:  ## virtual environment with every dependency, mmcv compiled once
 	@PINS=$(PINS) tools/setup_env.sh $(VENV)
 
-data: setup  ## synthetic people in data/synthetic, where the COCO configs look first
+data: setup  ## synthetic people in data/synthetic, where the demo's configs look
 	$(PYTHON_IN) tools/make_synthetic.py data/synthetic
 
 clean:

@@ -13,7 +13,6 @@ from mmengine.config import Config
 from model_costs import Cost, cost, input_size
 
 from mmpose_mspn.apis.command_line import ToolParser, run_tool
-from mmpose_mspn.apis.config import SYNTHETIC_ROOT
 from mmpose_mspn.checkpoints.published import describe_figures
 
 SECTIONS = {'coco': 'COCO', 'mpii': 'MPII', 'crowdpose': 'CrowdPose', 'coco-wholebody': 'COCO-WholeBody'}
@@ -98,18 +97,16 @@ def start_command(cfg: Config, path: str) -> str:
     name = Path(path).stem
     if 'demo' in name:
         return 'make demo' if name == DEMO.stem else f'python tools/demo.py --config {path} --work-dir work_dirs/{name}'
-    root = 'data/coco/' if cfg.data_root == SYNTHETIC_ROOT else cfg.data_root
-    option = '' if root == cfg.data_root else f' --data-root {root}'
     processes = re.search(r'_(\d+)xb\d+', name)
     if 'members' in cfg.model:
-        return f'python tools/test.py {path}{option}'
+        return f'python tools/test.py {path}'
     if '-test' in name:
         trained = re.sub('-test(-dev)?', '', name)
         return (f'tools/dist_test.sh {path} work_dirs/{trained}/iter_{cfg.train_cfg.max_iters}.pth '
-                f'{processes[1]}{option}')
+                f'{processes[1]}')
     if processes[1] == '1':
-        return f'python tools/train.py {path}{option}'
-    return f'tools/dist_train.sh {path} {processes[1]}{option}'
+        return f'python tools/train.py {path}'
+    return f'tools/dist_train.sh {path} {processes[1]}'
 
 
 def as_markdown(rows: List[Row]) -> str:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Write the weights of a checkpoint, or the average of the last ones, to a file named by its hash."""
 from mmpose_mspn.apis.command_line import ToolParser, run_tool
-from mmpose_mspn.apis.config import check_data_root, load_config
+from mmpose_mspn.apis.config import load_config
 from mmpose_mspn.checkpoints.publish import publish
 
 
@@ -25,7 +25,6 @@ def main() -> None:
     config = None
     if args.recompute_bn:
         config = load_config(args.recompute_bn, data_root=args.data_root)
-        check_data_root(config, chosen=bool(args.data_root))
     print(publish(args.source, args.prefix, args.average, config, args.batches, args.force,
                   load_config(args.config) if args.config else None))
 

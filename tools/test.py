@@ -4,7 +4,6 @@ from mmengine.dist import is_main_process
 from mmengine.fileio import dump
 
 from mmpose_mspn.apis.command_line import run_tool
-from mmpose_mspn.apis.config import ensure_synthetic
 from mmpose_mspn.apis.options import (
     run_config,
     run_parser,
@@ -67,7 +66,6 @@ def main() -> None:
         by_loss = badcase.get('metric_type', 'loss') == 'loss'
         badcase.setdefault('metric', dict(type='KeypointMSELoss') if by_loss else cfg.test_evaluator)
         badcase.update(enable=True, show=args.show, interval=args.interval)
-    ensure_synthetic(cfg)
     metrics = build_runner(cfg, 'test').test()
     writes = args.out and is_main_process()  # all processes have the metrics
     end_launch()

@@ -3,7 +3,6 @@
 --cache-images.
 """
 from mmpose_mspn.apis.command_line import run_tool
-from mmpose_mspn.apis.config import ensure_synthetic
 from mmpose_mspn.apis.options import (
     COMPILE_MODES,
     run_config,
@@ -61,7 +60,6 @@ def main() -> None:
         use_image_cache(cfg, args.cache_images, args.cache_gb)
     if args.auto_scale_lr:
         cfg.auto_scale_lr.enable = True
-    ensure_synthetic(cfg)
     build_runner(cfg, 'train').train()
     end_launch()
 

@@ -3,7 +3,6 @@ import logging
 import os
 import os.path as osp
 import re
-import time
 from inspect import isclass
 from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Set, Tuple, Union
@@ -18,10 +17,6 @@ from mmpose_mspn.utils.arguments import near_matches
 from mmpose_mspn.utils.config_types import arguments_of, class_of_any_registry
 from mmpose_mspn.utils.errors import ConfigError
 from mmpose_mspn.utils.files import FULL
-
-SYNTHETIC_ROOT = 'data/synthetic/'
-"""Default ``data_root`` of the configs. The data are generated if they are missing."""
-_ANNOTATION = 'annotations/person_keypoints_train2017.json'
 
 
 def load_config(path: str, cfg_options: Optional[dict] = None, data_root: Optional[str] = None) -> Config:
@@ -113,54 +108,6 @@ def _strings(node: object, name: str = '', has_root: bool = False) -> Iterator[F
             yield node, key, here, has_root
         else:
             yield from _strings(value, here, has_root)
-
-
-COCO_ROOT = 'data/coco/'
-
-
-def check_data_root(cfg: Config, chosen: bool) -> None:
-    """Refuse to use the drawn people, which are the default of the configs for COCO, where COCO lies in place.
-
-    Args:
-        cfg: The config.
-        chosen: Whether the user named the folder of the data.
-
-    Raises:
-        ConfigError: The user did not, and ``data/coco`` holds COCO's annotations.
-    """
-    if not chosen and cfg.get('data_root') == SYNTHETIC_ROOT and osp.exists(osp.join(COCO_ROOT, _ANNOTATION)):
-        raise ConfigError(f'{COCO_ROOT} holds COCO, but the config uses the drawn people of {SYNTHETIC_ROOT} unless '
-                          f'the data are named: choose with --data-root {COCO_ROOT} or --data-root {SYNTHETIC_ROOT}')
-
-
-def ensure_synthetic(cfg: Config, **sizes) -> None:
-    """Generate the synthetic people if the config uses their default folder and they are not there.
-
-    If several processes run on a machine, the first one generates them and the others wait.
-
-    Args:
-        cfg: The config.
-        sizes: Arguments of :func:`mmpose_mspn.synthetic_people.generate`.
-    """
-    if cfg.get('data_root') != SYNTHETIC_ROOT:
-        return
-    if int(os.environ.get('RANK', 0)) == 0:
-        print_log(f'the data are drawn people ({SYNTHETIC_ROOT}), not photographs: results on them say nothing about '
-                  'COCO; --data-root names real data', 'current', logging.WARNING)
-    if osp.exists(osp.join(SYNTHETIC_ROOT, _ANNOTATION)):
-        return
-    if _local_rank(cfg) == 0:
-        print_log(f'generating synthetic people in {SYNTHETIC_ROOT}; use --data-root for real data', 'current')
-        from mmpose_mspn.synthetic_people import generate  # here, since hardly any process draws
-        generate(SYNTHETIC_ROOT, **sizes)
-    while not osp.exists(osp.join(SYNTHETIC_ROOT, _ANNOTATION)):
-        time.sleep(1)
-
-
-def _local_rank(cfg: Config) -> int:
-    """Number of this process among those on its machine, which each launcher writes elsewhere."""
-    names = dict(slurm='SLURM_LOCALID', mpi='OMPI_COMM_WORLD_LOCAL_RANK')
-    return int(os.environ.get(names.get(cfg.get('launcher', 'none'), 'LOCAL_RANK'), 0))
 
 
 FOLDER = Path(__file__).parents[1] / '.mim' / 'configs'

@@ -2,6 +2,7 @@
 import os.path as osp
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Dict, Iterator, List, Tuple
 
 import matplotlib
@@ -18,15 +19,19 @@ from mmpose.registry import DATASETS as MMPOSE_DATASETS
 from mmpose.structures import PoseDataSample
 from torch import nn
 
-from mmpose_mspn.apis.config import ensure_synthetic, load_config
+from mmpose_mspn.apis.config import load_config
 from mmpose_mspn.apis.diagnosis import explain
 from mmpose_mspn.apis.drawing import KEYPOINT_THRESHOLD
 from mmpose_mspn.apis.options import use_amp
 from mmpose_mspn.apis.run_check import build_runner, check_run
 from mmpose_mspn.diagnosis.report import find_logs
 from mmpose_mspn.engine.optim_wrappers import computes_in_bf16
+from mmpose_mspn.synthetic_people import generate
 from mmpose_mspn.utils.config_types import type_name
 from mmpose_mspn.utils.files import prepare_output_folder, write_json
+
+SYNTHETIC_ROOT = 'data/synthetic/'
+"""``data_root`` of the demo's configs."""
 
 
 class Stopwatch:
@@ -61,6 +66,13 @@ def training_precision(runner: Runner) -> str:
     return str(product.dtype).split('.')[-1]
 
 
+def draw_missing_people(cfg: Config) -> None:
+    """Draw the synthetic people where the demo's configs read them, if they are not there."""
+    annotations = Path(SYNTHETIC_ROOT, cfg.train_dataloader.dataset.ann_file)
+    if cfg.data_root == SYNTHETIC_ROOT and not annotations.exists():
+        generate(SYNTHETIC_ROOT)
+
+
 def run_demo(config: str, work_dir: str) -> dict:
     """Generate the data, train, evaluate on the held-out images and draw predictions.
 
@@ -74,6 +86,7 @@ def run_demo(config: str, work_dir: str) -> dict:
         The content of ``results.json``: the ``metrics``, the ``seconds`` of each part, and the config, data, torch
         version and number of threads that they belong to, and the ``precision`` of :func:`training_precision`.
     """
+    matplotlib.use('Agg')  # works without a screen
     watch = Stopwatch()
     cfg = load_config(config)
     prepare_output_folder('--work-dir', work_dir)
@@ -82,7 +95,7 @@ def run_demo(config: str, work_dir: str) -> dict:
     check_run(cfg, ('train', 'test'))
     train_in_bf16(cfg)
     with watch('data'):
-        ensure_synthetic(cfg)
+        draw_missing_people(cfg)
     with watch('training'):
         runner = build_runner(cfg, 'train')
         runner.train()
@@ -104,8 +117,6 @@ def run_demo(config: str, work_dir: str) -> dict:
     write_json(osp.join(work_dir, 'results.json'), results, indent=2)
     return results
 
-
-matplotlib.use('Agg')  # works without a screen
 
 IMAGES = 4
 """Number of images in the picture, each with all its people."""

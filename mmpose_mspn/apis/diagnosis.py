@@ -7,7 +7,7 @@ from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from torch import nn
 
-from mmpose_mspn.apis.config import ensure_synthetic, load_config
+from mmpose_mspn.apis.config import load_config
 from mmpose_mspn.apis.load import check_file, check_weights, choose_device
 from mmpose_mspn.diagnosis.cases import cases, empty_record, worst
 from mmpose_mspn.diagnosis.errors import diagnose as diagnose_errors
@@ -78,7 +78,6 @@ def diagnose(config: PathLike,
     if model is None and predictions is None:
         raise UserError('there are no predictions to explain: give a checkpoint, or a results file of any model '
                         '(predictions, --predictions)')
-    ensure_synthetic(cfg)
     logs = [] if checkpoint is None else find_logs(Path(checkpoint).parent)
     return explain(cfg, out, model, predictions, dict(config=config, checkpoint=checkpoint), logs, others, people)
 

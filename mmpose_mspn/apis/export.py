@@ -2,7 +2,7 @@
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence
 
-from mmpose_mspn.apis.config import ensure_synthetic, load_config
+from mmpose_mspn.apis.config import load_config
 from mmpose_mspn.apis.inputs import IMAGE_SUFFIXES
 from mmpose_mspn.apis.load import load_pose_model
 from mmpose_mspn.checkpoints.published import checkpoint_file, is_published, published_config
@@ -46,7 +46,6 @@ def export_checkpoint(config: str,
     checkpoint = checkpoint_file(checkpoint)
     pictures = None if calibration is None else pictures_of_files(_files(calibration))
     model = load_pose_model(cfg, checkpoint, 'cpu')
-    ensure_synthetic(cfg)  # last, because it takes a while
     return export(model, out, calibration=pictures, checkpoint=checkpoint, **options)
 
 

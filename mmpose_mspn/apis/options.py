@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmpose.registry import MODELS
 
 from mmpose_mspn.apis.command_line import KeyValues, ToolParser
-from mmpose_mspn.apis.config import check_data_root, load_config
+from mmpose_mspn.apis.config import load_config
 from mmpose_mspn.datasets.transforms.load_image import DEFAULT_GB, check_cache_gb
 from mmpose_mspn.engine import prepare_launch
 from mmpose_mspn.engine.distributed import set_static_graph
@@ -50,13 +50,9 @@ def run_parser(description: str) -> argparse.ArgumentParser:
 
 
 def run_config(args: argparse.Namespace) -> Config:
-    """Load the config of a run, apply the shared arguments, and prepare its processes.
-
-    Its data are drawn later, if it uses the drawn people, when everything else has been checked.
-    """
+    """Load the config of a run, apply the shared arguments, and prepare its processes."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = load_config(args.config, args.cfg_options, args.data_root)
-    check_data_root(cfg, chosen=bool(args.data_root or 'data_root' in (args.cfg_options or {})))
     if args.work_dir is not None and not args.work_dir.strip():
         raise OutputError(f'--work-dir must be a folder, got {args.work_dir!r}: name one, or omit the option')
     name = osp.splitext(osp.basename(args.config))[0]

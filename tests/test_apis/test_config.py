@@ -1,8 +1,7 @@
 """Loading of configs for the tools."""
 import pytest
-from mmengine.config import Config
 
-from mmpose_mspn.apis.config import _local_rank, check_data_root, load_config
+from mmpose_mspn.apis.config import load_config
 from tests.places import DEMO, ROOT
 
 CONFIG = str(ROOT / 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn50_8xb32-96k_coco-256x192.py')
@@ -98,19 +97,6 @@ def test_a_new_key_is_added_on_purpose():
     assert load_config(CONFIG, {'+my_note.of': 'the day'}).my_note.of == 'the day'
 
 
-def test_drawn_people_are_not_used_in_place_of_coco(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    path = tmp_path / 'config.py'
-    path.write_text("data_root = 'data/synthetic/'")
-    cfg = load_config(str(path))
-    check_data_root(cfg, chosen=False)
-    (tmp_path / 'data/coco/annotations').mkdir(parents=True)
-    (tmp_path / 'data/coco/annotations/person_keypoints_train2017.json').write_text('{}')
-    check_data_root(cfg, chosen=True)
-    with pytest.raises(ValueError, match='choose with --data-root data/coco/ or --data-root data/synthetic/'):
-        check_data_root(cfg, chosen=False)
-
-
 def test_a_config_that_cannot_be_read_is_named(tmp_path):
     path = tmp_path / 'broken.py'
     path.write_text('model = dict(')
@@ -141,12 +127,3 @@ def test_a_file_goes_before_a_config_of_that_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / f'{NAME}.py').write_text('mine = True')
     assert load_config(f'{NAME}.py').mine and 'mine' not in load_config(NAME)
-
-
-def test_each_launcher_has_its_variable_for_the_process_of_a_machine(monkeypatch):
-    """Under slurm and mpi, LOCAL_RANK is 0 in every process."""
-    monkeypatch.setenv('LOCAL_RANK', '0')
-    for launcher, variable in (('slurm', 'SLURM_LOCALID'), ('mpi', 'OMPI_COMM_WORLD_LOCAL_RANK')):
-        monkeypatch.setenv(variable, '3')
-        assert _local_rank(Config(dict(launcher=launcher))) == 3
-    assert _local_rank(Config(dict(launcher='pytorch'))) == _local_rank(Config()) == 0

@@ -76,7 +76,7 @@ def test_configs_and_entries_must_match(names, entries, message, tmp_path):
 
 
 @pytest.mark.parametrize('name, root, command', [
-    ('a_8xb32-96k_coco', 'data/synthetic/', 'tools/dist_train.sh a_8xb32-96k_coco.py 8 --data-root data/coco/'),
+    ('a_8xb32-96k_coco', 'data/coco/', 'tools/dist_train.sh a_8xb32-96k_coco.py 8'),
     ('a_1xb32-96k_coco', 'data/coco/', 'python tools/train.py a_1xb32-96k_coco.py'),
     ('a_8xb32-96k_mpii-test-256', 'data/mpii/',
      'tools/dist_test.sh a_8xb32-96k_mpii-test-256.py work_dirs/a_8xb32-96k_mpii-256/iter_7.pth 8'),

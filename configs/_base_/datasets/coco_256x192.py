@@ -1,8 +1,8 @@
 # COCO keypoints by the official protocol (docs/data.md shows the layout of the folder).
 _base_ = './topdown_loaders.py'
 
-# The only path to set: below it, the synthetic people and real COCO have the same layout.
-data_root = 'data/synthetic/'
+# The only path to set.
+data_root = 'data/coco/'
 # It checks its files, and runs mmpose_mspn.LoadVisibility on every sample before the pipeline. mmpose's own CocoDataset
 # serves as well, with that step after LoadImage. Either takes another keypoint set as its metainfo.
 dataset_type = 'mmpose_mspn.CocoDataset'

@@ -4,6 +4,8 @@ _base_ = './td-hm_2xmspn50_8xb32-96k_coco-256x192.py'
 import torch  # noqa: E402
 
 max_iters = 1800
+# `make data` or `make demo` draws these people.
+data_root = 'data/synthetic/'
 input_size = (96, 128)
 # Cells of 2 px, half as large as those of the features, because cells of 4 px would be too coarse for keypoints in so
 # small a crop. The kernels have the official sizes in px.
@@ -26,9 +28,10 @@ val_pipeline = [
 # Without a data worker, which would take a core from the two threads that train.
 train_dataloader = dict(
     batch_size=16, num_workers=0, persistent_workers=False, sampler=dict(type='InfiniteSampler'),
-    dataset=dict(pipeline=train_pipeline))
+    dataset=dict(data_root=data_root, pipeline=train_pipeline))
 # The metric is measured with the annotated boxes.
-val_dataloader = dict(batch_size=64, num_workers=1, dataset=dict(pipeline=val_pipeline, bbox_file=None))
+val_dataloader = dict(
+    batch_size=64, num_workers=1, dataset=dict(data_root=data_root, pipeline=val_pipeline, bbox_file=None))
 test_dataloader = val_dataloader
 
 model = dict(
