@@ -26,7 +26,7 @@ def test_files_in_the_commands_of_the_readme_exist():
     assert [path for path in sorted(paths) if not path.startswith(MADE) and not (ROOT / path).is_file()] == []
 
 
-@pytest.mark.parametrize('tool', ['train', 'test', 'infer'])
+@pytest.mark.parametrize('tool', ['train', 'infer'])
 def test_options_in_the_readme_are_options_of_its_tools(tool):
     commands = ''.join(block for kind, block in BLOCKS if kind == 'bash').replace('\\\n', ' ')
     used = {option for line in commands.splitlines() if re.search(rf'(tools/|dist_){tool}\.', line)

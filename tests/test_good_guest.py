@@ -81,8 +81,11 @@ def test_imported_first_it_leaves_what_mmpose_leaves():
 
 def test_alone_it_imports_nothing_that_mmengine_and_torch_do_not():
     """No class of mmpose is imported, and none of ours: the registries import them when a config names one."""
-    loaded = json.loads(run(
-        'import json, sys, mmpose_mspn\nprint(json.dumps(sorted(sys.modules)))'))
+    loaded, before, after = json.loads(run(
+        'import json, os, sys, threading\nimport cv2, torch, mmengine.registry\n'  # cv2 sets variables of its own
+        'def process():\n    return [dict(os.environ), threading.active_count()]\n'
+        'before = process()\nimport mmpose_mspn\nprint(json.dumps([sorted(sys.modules), before, process()]))'))
+    assert before == after
     roots = {name.split('.')[0] for name in loaded}
     assert not roots & {'mmdet', 'matplotlib', 'sympy', 'scipy', 'torchvision', 'pkg_resources', 'xtcocotools'}
     ours = {name for name in loaded if name.startswith('mmpose_mspn.')}
