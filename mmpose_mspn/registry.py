@@ -3,19 +3,19 @@
 mmengine imports this module for a config with ``type='mmpose_mspn.X'``, and the registry's ``locations`` when it looks
 up ``X``. Configs therefore need no ``custom_imports``.
 
-mmengine builds the parts of a config that come from ``_base_ = 'mmpose_mspn::…'`` within this scope. So there is a
-registry of each kind that mmpose has, and the names that it lacks are looked up in mmpose's.
+mmengine builds the parts of a config that come from ``_base_ = 'mmpose_mspn::…'`` within this scope. There is a
+registry of each kind that mmpose has, in which a bare name means what it means in every other config: mmpose's class.
 """
 from typing import Optional
 
 from mmengine import registry as mmengine_registry
 from mmengine.config.utils import MODULE2PACKAGE
-from mmengine.registry import Registry
+from mmengine.registry import DefaultScope, Registry
 from mmpose import registry as mmpose_registry
 
 
 class _Child(Registry):
-    """A registry whose bare names are those of mmpose where it has none itself.
+    """A registry in whose own scope bare names are mmpose's, if mmpose has them.
 
     Args:
         of_mmpose: mmpose's registry of the same kind, or mmengine's where mmpose has none.
@@ -29,8 +29,10 @@ class _Child(Registry):
         self._of_mmpose = of_mmpose
 
     def get(self, key: str) -> Optional[type]:
-        self.import_from_location()
-        return super().get(key) if '.' in key or key in self.module_dict else self._of_mmpose.get(key)
+        # From another scope, mmengine asks for the X of 'mmpose_mspn.X' here, without the prefix.
+        scope = DefaultScope.get_current_instance()
+        is_bare = '.' not in key and scope is not None and scope.scope_name == self.scope
+        return (self._of_mmpose.get(key) if is_bare else None) or super().get(key)
 
 
 MODELS = _Child(mmpose_registry.MODELS, 'models')

@@ -1,6 +1,4 @@
 """Every config builds, trains a step and tests a step on generated data."""
-import json
-import re
 from pathlib import Path
 from typing import Dict
 
@@ -146,12 +144,3 @@ def learning_rates(cfg, stop: int) -> dict:
         for scheduler in schedulers:
             scheduler.step()
     return rates
-
-
-def test_bare_names_mean_the_same_as_a_base_of_another_config():
-    """mmengine looks them up here first if they come from a base ``mmpose_mspn::…``; our LoadImage is mmpose's."""
-    record = json.loads((ROOT / 'tests/data/public_names.json').read_text())
-    names = {name for registered in record['types'].values() for name in registered} - {'LoadImage'}
-    for path in sorted((ROOT / 'configs').rglob('*.py')):
-        text = path.read_text(encoding='utf-8')
-        assert not names & set(re.findall(r"""type=['"](\w+)['"]""", text)), path

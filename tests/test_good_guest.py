@@ -100,6 +100,17 @@ def test_registries_find_our_types_without_an_import():
     )).split()) == {'mmpose_mspn'}
 
 
+def test_bare_names_are_those_of_mmpose_behind_a_base_of_the_package():
+    """mmengine builds the parts of such a base within the scope ``mmpose_mspn``."""
+    assert run(
+        'from mmengine import registry\nfrom mmengine.registry import DefaultScope\nimport mmpose.models\n'
+        'with DefaultScope.overwrite_default_scope("mmpose_mspn"):\n'
+        '    for name in ("MSPN", "mmpose_mspn.MSPN", "RSN", "mmpose.MSPN"):\n'
+        '        with registry.MODELS.switch_scope_and_registry(None) as models:\n'
+        '            print(models.get(name).__module__.split(".")[0])\n').split() == [
+                'mmpose', 'mmpose_mspn', 'mmpose', 'mmpose']
+
+
 def test_what_other_packages_build_and_inspect_works():
     """Sharded optimizers, mmdet's samplers, and what stand-ins for modules break."""
     assert run(

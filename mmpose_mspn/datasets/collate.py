@@ -5,7 +5,7 @@ GPU: with mmengine's ``pseudo_collate``, three per person. Here the worker puts 
 of label into one.
 """
 import copy
-from typing import Dict, Iterator, List, NamedTuple, Sequence, Tuple
+from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from mmengine.structures import BaseDataElement
@@ -24,7 +24,7 @@ class _Item(NamedTuple):
 
 
 @FUNCTIONS.register_module()
-def stack_samples(items: Sequence[dict]) -> dict:
+def stack_samples(items: Sequence[dict], _scope_: Optional[str] = None) -> dict:
     """A batch in which tensors of the same kind are one tensor.
 
     In a config, ``collate_fn=dict(type='mmpose_mspn.stack_samples')`` of a data loader sets it in place of mmengine's
@@ -32,6 +32,7 @@ def stack_samples(items: Sequence[dict]) -> dict:
 
     Args:
         items: B samples as ``PackPoseInputs`` returns them: ``inputs`` (3, h, w) and ``data_samples``.
+        _scope_: Not used; mmengine passes on what it adds to the parts of ``_base_ = 'mmpose_mspn::…'``.
 
     Returns:
         ``inputs`` (B, 3, h, w), or a list of B images where their sizes differ, and ``data_samples``, a
