@@ -38,7 +38,7 @@ def test_options_in_the_readme_are_options_of_its_tools(tool):
 
 def test_python_in_the_readme_names_what_the_package_has():
     import mmpose_mspn
-    code, = (block for kind, block in BLOCKS if kind == 'python')
+    code = '\n'.join(block for kind, block in BLOCKS if kind == 'python')
     compile(code, 'README.md', 'exec')
     for name in re.findall(r'mmpose_mspn\.([\w.]+)', code):
         owner = mmpose_mspn

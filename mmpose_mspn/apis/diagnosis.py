@@ -9,6 +9,7 @@ from torch import nn
 
 from mmpose_mspn.apis.config import load_config
 from mmpose_mspn.apis.load import check_file, check_weights, choose_device
+from mmpose_mspn.checkpoints.published import checkpoint_file
 from mmpose_mspn.diagnosis.cases import cases, empty_record, worst
 from mmpose_mspn.diagnosis.errors import diagnose as diagnose_errors
 from mmpose_mspn.diagnosis.people import KeypointSet
@@ -48,8 +49,9 @@ def diagnose(config: PathLike,
     Args:
         config: Config. Its ``test_dataloader`` and ``test_evaluator`` define what is measured.
         out: Folder for the results, created if it is missing.
-        checkpoint: Weights of the config's model. The model predicts, the page shows its stages and, if the log lies
-            beside the checkpoint, its losses. An ensemble needs none, because its config names the checkpoints.
+        checkpoint: Weights of the config's model: a file, or a name or URL as for :func:`mmpose_mspn.load`. The model
+            predicts, the page shows its stages and, if the log lies beside the checkpoint, its losses. An ensemble
+            needs none, because its config names the checkpoints.
         predictions: Results file of any model for the same data. It replaces the network's own predictions.
         data_root: Replaces ``data_root`` of the config.
         compare: ``diagnosis.json`` of other models on the same data, which the page shows beside this one.
@@ -70,9 +72,10 @@ def diagnose(config: PathLike,
     check_page_packages()
     cfg = load_config(str(config), cfg_options, None if data_root is None else str(data_root))
     init_default_scope(cfg.get('default_scope') or 'mmpose')
-    for name, path in (('checkpoint', checkpoint), ('predictions', predictions)):
-        if path is not None:
-            check_file(name, path)
+    if checkpoint is not None:
+        checkpoint = str(checkpoint_file(checkpoint))
+    if predictions is not None:
+        check_file('predictions', predictions)
     others = read_diagnoses(compare)
     model = _load_model(cfg, checkpoint, device)
     if model is None and predictions is None:
