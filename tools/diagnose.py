@@ -10,8 +10,8 @@ def parse_args() -> argparse.Namespace:
     """The command line's arguments."""
     parser = ToolParser(description=__doc__, epilog='docs/diagnose.md explains the page.')
     parser.add_argument('config', help='config file, whose test data and metric count')
-    parser.add_argument('checkpoint', nargs='?', help='checkpoint (a file, a URL or the name of published weights): its network '
-                        'predicts, and its stages are shown')
+    parser.add_argument('checkpoint', nargs='?', help='checkpoint (a file, a URL or the name of published '
+                        'weights): its network predicts, and its stages are shown')
     parser.add_argument('--predictions', metavar='FILE', help="results file of any model in COCO's format, in place of "
                         "the network's own predictions")
     parser.add_argument('--data-root', metavar='FOLDER', help="folder of the data, in place of the config's data_root")
