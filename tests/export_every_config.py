@@ -17,7 +17,8 @@ from mmpose.registry import MODELS
 from torch import nn
 
 from mmpose_mspn import export
-from mmpose_mspn.deploy.pictures import crops_of, drawn_pictures
+from mmpose_mspn.deploy.pictures import crops_of
+from tests.generated import drawn_pictures
 from tests.places import ROOT
 from tests.tools import load_tool
 

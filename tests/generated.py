@@ -1,4 +1,4 @@
-"""The synthetic people in the layouts and formats of other datasets, for the configs that read them."""
+"""The synthetic people as pictures, and in the formats of other datasets, for the configs that read them."""
 import json
 import shutil
 from pathlib import Path
@@ -7,7 +7,8 @@ from typing import Callable, Dict, List, Sequence
 import numpy as np
 from scipy.io import savemat
 
-from mmpose_mspn.synthetic_people import generate
+from mmpose_mspn.deploy.pictures import Picture
+from mmpose_mspn.synthetic_people import generate, render_scene
 
 DETECTIONS = Path('person_detection_results')
 # COCO's keypoints in place of other datasets'. A pair stands for the point halfway between them.
@@ -16,6 +17,16 @@ LIMBS_RIGHT_FIRST = (6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15)
 AIC = (*LIMBS_RIGHT_FIRST, HEAD_TOP, NECK)
 CROWDPOSE = (*range(5, 17), HEAD_TOP, NECK)
 MPII = (16, 14, 12, 11, 13, 15, PELVIS, NECK, NECK, HEAD_TOP, 10, 8, 6, 5, 7, 9)
+
+
+def drawn_pictures(people: int, seed: int = 0) -> List[Picture]:
+    """Scenes of at least this many drawn people."""
+    rng = np.random.default_rng(seed)
+    pictures: List[Picture] = []
+    while sum(len(picture.boxes) for picture in pictures) < people:
+        scene = render_scene(rng)
+        pictures.append(Picture(scene.image, np.array([person.box for person in scene.people], np.float32)))
+    return pictures
 
 
 def make_datasets(root: Path) -> Dict[str, Path]:

@@ -14,6 +14,7 @@ from model_costs import Cost, cost, input_size
 
 from mmpose_mspn.apis.command_line import ToolParser, run_tool
 from mmpose_mspn.checkpoints.published import describe_figures
+from mmpose_mspn.utils.errors import UserError
 
 SECTIONS = {'coco': 'COCO', 'mpii': 'MPII', 'crowdpose': 'CrowdPose', 'coco-wholebody': 'COCO-WholeBody'}
 """Heading of a config's table, which is also the name of its data, by the config's folder."""
@@ -72,7 +73,7 @@ def read_entries(root: Path) -> Dict[str, dict]:
     entries = yaml.safe_load(file.read_text(encoding='utf-8'))
     names = {path.stem for path in config_paths(root)}
     for name in sorted(names ^ set(entries)):
-        raise ValueError(f'{file} has no entry for the config {name}: add one with a title' if name in names else
+        raise UserError(f'{file} has no entry for the config {name}: add one with a title' if name in names else
                          f'{file} has an entry {name}, but there is no such config: rename or drop it')
     return entries
 
@@ -136,7 +137,7 @@ def _cells(row: Row, with_here: bool) -> List[str]:
 def _folder(row: Row) -> str:
     folder = Path(row.path).parent.name
     if folder not in SECTIONS:
-        raise ValueError(f'{row.path} lies in a folder without a section in the model table: add it to SECTIONS in '
+        raise UserError(f'{row.path} lies in a folder without a section in the model table: add it to SECTIONS in '
                          'tools/make_model_table.py')
     return folder
 

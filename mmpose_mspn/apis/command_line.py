@@ -109,7 +109,7 @@ def run_tool(main: Callable[[], Optional[int]]) -> None:
         code = 1
     except Exception as error:
         stop = _interruption(error)
-        if _debug() or not (stop or isinstance(error, (UserError, ValueError, OSError, *OUT_OF_MEMORY))):
+        if _debug() or not (stop or isinstance(error, (UserError, OSError, *OUT_OF_MEMORY))):
             raise
         line = one_line(error)
         traceback.clear_frames(error.__traceback__)

@@ -9,7 +9,7 @@ from typing import Dict, List, Mapping, Tuple
 import torch
 from torch import Tensor
 
-from mmpose_mspn.utils.errors import CheckpointError
+from mmpose_mspn.utils.errors import CheckpointError, UserError
 from mmpose_mspn.utils.files import FilePath
 
 LAYOUTS = ('mmpose_mspn', 'official', 'mmpose')
@@ -74,16 +74,16 @@ def convert(state_dict: Mapping, to: str = 'mmpose_mspn') -> Dict[str, Tensor]:
         change are shared with the input.
 
     Raises:
-        ValueError: ``to`` is unknown, or official for an RSN; the layout is not recognized; or keys do not belong to
+        UserError: ``to`` is unknown, or official for an RSN; the layout is not recognized; or keys do not belong to
             it.
     """
     if to not in LAYOUTS:
-        raise ValueError(f'to must be one of {", ".join(LAYOUTS)}, got {to!r}')
+        raise UserError(f'to must be one of {", ".join(LAYOUTS)}, got {to!r}')
     weights = unpack(state_dict)
     source = recognize(weights)
     unchanged = 'backbone.' if is_rsn(weights) else ()
     if unchanged and to == 'official':
-        raise ValueError("to='official' is a layout of MSPN, which has no names for RSN's backbone: use to='mmpose'")
+        raise UserError("to='official' is a layout of MSPN, which has no names for RSN's backbone: use to='mmpose'")
     units = count_units(list(weights), source)
     if source == 'official' != to:
         weights = _without_biases(weights)
@@ -94,7 +94,7 @@ def convert(state_dict: Mapping, to: str = 'mmpose_mspn') -> Dict[str, Tensor]:
         except KeyError:
             unknown.append(key)
     if unknown:
-        raise ValueError(f'these keys belong to no MSPN in the {source} layout: {", ".join(sorted(unknown))}')
+        raise CheckpointError(f'these keys belong to no MSPN in the {source} layout: {", ".join(sorted(unknown))}')
     if source != 'official' == to:
         converted = _with_biases(converted)
     return converted
@@ -104,14 +104,14 @@ def recognize(state_dict: Mapping) -> str:
     """Return the layout of a pose estimator's weights.
 
     Raises:
-        ValueError: The keys fit no layout, or several.
+        CheckpointError: The keys fit no layout, or several.
     """
     rsn = is_rsn(state_dict)
     keys = [key for key in state_dict if not (rsn and key.startswith('backbone.'))]
     found = [layout for layout, sign in _SIGNS.items() if any(sign.match(key) for key in keys)]
     if len(found) != 1:
-        raise ValueError(f'the layout is not recognized: the keys fit {found or "none"} of {list(LAYOUTS)}; '
-                         f'the first are {list(state_dict)[:3]}')
+        raise CheckpointError(f'the layout is not recognized: the keys fit {found or "none"} of {list(LAYOUTS)}; '
+                              f'the first are {list(state_dict)[:3]}')
     return found[0]
 
 
@@ -168,7 +168,7 @@ def _without_biases(official: Dict[str, Tensor]) -> Dict[str, Tensor]:
     for key in [key for key in weights if key.endswith('.conv.bias')]:
         mean = _norm_of(key) + 'running_mean'
         if mean not in weights:
-            raise ValueError(f'{key} cannot be folded: {mean} is missing')
+            raise CheckpointError(f'{key} cannot be folded: {mean} is missing')
         weights[mean] = weights[mean] - weights.pop(key)
     _swap_stem(weights)
     return weights

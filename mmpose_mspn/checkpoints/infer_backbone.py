@@ -10,6 +10,8 @@ from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS as MMPOSE_MODELS
 from torch import Tensor, nn
 
+from mmpose_mspn.utils.errors import CheckpointError
+
 from .convert import convert, count_units, is_rsn, recognize
 from .fit import compare_state_dicts
 from .reader import read_checkpoint
@@ -29,15 +31,15 @@ def check_complete(weights: Mapping[str, Tensor], config: Union[str, Path, None]
 
     Raises:
         FileNotFoundError: ``config`` does not exist.
-        ValueError: Keys are missing, unexpected or of another shape, and the message names them all; or the keys imply
-            no model.
+        CheckpointError: Keys are missing, unexpected or of another shape, and the message names them all; or the
+            keys imply no model.
     """
     own = _configured(config) if config else _implied(convert(weights))
     # The model of a config may be in mmpose's layout, such as RSN with mmpose's own head.
     mismatches = compare_state_dicts(convert(weights, recognize(own)), own)
     if mismatches:
         whose = str(config) if config else 'the model that the keys imply (name the config with --config to be sure)'
-        raise ValueError(f'the weights do not fit {whose}: {mismatches}')
+        raise CheckpointError(f'the weights do not fit {whose}: {mismatches}')
 
 
 def _configured(config: Union[str, Path]) -> Dict[str, Tensor]:
@@ -58,7 +60,7 @@ def infer_backbone(weights: Mapping[str, Tensor]) -> dict:
     """Config of the backbone that weights in the layout of this package imply: MSPN of a plain ResNet, or RSN.
 
     Raises:
-        ValueError: The weights are those of no plain ResNet.
+        CheckpointError: The weights are those of no plain ResNet.
     """
     units = count_units(list(weights), 'mmpose_mspn')
     return _rsn(weights, units) if is_rsn(weights) else _mspn(weights, units)
@@ -106,8 +108,8 @@ def _depth(blocks: List[int], deep: bool) -> int:
     for depth, (_, of_layers) in settings.items():
         if list(of_layers[:len(blocks)]) == blocks and deep == (depth >= 50):
             return depth
-    raise ValueError(f'no ResNet has layers of {blocks} blocks, as the keys imply: blocks are missing, or the encoder '
-                     'is not a plain ResNet, and then its config must be named with --config')
+    raise CheckpointError(f'no ResNet has layers of {blocks} blocks, as the keys imply: blocks are missing, or the '
+                          'encoder is not a plain ResNet, and then its config must be named with --config')
 
 
 def _highest(weights: Mapping[str, Tensor], *patterns: str) -> int:
@@ -132,7 +134,7 @@ def load_imagenet(backbone: nn.Module, checkpoint: str, prefix: Optional[str] = 
         prefix: Prefix of the keys to load, without the final dot. The default is ``'backbone'`` if there are such keys.
 
     Raises:
-        ValueError: Keys are missing, unexpected or of another shape. The message names them.
+        CheckpointError: Keys are missing, unexpected or of another shape. The message names them.
     """
     weights = read_checkpoint(checkpoint)
     weights = weights.get('state_dict', weights)
@@ -148,8 +150,8 @@ def load_imagenet(backbone: nn.Module, checkpoint: str, prefix: Optional[str] = 
     for index, stage in enumerate(backbone.stages):
         mismatches[f'stages.{index}.encoder'] = compare_state_dicts(in_layers, stage.encoder.state_dict())
     if any(mismatches.values()):
-        raise ValueError(f'{checkpoint} does not fit the encoder: '
-                         + '; '.join(f'{part}: {found}' for part, found in mismatches.items() if found))
+        raise CheckpointError(f'{checkpoint} does not fit the encoder: '
+                              + '; '.join(f'{part}: {found}' for part, found in mismatches.items() if found))
     backbone.stem.load_state_dict(in_stem, strict=False)
     for stage in backbone.stages:
         stage.encoder.load_state_dict(in_layers, strict=False)

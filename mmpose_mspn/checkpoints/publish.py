@@ -19,7 +19,7 @@ from mmpose.registry import MODELS as MMPOSE_MODELS
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
-from mmpose_mspn.utils.errors import CheckpointError
+from mmpose_mspn.utils.errors import CheckpointError, UserError
 from mmpose_mspn.utils.files import FilePath, write_atomically
 
 from .convert import convert, recognize, weights_of
@@ -82,12 +82,12 @@ def publish(source: FilePath, prefix: str, average: int = 0, recompute_bn: Union
         FileExistsError: The file exists and ``force`` is not set.
         CheckpointError: A file is not a checkpoint, there are too few, they are not of one model, or they do not fit
             the config.
-        ValueError: A number is out of range.
+        UserError: A number is out of range.
     """
     if average < 0 or average == 1:
-        raise ValueError(f'average must be 0 (none) or >= 2, got {average}')
+        raise UserError(f'average must be 0 (none) or >= 2, got {average}')
     if batches < 1:
-        raise ValueError(f'batches must be >= 1, got {batches}')
+        raise UserError(f'batches must be >= 1, got {batches}')
     paths = last_checkpoints(source, average) if average else [Path(source)]
     if not average and Path(source).is_dir():
         raise CheckpointError(f'{source} is a folder: name a checkpoint in it, or average its last checkpoints')

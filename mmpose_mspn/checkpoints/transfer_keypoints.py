@@ -5,6 +5,8 @@ from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 import torch
 from torch import Tensor
 
+from mmpose_mspn.utils.errors import CheckpointError, ConfigError
+
 from .convert import convert, recognize, unpack
 
 CARRIED, MAPPED, NEW = 'carried', 'mapped', 'new'
@@ -34,30 +36,29 @@ class Origin(NamedTuple):
     source: Optional[str]
 
 
-def source_names(checkpoint: Mapping, given: Optional[Sequence[str]] = None) -> Tuple[str, ...]:
+def source_names(checkpoint: Mapping, names: Optional[Sequence[str]] = None) -> Tuple[str, ...]:
     """Names of the K keypoints that a checkpoint predicts.
 
-    They are ``given``, or else the checkpoint's own (``meta.dataset_meta``), or else COCO's if K = 17 and MPII's if
+    They are ``names``, or else the checkpoint's own (``meta.dataset_meta``), or else COCO's if K = 17 and MPII's if
     K = 16.
 
     Args:
         checkpoint: A checkpoint, or weights in any layout.
-        given: The names in their order.
+        names: The names in their order.
 
     Raises:
-        ValueError: The layout is not recognized; the names are not K; or no names are known.
+        CheckpointError: The layout is not recognized; the names are not K; or no names are known.
     """
     count = number_of_keypoints(checkpoint)
-    if given is not None:
-        if len(given) != count:
-            raise ValueError(f'the checkpoint predicts {count} keypoints, so it needs {count} names, got {len(given)}: '
-                             f'{", ".join(given)}')
-        return tuple(given)
-    names = own_names(checkpoint) or USUAL_NAMES.get(count)
     if names is None:
-        raise ValueError(f'the checkpoint predicts {count} keypoints and does not name them: give their names in order '
-                         '(--source-names of tools/new_dataset.py, source_names of TransferKeypointsHook)')
-    return names
+        names = own_names(checkpoint) or USUAL_NAMES.get(count)
+    if names is None:
+        raise CheckpointError(f'the checkpoint predicts {count} keypoints and does not name them: give their names in '
+                              'order (--source-names of tools/new_dataset.py, source_names of TransferKeypointsHook)')
+    if len(names) != count:
+        raise CheckpointError(f'the checkpoint predicts {count} keypoints, so it needs {count} names, got '
+                              f'{len(names)}: {", ".join(names)}')
+    return tuple(names)
 
 
 def own_names(checkpoint: Mapping) -> Optional[Tuple[str, ...]]:
@@ -71,12 +72,12 @@ def number_of_keypoints(checkpoint: Mapping) -> int:
     """K, the number of keypoints that a checkpoint in any layout predicts.
 
     Raises:
-        ValueError: The layout is not recognized, or there are no predictors.
+        CheckpointError: The layout is not recognized, or there are no predictors.
     """
     for key, value in _in_our_layout(checkpoint).items():
         if _LAST_LAYER.match(key) and isinstance(value, Tensor) and value.ndim == 4:
             return len(value)
-    raise ValueError('the checkpoint has no predictors of heatmaps, whose keypoints could be carried over')
+    raise CheckpointError('the checkpoint has no predictors of heatmaps, whose keypoints could be carried over')
 
 
 def transfer_keypoints(checkpoint: Mapping, names: Sequence[str], mapping: Optional[Mapping[str, str]] = None,
@@ -98,8 +99,9 @@ def transfer_keypoints(checkpoint: Mapping, names: Sequence[str], mapping: Optio
         Weights in this package's layout, and the origin of each keypoint.
 
     Raises:
-        ValueError: The layout is not recognized, the checkpoint's keypoints are unknown, ``mapping`` names keypoints
-            that do not exist, or the predictors do not end in a plain convolution.
+        CheckpointError: The layout is not recognized, the checkpoint's keypoints are unknown, or the predictors do not
+            end in a plain convolution.
+        ConfigError: ``mapping`` names keypoints that do not exist.
     """
     weights = _in_our_layout(checkpoint)
     sources = source_names(checkpoint, checkpoint_names)
@@ -108,8 +110,8 @@ def transfer_keypoints(checkpoint: Mapping, names: Sequence[str], mapping: Optio
     changed = {key: value for key, value in weights.items() if _LAST_LAYER.match(key) and value.ndim}
     for key, value in changed.items():
         if len(value) != len(sources):
-            raise ValueError(f'{key} has {len(value)} rows for {len(sources)} keypoints: keypoints can be carried over '
-                             'where predictors end in a plain convolution only')
+            raise CheckpointError(f'{key} has {len(value)} rows for {len(sources)} keypoints: keypoints can be carried '
+                                  'over where predictors end in a plain convolution only')
     return {key: _select(value, rows) if key in changed else value for key, value in weights.items()}, origins
 
 
@@ -118,14 +120,14 @@ def find_origins(names: Sequence[str], sources: Sequence[str],
     """The origin of each of ``names`` among the keypoints ``sources`` of a checkpoint.
 
     Raises:
-        ValueError: ``mapping`` names keypoints that do not exist.
+        ConfigError: ``mapping`` names keypoints that do not exist.
     """
     mapping = mapping or {}
     for owner, wrong, known in (('dataset', set(mapping) - set(names), names),
                                 ('checkpoint', set(mapping.values()) - set(sources), sources)):
         if wrong:
-            raise ValueError(f'the map names {", ".join(sorted(wrong))}, not among the keypoints of the {owner}: '
-                             f'those are {", ".join(known)}')
+            raise ConfigError(f'the map names {", ".join(sorted(wrong))}, not among the keypoints of the {owner}: '
+                              f'those are {", ".join(known)}')
     origins = []
     for name in names:
         if name in mapping:

@@ -97,7 +97,7 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
             ``heatmaps`` (K, H, W) and ``keypoint_weights`` (1, K) in 0/1.
 
         Raises:
-            ValueError: ``encode_as='heatmaps'`` and N is not 1.
+            ConfigError: ``encode_as='heatmaps'`` and N is not 1.
         """
         if keypoints_visible is None:
             keypoints_visible = np.full(keypoints.shape[:2], VISIBLE, np.float32)
@@ -105,7 +105,7 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
         if self.encode_as == 'keypoints':
             return dict(keypoint_labels=keypoints.astype(np.float32), keypoint_labels_visible=visible)
         if len(keypoints) != 1:
-            raise ValueError(f"encode_as='heatmaps' takes one person per crop, got {len(keypoints)}")
+            raise ConfigError(f"encode_as='heatmaps' takes one person per crop, got {len(keypoints)}")
         heatmaps = self.render(torch.from_numpy(keypoints), torch.from_numpy(visible))
         return dict(heatmaps=heatmaps[0, 0].numpy(), keypoint_weights=(visible > NOT_LABELED).astype(np.float32))
 
@@ -167,12 +167,12 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
             / 255 + 0.5.
 
         Raises:
-            ValueError: The shape does not fit ``heatmap_size``.
+            ConfigError: The shape does not fit ``heatmap_size``.
         """
         columns, rows = self.heatmap_size
         if heatmaps.ndim != 4 or heatmaps.shape[2:] != (rows, columns):
-            raise ValueError(f'heatmaps must be (B, K, {rows}, {columns}) by heatmap_size, got '
-                             f'{tuple(heatmaps.shape)}')
+            raise ConfigError(f'heatmaps must be (B, K, {rows}, {columns}) by heatmap_size, got '
+                              f'{tuple(heatmaps.shape)}')
         heatmaps = heatmaps.detach().float()
         # One sample after the other on a CPU, whose caches hold the float64 maps of one.
         pieces = heatmaps.split(1) if heatmaps.device.type == 'cpu' else (heatmaps, )

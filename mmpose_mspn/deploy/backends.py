@@ -113,8 +113,10 @@ def open_exported(path: FilePath, backend: Optional[str] = None) -> mspn_runtime
     """
     try:
         return mspn_runtime.Pose(str(path), backend)
-    except (ImportError, FileNotFoundError, ValueError):
+    except (ImportError, FileNotFoundError):
         raise
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
     except Exception as error:  # the runtimes have their own classes of errors
         raise CheckpointError(f'{path} cannot be read as a model of mmpose_mspn.export '
                               f'({str(error).splitlines()[0][:160]}): export it again') from error

@@ -24,7 +24,7 @@ from mmpose_mspn.deploy.onnx_file import (
     trace,
     write,
 )
-from mmpose_mspn.deploy.pictures import Picture, crops_of, drawn_pictures, pictures_of_config
+from mmpose_mspn.deploy.pictures import Picture, crops_of, pictures_of_config, random_pictures
 from mmpose_mspn.deploy.pose_graph import PoseGraph, refuse_unexportable
 from mmpose_mspn.models.pose_estimators.topdown import first_stages
 from mmpose_mspn.utils.config_types import type_name
@@ -71,7 +71,8 @@ def export(model: nn.Module,
         precision: ``'fp32'``; ``'fp16'``: weights and activations of the backbone in float16; ``'int8'``: convolutions
             before the predictor in int8.
         calibration: At least 16 people whose activations give the int8 ranges; default: 64 of the training data.
-        pictures: People on whom the file is checked; default: 16 of the test data, or drawn ones where there are none.
+        pictures: People on whom the file is checked; default: 16 of the test data, or where there are none
+            those of ``calibration``, or random images.
         flip: Whether the flip test is in the graph, if the model's ``test_cfg`` asks for it.
         heatmaps: Whether the graph has a third output ``heatmaps`` (N, K, H, W).
         stages: Export only the first stages of an MSPN, 1 ... S.
@@ -94,7 +95,7 @@ def export(model: nn.Module,
     if precision == 'int8' and calibration is None:
         calibration = pictures_of_config(model.cfg, 'train', CALIBRATION_PEOPLE)
     if pictures is None:
-        pictures = _people_to_check(model)
+        pictures = _pictures_to_check(model, calibration)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         made = Path(folder) / path.name
@@ -122,6 +123,9 @@ def _refuse_differing(gaps: Dict[str, float], precision: str) -> None:
     if precision == 'fp32' and not gaps['largest_px'] <= TOLERANCE:
         raise ConfigError(f'the exported keypoints lie up to {gaps["largest_px"]:.3g} image px from those of PyTorch, '
                           f'more than {TOLERANCE:g} px: the file is not kept; please report this model')
+    if precision != 'fp32' and not gaps['confident']:
+        print_log(f'no keypoint of the pictures of the check is confident, so it says nothing of {precision}: measure '
+                  'the file with tools/test.py, or name test data with --data-root', 'current', logging.WARNING)
     if not gaps['close'] >= LEAST_CLOSE:
         raise ConfigError(f'only {gaps["close"]:.0%} of the confident keypoints in {precision} lie within {CLOSE:g} px '
                           f'of the crop from those of PyTorch, fewer than {LEAST_CLOSE:.0%}: the file is not kept; '
@@ -147,14 +151,14 @@ def _check_arguments(model: nn.Module, path: Path, source: str, precision: str,
                               "mmpose's init_model")
 
 
-def _people_to_check(model: nn.Module) -> List[Picture]:
-    """People of the test data, or drawn ones."""
+def _pictures_to_check(model: nn.Module, calibration: Optional[Sequence[Picture]]) -> Sequence[Picture]:
     try:
         return pictures_of_config(model.cfg, 'test', CHECKED_PEOPLE)
     except FileNotFoundError as error:
-        print_log(f'the file is checked on drawn people, because the test data are missing: {error}', 'current',
+        chosen = 'random images' if calibration is None else 'the pictures of the calibration'
+        print_log(f'the file is checked on {chosen}, because the test data are missing: {error}', 'current',
                   logging.WARNING)
-        return drawn_pictures(CHECKED_PEOPLE)
+        return random_pictures(CHECKED_PEOPLE) if calibration is None else calibration[:CHECKED_PEOPLE]
 
 
 def _batches(pictures: Sequence[Picture], source: str, model: nn.Module) -> List[Dict[str, np.ndarray]]:

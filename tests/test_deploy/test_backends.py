@@ -6,8 +6,8 @@ import torch
 import tests.exporting  # noqa: F401
 from mmpose_mspn import accelerate, export
 from mmpose_mspn.deploy.backends import load_exported
-from mmpose_mspn.deploy.pictures import drawn_pictures
 from tests.building import samples
+from tests.generated import drawn_pictures
 from tests.test_deploy import exported
 
 CROPS = torch.randint(0, 256, (16, 3, 64, 48), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))

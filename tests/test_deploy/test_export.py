@@ -16,10 +16,10 @@ import mspn_runtime
 from mmpose_mspn import accelerate, export
 from mmpose_mspn.codecs.decode import decode
 from mmpose_mspn.deploy.check import compare
-from mmpose_mspn.deploy.export import _refuse_differing
-from mmpose_mspn.deploy.pictures import drawn_pictures
+from mmpose_mspn.deploy.export import _pictures_to_check, _refuse_differing
 from mmpose_mspn.deploy.pose_graph import GraphCrop
 from tests.exporting import onnx, onnxruntime
+from tests.generated import drawn_pictures
 from tests.test_deploy import exported
 
 PICTURES = drawn_pictures(4)
@@ -173,6 +173,13 @@ def test_int8_ends_before_the_predictor(model, tmp_path, monkeypatch):
 def test_fewer_than_16_people_are_no_calibration(model, tmp_path):
     with pytest.raises(ValueError, match='calibration must have at least 16 crops, .*, got 3'):
         export(model, tmp_path / 'model.onnx', precision='int8', calibration=[PICTURES[0]._replace(boxes=BOXES)])
+
+
+def test_without_test_data_the_file_is_checked_on_random_images(model, tmp_path):
+    compared = export(model, tmp_path / 'model.onnx')
+    assert compared['people'] == 16 and compared['largest_px'] <= 1e-3
+    chosen = _pictures_to_check(model, PICTURES)
+    assert list(chosen) == PICTURES  # those of a calibration
 
 
 def test_a_file_that_differs_is_not_kept(model, tmp_path, monkeypatch):
