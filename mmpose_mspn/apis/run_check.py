@@ -2,27 +2,22 @@
 
 What some experiments intend is logged as a warning and not refused.
 """
-import logging
 import os.path as osp
-from inspect import Parameter, signature
+from inspect import signature
 from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from mmengine.config import Config
-from mmengine.logging import print_log
 from mmengine.runner import Runner
-from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.models.pose_estimators import TopdownPoseEstimator
-from mmpose.registry import DATASETS, KEYPOINT_CODECS, MODELS, OPTIMIZERS
+from mmpose.registry import MODELS, OPTIMIZERS
 
+from mmpose_mspn.apis.dataset_check import check_dataset, check_visibility, codec_class, warn_of_data
 from mmpose_mspn.codecs import CoarseToFineHeatmap
-from mmpose_mspn.data_check.configs import wrong_metainfo
-from mmpose_mspn.datasets.coco_dataset import CocoStyleMixin
 from mmpose_mspn.models import MSPN, MSPNHead
 from mmpose_mspn.models.heads.base_heatmap_head import BaseHeatmapHead
 from mmpose_mspn.utils.arguments import near_matches
 from mmpose_mspn.utils.config_types import (
     InnerDataset,
-    Step,
     building,
     class_of_any_registry,
     inner_datasets,
@@ -72,12 +67,6 @@ NEEDED = {'train': ('train_cfg', 'optim_wrapper'), 'val': ('val_cfg', 'val_evalu
           'test': ('test_cfg', 'test_evaluator')}
 """What mmengine needs beside the loader of a split."""
 
-BEFORE_THE_CROP = ('GetBBoxCenterScale', 'WidenBBox', 'HalfBody', 'RandomHalfBody', 'RandomBBoxTransform',
-                   'RandomScaleRotation', 'RandomFlip')
-"""Steps that change the box or mirror the image with its keypoints, which TopdownAffine reads."""
-RANDOM_STEPS = ('HalfBody', 'Albumentation', 'PhotometricDistortion', 'Mosaic')
-"""Steps that change a sample by chance and whose names do not begin with ``Random``."""
-
 PREFIXES = dict(CocoMetric='coco', CocoWholeBodyMetric='coco-wholebody')
 """Default prefixes of COCO's metrics, by the class without scope."""
 COCO_NAMES = ('AP', 'AP .5', 'AP .75', 'AP (M)', 'AP (L)', 'AR', 'AR .5', 'AR .75', 'AR (M)', 'AR (L)')
@@ -109,12 +98,12 @@ def check_run(cfg: Config, splits: Tuple[str, ...]) -> None:
         name = f'{split}_dataloader.dataset'
         datasets[split] = list(inner_datasets(cfg[f'{split}_dataloader'].get('dataset'), name))
         for dataset in datasets[split]:
-            _check_dataset(dataset, _head(cfg))
+            check_dataset(dataset, _head(cfg), _is(_model_class(cfg.model), TopdownPoseEstimator))
         if split != 'train':
             _check_head_boxes(cfg, split, datasets[split])
     if 'train' in splits:
         _check_best(cfg)
-    _warn_of_data(datasets)
+    warn_of_data(datasets)
 
 
 def build_runner(cfg: Config, split: str) -> Runner:
@@ -131,6 +120,7 @@ def build_runner(cfg: Config, split: str) -> Runner:
         return runner
     with building('train_dataloader', cfg.train_dataloader):
         runner.train_loop  # noqa: B018
+    check_visibility(runner, list(inner_datasets(cfg.train_dataloader.dataset, 'train_dataloader.dataset')))
     with building('optim_wrapper', cfg.optim_wrapper):
         runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
     with building('param_scheduler', cfg.get('param_scheduler')):  # which read the scaled learning rate
@@ -249,10 +239,6 @@ def _model_class(config: dict) -> Optional[type]:
     return registered_class(config.get('type'), MODELS, 'mmpose')
 
 
-def _codec_class(config: dict) -> Optional[type]:
-    return registered_class(config.get('type'), KEYPOINT_CODECS, 'mmpose')
-
-
 def _has_no_units(built: Optional[type]) -> bool:
     """Whether a class is one of mmpose and none of those for stages of units, MSPN and RSN."""
     return built is not None and built.__module__.startswith('mmpose.') and \
@@ -281,135 +267,10 @@ def _check_model(cfg: Config) -> None:
                               "units: set model.backbone.output='final'")
     decoder = head.get('decoder')
     if _is(head_class, BaseHeatmapHead) and decoder:
-        codec_class = _codec_class(decoder)
-        if codec_class is not None and not issubclass(codec_class, CoarseToFineHeatmap):
+        built = codec_class(decoder)
+        if built is not None and not issubclass(built, CoarseToFineHeatmap):
             raise ConfigError(f'model.head.decoder is {decoder["type"]}, but {head["type"]} needs '
                               'mmpose_mspn.CoarseToFineHeatmap, which renders its targets')
-
-
-# Data
-
-
-def _check_dataset(dataset: InnerDataset, head: dict) -> None:
-    name, config = dataset.name, dataset.config
-    if not config.get('type'):
-        raise ConfigError(f'{name} has no type: name the class of the dataset')
-    prefix = config.get('data_prefix')
-    if str(config['type']).startswith('mmpose_mspn.') and isinstance(prefix, dict) and 'img' not in prefix:
-        raise ConfigError(f'{name}.data_prefix names no folder of images: write dict(img=...), got {dict(prefix)}')
-    if 'pipeline' in config or dataset.steps:
-        _check_steps(name, dataset.steps)
-    decoder = head.get('decoder')
-    gives_visibility = _is(registered_class(config['type'], DATASETS, 'mmpose'), CocoStyleMixin) or any(
-        type_name(step) == 'LoadVisibility' for _, step in dataset.steps)
-    for where, step in dataset.steps:
-        if type_name(step) == 'GenerateTarget' and step.get('encoder'):
-            encoders = step['encoder'] if isinstance(step['encoder'], (list, tuple)) else [step['encoder']]
-            _check_encoders(f'{where}.encoder', encoders, decoder, gives_visibility)
-        elif type_name(step) == 'TopdownAffine' and decoder and 'input_size' in decoder:
-            size, decoded = tuple(step.get('input_size', ())), tuple(decoder['input_size'])
-            if size != decoded:
-                raise ConfigError(f'{where}: TopdownAffine cuts crops of input_size {size}, but model.head.decoder has '
-                                  f'input_size {decoded}: write the same codec in both')
-    _check_number_of_keypoints(dataset, head.get('out_channels'))
-
-
-def _check_steps(name: str, steps: List[Step]) -> None:
-    """Check that a pipeline loads and packs, and that nothing moves the keypoints after the crop has been cut."""
-    names = [type_name(step) for _, step in steps]
-    for part, step in (('Load', 'LoadImage'), ('Pack', 'PackPoseInputs')):  # users may have classes of their own
-        if not any(part in step_name for step_name in names):
-            raise ConfigError(f'{name}.pipeline has no step {step}: list the steps from LoadImage to PackPoseInputs, '
-                              f'got {names}')
-    if 'TopdownAffine' not in names:
-        return
-    crop = names.index('TopdownAffine')
-    for index, (where, step) in enumerate(steps):
-        if index > crop and type_name(step) in BEFORE_THE_CROP:
-            raise ConfigError(f'{where}: {type_name(step)} comes after TopdownAffine, which has cut the crop by then, '
-                              'so image and keypoints would not fit: put it before TopdownAffine')
-        if index < crop and type_name(step) == 'GenerateTarget':
-            raise ConfigError(f'{where}: GenerateTarget comes before TopdownAffine, which moves the keypoints to the '
-                              'crop: put it after TopdownAffine')
-
-
-def _check_encoders(name: str, encoders: List[dict], decoder: Optional[dict], gives_visibility: bool) -> None:
-    for encoder in encoders:
-        codec_class = _codec_class(encoder)
-        if gives_visibility and codec_class is not None and not issubclass(codec_class, CoarseToFineHeatmap):
-            raise ConfigError(f"{name} is mmpose's {encoder['type']}, which takes visibility as a weight, but the "
-                              'dataset gives visibility 0/1/2, which would weigh visible keypoints twice: take '
-                              "mmpose's own dataset (type='CocoDataset'), without LoadVisibility, or "
-                              'mmpose_mspn.CoarseToFineHeatmap')
-    differences = [_difference(encoder, decoder) for encoder in encoders] if decoder else []
-    if differences and all(differences):
-        raise ConfigError(f'{name} and model.head.decoder must be the same codec, but differ: {differences[-1]}: the '
-                          'model would be trained for one and read by the other; write codec = dict(...) once and use '
-                          'it twice')
-
-
-def _difference(encoder: dict, decoder: dict) -> str:
-    """The arguments in which two codecs differ, with defaults filled in; empty if there are none."""
-    codec_class = _codec_class(encoder)
-    if codec_class is not _codec_class(decoder):
-        return f'type {encoder.get("type")} and {decoder.get("type")}'
-    parameters = signature(codec_class).parameters if codec_class else {}
-    defaults = {name: parameter.default for name, parameter in parameters.items()
-                if parameter.default is not Parameter.empty}
-    encoder, decoder = {**defaults, **encoder}, {**defaults, **decoder}
-    names = sorted({*encoder, *decoder} - {'type', 'encode_as', '_scope_'})
-    return ', '.join(f'{name} {encoder.get(name)} and {decoder.get(name)}' for name in names
-                     if _as_lists(encoder.get(name)) != _as_lists(decoder.get(name)))
-
-
-def _as_lists(value: object) -> object:
-    return [_as_lists(item) for item in value] if isinstance(value, (list, tuple)) else value
-
-
-def _check_number_of_keypoints(dataset: InnerDataset, channels: object) -> None:
-    """Compare the keypoints of a dataset, or those that its pipeline converts them to, with the head's channels."""
-    built = registered_class(dataset.config['type'], DATASETS, 'mmpose')
-    meta = dataset.config.get('metainfo') or getattr(built, 'METAINFO', None)
-    if not meta or not isinstance(channels, int):
-        return
-    name = dataset.name
-    with building(f'{name}.metainfo', None):
-        parsed = parse_pose_metainfo(dict(meta))
-    wrong = wrong_metainfo(parsed)
-    if wrong:
-        raise ConfigError(f'{name}.metainfo: {wrong}')
-    number, source = parsed['num_keypoints'], 'its metainfo'
-    for where, step in dataset.steps:
-        if type_name(step) == 'KeypointConverter' and isinstance(step.get('num_keypoints'), int):
-            number, source = step['num_keypoints'], where
-    if number != channels:
-        raise ConfigError(f'{name} has {number} keypoints ({source}), but model.head.out_channels is {channels}: set '
-                          f'model.head.out_channels={number}, or the metainfo of the keypoints')
-
-
-def _warn_of_data(datasets: Dict[str, List[InnerDataset]]) -> None:
-    """Log a validation on the people of the training, and random steps in the pipeline of a test."""
-    trained, validated = (set(filter(None, map(_ann_file, datasets.get(split, ())))) for split in ('train', 'val'))
-    for file in sorted(trained & validated):
-        _warn(f'val_dataloader and train_dataloader have the same ann_file, {file}: the validation measures people '
-              'that the model was trained on')
-    for split, inner in datasets.items():
-        names = dict.fromkeys(type_name(step) for dataset in inner for _, step in dataset.steps)
-        by_chance = [name for name in names if name.startswith('Random') or name in RANDOM_STEPS]
-        if split != 'train' and by_chance:
-            _warn(f'{split}_dataloader.dataset.pipeline changes samples by chance ({", ".join(by_chance)}), so the '
-                  'metrics are not those of the annotated people: take the pipeline of a test')
-
-
-def _warn(text: str) -> None:
-    print_log(text, 'current', logging.WARNING)
-
-
-def _ann_file(dataset: InnerDataset) -> Optional[str]:
-    """The annotation file of a dataset, below its ``data_root``."""
-    file = dataset.config.get('ann_file')
-    root = dataset.config.get('data_root') or ''
-    return osp.normpath(osp.join(root, file)) if isinstance(file, str) and file else None
 
 
 # Metrics

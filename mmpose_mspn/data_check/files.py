@@ -131,7 +131,7 @@ def image_sizes(paths: Iterable[str], decode: bool = False, progress: bool = Tru
     sizes = {}
     pool = ThreadPoolExecutor()
     try:
-        opened = zip(paths, pool.map(partial(_open, decode=decode), paths))
+        opened = zip(paths, pool.map(partial(open_image, decode=decode), paths))
         for path, (size, fault) in tqdm(opened, 'images', len(paths), disable=not progress):
             if size is not None:
                 sizes[path] = size
@@ -144,8 +144,13 @@ def image_sizes(paths: Iterable[str], decode: bool = False, progress: bool = Tru
     return sizes
 
 
-def _open(path: str, decode: bool) -> Tuple[Optional[ImageSize], Optional[str]]:
-    """(size, ``None``), or (``None``, the fault) if the file does not open; twice ``None`` if there is no file."""
+def open_image(path: str, decode: bool) -> Tuple[Optional[ImageSize], Optional[str]]:
+    """(size, ``None``), or (``None``, the fault) if the file does not open; twice ``None`` if there is no file.
+
+    Args:
+        path: The file.
+        decode: Whether to decode every pixel, or to read the header alone where that suffices.
+    """
     if not osp.exists(path):
         return None, None
     try:

@@ -19,6 +19,7 @@ from mmpose_mspn.data_check.coco import (
     is_person,
     read_coco,
 )
+from mmpose_mspn.data_check.files import open_image
 from mmpose_mspn.data_check.problems import REMEDIES, raise_first
 from mmpose_mspn.datasets.file_checks import NO_BOX, NO_KEYPOINTS, FileChecksMixin
 from mmpose_mspn.datasets.transforms import LoadVisibility
@@ -69,6 +70,7 @@ class CocoStyleMixin(FileChecksMixin):
         self._image_ids = np.array(sorted(coco.images), np.int64)
         self._image_sizes = np.array([(coco.images[number]['width'], coco.images[number]['height'])
                                       for number in sorted(coco.images)], np.float32).reshape(-1, 2)
+        self._is_checked = np.zeros(len(self._image_ids), bool)
         elsewhere = sum(annotation['image_id'] not in coco.images for annotation in coco.annotations)
         if elsewhere:
             self._skipped[UNKNOWN_IMAGE] += elsewhere
@@ -76,18 +78,36 @@ class CocoStyleMixin(FileChecksMixin):
 
     def prepare_data(self, idx: int) -> Optional[dict]:
         item = super().prepare_data(idx)
-        sample = item.get('data_samples') if isinstance(item, dict) else None
-        if sample is not None and {'img_id', 'img_path', 'ori_shape'} <= set(sample.metainfo_keys()):
-            self._check_size(sample.img_id, sample.img_path, tuple(sample.ori_shape[:2]))
+        if isinstance(item, dict):
+            sample = item.get('data_samples')
+            value = item.get if sample is None else sample.get
+            self._check_image(value('img_id'), value('img_path'), value('ori_shape'), sample is None)
         return item
 
-    def _check_size(self, img_id: int, path: str, shape: Tuple[int, int]) -> None:
+    def _check_image(self, img_id: Optional[int], path: Optional[str], shape: Optional[Tuple[int, ...]],
+                     by_header: bool) -> None:
+        """Refuse an image of another size than annotated.
+
+        Where a dataset around this one loads the images, their headers are read, once each.
+        """
+        if img_id is None or path is None or shape is None and not by_header:
+            return
+        index = np.searchsorted(self._image_ids, img_id)
+        if shape is None:
+            if self._is_checked[index]:
+                return
+            self._is_checked[index] = True
+            size, _ = open_image(path, decode=False)
+            shape = size and size.loaded[::-1]
+        if shape is not None:
+            self._check_size(tuple(self._image_sizes[index]), path, tuple(shape[:2]))
+
+    def _check_size(self, annotated: Tuple[float, float], path: str, shape: Tuple[int, int]) -> None:
         """Refuse an image of another size than annotated, because its boxes are cut at the annotated one.
 
         Width and height are swapped if a photograph was annotated as it is stored, while the loader turns it by its
         EXIF tag.
         """
-        annotated = tuple(self._image_sizes[np.searchsorted(self._image_ids, img_id)])
         if annotated == shape[::-1]:
             return
         turned, remedy = '', 'the annotations belong to another image, or this one was resized: take both of one source'

@@ -43,6 +43,19 @@ def registered_class(named: Union[str, type, None], registry: Registry = MODELS,
     return named if isclass(named) else None
 
 
+class Wrapper(NamedTuple):
+    """A dataset around others.
+
+    Attributes:
+        name: Its name with dots in the config.
+        config: Its config.
+        steps_before: Number of steps that a sample has passed when it reaches this dataset.
+    """
+    name: str
+    config: Mapping
+    steps_before: int
+
+
 class InnerDataset(NamedTuple):
     """A dataset that reads files itself.
 
@@ -51,13 +64,21 @@ class InnerDataset(NamedTuple):
         config: Its config.
         steps: The steps that a sample of it passes: those of its own pipeline, then those of the datasets around it.
             Steps inside of steps follow the step that holds them.
+        around: The datasets around it, the closest first.
     """
     name: str
     config: dict
     steps: List[Step]
+    around: List[Wrapper]
+
+    def built(self, outermost: object) -> Any:
+        """The dataset itself inside of the built dataset of its loader."""
+        for part in self.name.split('.')[2:]:
+            outermost = outermost[int(part)] if part.isdigit() else getattr(outermost, part)
+        return outermost
 
 
-def inner_datasets(dataset: Optional[Mapping], name: str, later: Tuple[Step, ...] = ()) -> Iterator[InnerDataset]:
+def inner_datasets(dataset: Optional[Mapping], name: str) -> Iterator[InnerDataset]:
     """The datasets that a config's dataset consists of: itself, or those that it repeats, joins or combines.
 
     ``CombinedDataset`` (whose parts are the sources of a ``MultiSourceSampler``), ``ConcatDataset``, ``RepeatDataset``
@@ -66,17 +87,24 @@ def inner_datasets(dataset: Optional[Mapping], name: str, later: Tuple[Step, ...
     Args:
         dataset: Config of a dataset, or ``None``.
         name: Its name with dots.
-        later: Steps of the datasets around it.
     """
+    return _inner(dataset, name, [])
+
+
+def _inner(dataset: Optional[Mapping], name: str, around: List[Step]) -> Iterator[InnerDataset]:
+    """:func:`inner_datasets` of a dataset and those ``around`` it, the closest first."""
     if not isinstance(dataset, Mapping) or not dataset:
         return
-    steps = (*_steps(dataset.get('pipeline'), f'{name}.pipeline'), *later)
     parts = [(f'{name}.dataset', dataset.get('dataset'))]
     parts += [(f'{name}.datasets.{index}', part) for index, part in enumerate(dataset.get('datasets') or ())]
     if not any(part for _, part in parts):
-        yield InnerDataset(name, dataset, list(steps))
+        steps, wrappers = list(_steps(dataset.get('pipeline'), f'{name}.pipeline')), []
+        for wrapper_name, wrapper in around:
+            wrappers.append(Wrapper(wrapper_name, wrapper, len(steps)))
+            steps += _steps(wrapper.get('pipeline'), f'{wrapper_name}.pipeline')
+        yield InnerDataset(name, dataset, steps, wrappers)
     for part_name, part in parts:
-        yield from inner_datasets(part, part_name, steps)
+        yield from _inner(part, part_name, [(name, dataset), *around])
 
 
 def _steps(node: object, name: str) -> Iterator[Step]:

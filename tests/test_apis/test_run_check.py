@@ -9,7 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from mmpose_mspn.apis import run_check
+from mmpose_mspn.apis import dataset_check
 from mmpose_mspn.apis.config import load_config
 from mmpose_mspn.apis.run_check import build_runner, check_output_file, check_run
 from mmpose_mspn.synthetic_people import generate
@@ -106,7 +106,7 @@ SPLITS = ('train', 'val')
 def warned(monkeypatch):
     """What is logged."""
     said = []
-    monkeypatch.setattr(run_check, 'print_log', lambda text, *_: said.append(text))
+    monkeypatch.setattr(dataset_check, 'print_log', lambda text, *_: said.append(text))
     return said
 
 
@@ -203,7 +203,7 @@ SECOND = 'train_dataloader.dataset.dataset.datasets.1'
     (dict(), None),
     (dict(type=None), f'{SECOND} has no type'),
     (dict(data_prefix=dict(image='a')), f'{SECOND}.data_prefix names no folder'),
-    (dict(metainfo=dict(from_file='configs/_base_/datasets/mpii.py')), f'{SECOND} has 16 keypoints'),
+    (dict(metainfo=dict(from_file='configs/_base_/datasets/mpii.py')), f'but {SECOND} has 16 keypoints'),
 ])
 def test_datasets_inside_of_others_are_checked(change, message):
     cfg = load_config(str(MSPN))

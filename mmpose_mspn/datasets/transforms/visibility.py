@@ -1,5 +1,5 @@
 """Visibility 0/1/2, from the annotation that a sample holds, and through a conversion of its keypoints."""
-from typing import Dict, List
+from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -7,7 +7,7 @@ from mmpose.datasets.transforms import KeypointConverter as MmposeKeypointConver
 
 from mmpose_mspn.registry import TRANSFORMS
 from mmpose_mspn.utils.errors import ConfigError, DataError, UserError
-from mmpose_mspn.utils.numbers import CODES, VISIBLE
+from mmpose_mspn.utils.numbers import CODES, VISIBLE, is_integer
 
 WHOLE_BODY_PARTS = ('foot_kpts', 'face_kpts', 'lefthand_kpts', 'righthand_kpts')
 """Fields in which COCO-WholeBody annotates the keypoints after the body's, in the order of its 133 keypoints."""
@@ -86,6 +86,41 @@ def _code(value: float) -> float:
     return value if value in _CODES else VISIBLE
 
 
+def check_mapping(name: str, num_keypoints: object, mapping: object, sources: Optional[int] = None) -> None:
+    """Check the arguments of :class:`KeypointConverter`.
+
+    Args:
+        name: What messages call the step.
+        num_keypoints: Its argument.
+        mapping: Its argument.
+        sources: Number of keypoints of the source, if it is known.
+
+    Raises:
+        ConfigError: ``num_keypoints`` is not a number >= 1, or an index of ``mapping`` names no keypoint, or a target
+            is named twice.
+    """
+    if not is_integer(num_keypoints) or num_keypoints < 1:
+        raise ConfigError(f'{name}: num_keypoints must be an integer >= 1, got {num_keypoints!r}')
+    targets = set()
+    for pair in mapping if isinstance(mapping, (list, tuple)) else [mapping]:
+        if not isinstance(pair, (list, tuple)) or len(pair) != 2:
+            raise ConfigError(f'{name}: mapping must list pairs (source index, target index), got {pair!r}')
+        source, target = pair
+        indices = source if isinstance(source, (list, tuple)) else (source, source)
+        if len(indices) != 2 or not all(_is_index(index, sources) for index in indices):
+            known = 'of the source' if sources is None else f'of the source, which has {sources}'
+            raise ConfigError(f'{name}: {source!r} in the pair {pair!r} of mapping must be the index of a keypoint '
+                              f'{known}, or two of them')
+        if not _is_index(target, num_keypoints) or target in targets:
+            raise ConfigError(f'{name}: {target!r} in the pair {pair!r} of mapping must be the index of a keypoint of '
+                              f'the result, which has num_keypoints={num_keypoints}, and occur once')
+        targets.add(target)
+
+
+def _is_index(value: object, count: Optional[int]) -> bool:
+    return is_integer(value) and value >= 0 and (count is None or value < count)
+
+
 @TRANSFORMS.register_module()
 class KeypointConverter(MmposeKeypointConverter):
     """mmpose's ``KeypointConverter``, with the visibility of the result as (N, K) in 0/1/2.
@@ -95,19 +130,53 @@ class KeypointConverter(MmposeKeypointConverter):
     keypoint. A keypoint that the source does not have is not labeled (0).
 
     Required and modified keys: ``keypoints`` (N, K', 2) to (N, K, 2), ``keypoints_visible`` (N, K') to (N, K).
+    Modified, where the sample has them, to describe the K keypoints: ``flip_indices``, ``flip_pairs``,
+    ``upper_body_ids``, ``lower_body_ids``, ``dataset_keypoint_weights``. A ``CombinedDataset`` replaces these by those
+    of its own metainfo.
 
     Args:
         num_keypoints: K, the number of keypoints after the conversion.
         mapping: Pairs (source index, target index). The source may itself be a pair of indices: the target is the point
-            halfway between them.
+            halfway between them. The target may be any of the K keypoints, also beyond those of the source.
+
+    Raises:
+        ConfigError: An index names no keypoint, see :func:`check_mapping`.
     """
 
+    def __init__(self, num_keypoints: int, mapping: Sequence[Tuple[Union[int, Tuple[int, int]], int]]) -> None:
+        check_mapping('KeypointConverter', num_keypoints, mapping)
+        super().__init__(num_keypoints, list(mapping))
+        self.source_index2 = self.source_index2 if self.interpolation else self.source_index
+
     def transform(self, results: dict) -> dict:
-        source = results['keypoints_visible']
-        results = super().transform(results)
-        visible = np.zeros(results['keypoints'].shape[:2], np.float32)
-        seconds = self.source_index2 if self.interpolation else self.source_index
-        visible[:, self.target_index] = np.minimum(source[:, self.source_index], source[:, seconds])
-        results['keypoints'] = results['keypoints'].astype(np.float32)
-        results['keypoints_visible'] = visible
+        points, visible = results['keypoints'], results['keypoints_visible']
+        check_mapping('KeypointConverter', self.num_keypoints, self.mapping, points.shape[1])
+        first, second, target = self.source_index, self.source_index2, self.target_index
+        keypoints = np.zeros((len(points), self.num_keypoints, 2), np.float32)
+        codes = np.zeros(keypoints.shape[:2], np.float32)
+        keypoints[:, target] = 0.5 * (points[:, first] + points[:, second])
+        codes[:, target] = np.minimum(visible[:, first], visible[:, second])
+        results.update(keypoints=keypoints, keypoints_visible=codes)
+        self._describe(results)
         return results
+
+    def _describe(self, results: dict) -> None:
+        """Convert what the sample says of its keypoints."""
+        sources = {target: {first, second} for first, second, target in zip(
+            self.source_index, self.source_index2, self.target_index)}
+        if results.get('flip_indices') is not None:
+            flips = results['flip_indices']
+            targets = {frozenset(pair): target for target, pair in sources.items()}
+            mirrored = {target: targets.get(frozenset(flips[index] for index in pair), target)
+                        for target, pair in sources.items()}
+            results['flip_indices'] = [mirrored.get(target, target) for target in range(self.num_keypoints)]
+            results['flip_pairs'] = [pair for pair in enumerate(results['flip_indices']) if pair[0] < pair[1]]
+        for name in ('upper_body_ids', 'lower_body_ids'):
+            if name in results:
+                ids = set(results[name])
+                results[name] = [target for target in sorted(sources) if sources[target] <= ids]
+        if 'dataset_keypoint_weights' in results:
+            weights = np.ones(self.num_keypoints, np.float32)
+            for target, pair in sources.items():
+                weights[target] = np.mean([results['dataset_keypoint_weights'][index] for index in pair])
+            results['dataset_keypoint_weights'] = weights

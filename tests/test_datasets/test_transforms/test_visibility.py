@@ -1,6 +1,7 @@
 """Visibility 0/1/2 and unclipped boxes on mmpose's own datasets, for any keypoint set, and conversions of keypoints."""
 import copy
 import json
+import re
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,7 @@ from mmengine.dataset import pseudo_collate
 from mmpose.registry import DATASETS, TRANSFORMS
 
 from mmpose_mspn.datasets import LoadVisibility
+from mmpose_mspn.utils.errors import ConfigError
 from tests.building import backbone, codec, head
 from tests.places import ROOT
 from tests.test_datasets.coco_files import edited, write_coco
@@ -245,3 +247,34 @@ def test_a_pair_is_as_visible_as_its_less_visible_keypoint(pair, visible):
     results = convert(list(pair), [((0, 1), 1)])
     assert results['keypoints_visible'].tolist() == [[0, visible, 0]]
     assert results['keypoints'][0, 1].tolist() == [5, .5]
+
+
+def test_a_point_between_two_may_be_added_behind_all_of_the_source():
+    """COCO to 18 keypoints: the neck lies between the shoulders."""
+    neck = TRANSFORMS.build(dict(type='mmpose_mspn.KeypointConverter', num_keypoints=3,
+                                 mapping=[(0, 0), (1, 1), ((0, 1), 2)]))
+    results = neck.transform(dict(keypoints=np.array([[[0., 4.], [2., 8.]]]), keypoints_visible=np.array([[2., 1.]]),
+                                  flip_indices=[1, 0]))
+    assert results['keypoints'].tolist() == [[[0, 4], [2, 8], [1, 6]]]
+    assert results['keypoints_visible'].tolist() == [[2, 1, 1]] and results['flip_indices'] == [1, 0, 2]
+
+
+def test_what_a_sample_says_of_its_keypoints_is_converted_too():
+    """Nose, left and right eye become right eye, left eye, the point between them, and one that nobody has."""
+    step = TRANSFORMS.build(dict(type='mmpose_mspn.KeypointConverter', num_keypoints=4,
+                                 mapping=[(2, 0), (1, 1), ((1, 2), 2)]))
+    results = step.transform(dict(
+        keypoints=np.zeros((1, 3, 2)), keypoints_visible=np.ones((1, 3)), flip_indices=[0, 2, 1], flip_pairs=[(1, 2)],
+        upper_body_ids=[0, 1], lower_body_ids=[2], dataset_keypoint_weights=np.array([1., 2., 4.])))
+    assert results['flip_indices'] == [1, 0, 2, 3] and results['flip_pairs'] == [(0, 1)]
+    assert results['upper_body_ids'] == [1] and results['lower_body_ids'] == [0]
+    assert results['dataset_keypoint_weights'].tolist() == [4, 2, 3, 1]
+
+
+@pytest.mark.parametrize('mapping, named', [
+    ([(0, 3)], '3 in the pair'), ([(0, -1)], '-1'), ([(0, 1), (1, 1)], '1 in the pair (1, 1)'),
+    ([(0, 1, 2)], '(0, 1, 2)'),
+    ([((0, 1, 2), 0)], '(0, 1, 2)'), ([(-1, 0)], '-1'), ([('nose', 0)], 'nose'), (5, '5'), ([(2, 0)], 'which has 2')])
+def test_indices_that_name_no_keypoint_are_refused(mapping, named):
+    with pytest.raises(ConfigError, match=re.escape(named)):
+        convert([1, 2], mapping)
