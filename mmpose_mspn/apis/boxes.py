@@ -17,12 +17,11 @@ from mmpose.evaluation.functional import nms
 from mmpose_mspn.apis.inputs import Detector, Frame, Images, check_boxes, outside
 from mmpose_mspn.apis.load import check_file, check_weights, detector_device
 from mmpose_mspn.checkpoints.published import checkpoint_file
-from mmpose_mspn.data_check.coco import is_xyxy, read_coco
-from mmpose_mspn.data_check.problems import LARGEST_SIDE
+from mmpose_mspn.data_check.coco import check_box_entries, check_entries, check_file_names, is_xyxy, read_coco
+from mmpose_mspn.data_check.problems import raise_first
 from mmpose_mspn.utils.arguments import first_few, near_matches
 from mmpose_mspn.utils.errors import ConfigError, DataError, MissingPackageError, UserError
 from mmpose_mspn.utils.files import read_json
-from mmpose_mspn.utils.numbers import is_finite
 
 Boxes = Tuple[np.ndarray, np.ndarray]
 """Boxes (N, 4), x, y, width, height in image px, and scores (N,), both float64."""
@@ -67,20 +66,26 @@ class FileBoxes:
         self.path, self.ann_file, self.expected = Path(path), ann_file, expected
         self._warned = False
         content = read_json('boxes', self.path)
-        catalog, entries = self._split(content)
-        self._names = self._file_names(catalog)
+        if isinstance(content, dict) and {'images', 'annotations'} <= content.keys():
+            if ann_file is not None:
+                raise UserError(f'ann_file {ann_file} is for a list of detections, but boxes {path} is an annotation '
+                                'file, which names its images itself: omit ann_file')
+            catalog, content = content, content['annotations']
+        else:
+            catalog = {} if ann_file is None else read_coco('ann_file', ann_file)
+        entries = raise_first(check_box_entries(content, f'boxes {path}'), '')
+        self._names = raise_first(check_file_names(catalog, str(ann_file or path)), '')
         persons = self._wanted_ids(catalog, entries, category)
         self._boxes: Dict[str, List[Tuple[List[float], float]]] = {}
         by_name: Dict[str, Optional[str]] = {}
         others = 0
-        for index, name in enumerate(self._names_of(entries)):
-            entry, box = entries[index], self._box(entries[index], index)
+        for entry, name in zip(entries, self._names_of(entries)):
             if name not in by_name:
                 by_name[name] = _image_of(name, images)
             if entry.get('category_id', expected.id) not in persons or entry.get('iscrowd'):
                 others += 1
                 continue
-            self._boxes.setdefault(by_name[name] or name, []).append(box)
+            self._boxes.setdefault(by_name[name] or name, []).append((entry['bbox'], entry.get('score', 1.)))
         if others:
             print_log(f'{others} boxes of {path} are of crowds or of other categories and are ignored', 'current')
         if entries and not self._boxes:
@@ -106,55 +111,11 @@ class FileBoxes:
                       'in it as x1, y1, x2, y2: if they are corners, write widths and heights', 'current',
                       logging.WARNING)
 
-    def _split(self, content: Union[dict, list]) -> Tuple[dict, List[dict]]:
-        """Return the annotation file's content that maps ids to names, and the entries with boxes."""
-        if isinstance(content, dict) and 'images' in content and 'annotations' in content:
-            if self.ann_file is not None:
-                raise UserError(f'ann_file {self.ann_file} is for a list of detections, but boxes {self.path} is an '
-                                'annotation file, which names its images itself: omit ann_file')
-            return content, self._entries(content['annotations'])
-        content = self._entries(content)
-        if self.ann_file is None:
-            return {}, content
-        return read_coco('ann_file', self.ann_file), content
-
-    def _entries(self, entries: object) -> List[dict]:
-        """Check that the entries with boxes are a list of objects whose ids can be ids."""
-        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-            raise DataError(f'boxes {self.path} must be a COCO annotation file (images and annotations) or a list of '
-                            'detections')
-        for index, entry in enumerate(entries):
-            for field in ('image_id', 'category_id'):
-                if not isinstance(entry.get(field, 0), (int, str)):
-                    raise DataError(f'entry {index} of boxes {self.path}: {field} must be a number or a name, got '
-                                    f'{entry[field]}')
-        return entries
-
-    def _file_names(self, catalog: dict) -> Dict[object, str]:
-        """File names by image id."""
-        names: Dict[object, str] = {}
-        images = catalog.get('images', [])
-        if not isinstance(images, list):
-            raise DataError(f'images of {self.ann_file or self.path} must be a list, got {images}: write the file '
-                            'again')
-        for index, image in enumerate(images):
-            if not isinstance(image, dict) or not isinstance(image.get('file_name'), str) or not isinstance(
-                    image.get('id'), (int, str)):
-                raise DataError(f'each of the images of {self.ann_file or self.path} must have id and file_name, got '
-                                f'{image} at index {index}')
-            name = names.setdefault(image['id'], image['file_name'])
-            if name != image['file_name']:
-                raise DataError(f'the images of {self.ann_file or self.path} have the id {image["id"]} twice, for '
-                                f'{name} and {image["file_name"]}: give each image an id of its own')
-        return names
-
     def _wanted_ids(self, catalog: dict, entries: List[dict], category: Optional[str]) -> Set[object]:
         """Ids of the category whose boxes are used."""
-        try:
-            names = {item['id']: str(item.get('name')) for item in catalog.get('categories') or []}
-        except (KeyError, TypeError, AttributeError) as error:
-            raise DataError(f'each of the categories of {self.ann_file or self.path} must have id and name, got one '
-                            f'without: {error}') from error
+        listed = check_entries(catalog, 'categories', ('id', ), 'category', str(self.ann_file or self.path))
+        names = {item['id']: str(item.get('name')) for item in raise_first(listed, '')
+                 if isinstance(item['id'], (int, str))}
         used = {entry.get('category_id', self.expected.id) for entry in entries}
         if category is not None:
             wanted = {number for number in {*names, *used} if category in (str(number), names.get(number))}
@@ -170,9 +131,6 @@ class FileBoxes:
 
     def _names_of(self, entries: List[dict]) -> List[str]:
         """Return the file name of each entry's image."""
-        unnamed = [index for index, entry in enumerate(entries) if not {'file_name', 'image_id'} & set(entry)]
-        if unnamed:
-            raise DataError(f'entry {unnamed[0]} of boxes {self.path} has neither file_name nor image_id')
         ids = {entry['image_id'] for entry in entries if 'file_name' not in entry}
         if ids and not self._names:
             raise DataError(f'boxes {self.path} name images by id only: set ann_file (--ann-file) to the annotation '
@@ -184,17 +142,6 @@ class FileBoxes:
                             'file that lists them')
         return [str(entry['file_name']) if 'file_name' in entry else self._names[entry['image_id']]
                 for entry in entries]
-
-    def _box(self, entry: dict, index: int) -> Tuple[List[float], float]:
-        box, score = entry.get('bbox'), entry.get('score', 1.)
-        values = [*box, score] if isinstance(box, list) else []
-        if len(values) != 5 or not is_finite(*values):
-            raise DataError(f'entry {index} of boxes {self.path}: bbox must be four finite numbers (x, y, width, '
-                            f'height) and score one, got bbox {box} and score {score}')
-        if max(map(abs, box)) > LARGEST_SIDE:
-            raise DataError(f'entry {index} of boxes {self.path}: bbox {box} reaches further than {LARGEST_SIDE} px, '
-                            'the largest image that OpenCV reads: correct it')
-        return box, score
 
 
 def _image_of(name: str, images: Images) -> Optional[str]:
@@ -229,7 +176,7 @@ def open_detector(detector: Any, device: str, category: str = PERSON) -> Callabl
     if callable(detector):
         def call(images: List[np.ndarray]) -> List[Boxes]:
             boxes = [check_boxes(detector(image), image.shape, 'xywh', 'the detector') for image in images]
-            return [(found.astype(np.float64), np.ones(len(found))) for found in boxes]
+            return [(xywh.astype(np.float64), np.ones(len(xywh))) for xywh in boxes]
         return call
     if not isinstance(detector, (str, Path)):
         config, checkpoint = detector
@@ -327,7 +274,6 @@ def select_boxes(boxes: np.ndarray, scores: np.ndarray, min_score: float,
         boxes: (N, 4), x, y, width, height in image px.
         scores: (N,).
         min_score: Lowest score of a box that is kept.
-        shape: Shape of the image.
 
     Returns:
         The kept boxes (M, 4), their scores (M,), and the number of boxes without a positive size or outside of the

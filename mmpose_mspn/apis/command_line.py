@@ -72,11 +72,7 @@ class KeyValues(DictAction):
 
 
 class Terminated(BaseException):
-    """A signal of :data:`ENDS` was received.
-
-    Args:
-        number: Its number.
-    """
+    """A signal of :data:`ENDS` was received."""
 
     def __init__(self, number: int) -> None:
         super().__init__()

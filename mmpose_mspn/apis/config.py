@@ -180,7 +180,6 @@ def check_keys(config: dict, keys: Iterable[str]) -> None:
     """Refuse keys that have no effect: those that no part of the config takes as an argument, and its variables.
 
     Args:
-        config: Content of the config.
         keys: Keys with dots, such as ``train_dataloader.batch_size``. Keys that begin with :data:`NEW_KEY` pass.
 
     Raises:

@@ -128,7 +128,6 @@ def draw_demo(model: nn.Module, cfg: Config, path: str) -> None:
     Args:
         model: A trained pose estimator with :class:`~mmpose_mspn.models.MSPNHead`.
         cfg: Its config. The people are those of the annotations of ``test_dataloader``.
-        path: PNG file to write.
     """
     people = _people(cfg)
     by_image: dict = {}

@@ -96,12 +96,9 @@ def explain(cfg: Config,
     """:func:`diagnose` with a loaded config and model.
 
     Args:
-        cfg: The config.
-        out: Folder for the results.
         model: The model in eval mode; ``None`` if there are predictions only.
         predictions: Results file; by default the model's predictions.
         names: ``config`` and ``checkpoint``, which the page names.
-        logs: Logs of the training.
         others: Other diagnoses, from :func:`mmpose_mspn.diagnosis.report.read_diagnoses`.
         people: Number of cases on the page.
 
@@ -134,10 +131,6 @@ def explain(cfg: Config,
 def measure(source: Source, predictions: PathLike) -> dict:
     """The part of a diagnosis that needs only a results file.
 
-    Args:
-        source: The test data.
-        predictions: The results file.
-
     Returns:
         Entries of ``diagnosis.json``.
     """
@@ -161,7 +154,6 @@ def report_pictures(model: nn.Module, out: PathLike, images: Sequence[dict], fol
         model: Pose estimator of :func:`~mmpose_mspn.apis.load.load_pose_model`.
         out: Folder for ``index.html`` and ``diagnosis.json``.
         images: The images of ``predictions.json``, see :func:`mmpose_mspn.apis.inference.infer`.
-        folder: Folder of the images.
         people: Number of people on the page, >= 1: those with the lowest scores.
     """
     keypoints = KeypointSet.from_metainfo(model.dataset_meta)

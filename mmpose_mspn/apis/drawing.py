@@ -122,9 +122,7 @@ class VideoWriter:
     The codec needs even sizes: OpenCV drops the last column of an odd width and the last row of an odd height.
 
     Args:
-        out_dir: Folder of the video.
         name: File name of the video without the suffix.
-        fps: Frames per second, > 0.
 
     Raises:
         OSError: At the end, if the video does not hold all frames; it is removed.

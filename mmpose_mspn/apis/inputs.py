@@ -43,10 +43,6 @@ class Images:
     Iterating gives the frames and shows a progress bar. A file that cannot be decoded is logged and counted in
     ``skipped``. Files of a folder whose suffix is not an image's are logged and counted in ``other_files``.
 
-    Args:
-        source: The image file or the folder.
-        progress: Whether to show a progress bar.
-
     Raises:
         UserError: The folder holds no image.
     """
@@ -83,10 +79,6 @@ class Video:
 
     Iterating gives the frames and shows a progress bar. The file is open only during the iteration.
 
-    Args:
-        source: The video file.
-        progress: Whether to show a progress bar.
-
     Raises:
         UserError: OpenCV cannot open the file.
     """
@@ -120,10 +112,6 @@ class Video:
 
 def open_source(source: Union[str, Path], progress: bool = True) -> Union[Images, Video]:
     """Open an image, a folder of images or a video, which the suffix tells apart.
-
-    Args:
-        source: The file or the folder.
-        progress: Whether to show a progress bar.
 
     Raises:
         FileNotFoundError: There is no such file or folder.
@@ -192,7 +180,6 @@ def open_images(images: Any, boxes: Any = None, bbox_format: str = 'xywh', detec
 
     Args:
         images: The images, see :meth:`~mmpose_mspn.apis.pose_model.PoseModel.predict`.
-        boxes: Their boxes.
         bbox_format: One of :data:`BOX_FORMATS`.
         detector: Finds the boxes of images for which none are given. Without it, the whole image is one.
         batch_size: Number of images that the detector takes together.
@@ -241,7 +228,6 @@ def batches(frames: Iterable[Any], size: int) -> Iterator[list]:
 
     Args:
         frames: Objects with an ``image``.
-        size: Number of frames, >= 1.
     """
     batch: list = []
     for frame in frames:
@@ -258,11 +244,11 @@ def _pairs(sources: Iterable, boxes: Optional[Iterable], bbox_format: str, detec
     for batch in batches(_decoded(sources, boxes), size):
         without = [pair.image for pair in batch if pair.boxes is None] if detector else []
         detected = iter(detector(without) if without else ())
-        for source, image, given, name in batch:
-            if given is None and detector:
+        for source, image, image_boxes, name in batch:
+            if image_boxes is None and detector:
                 yield Pair(source, image, next(detected))
             else:
-                yield Pair(source, image, check_boxes(given, image.shape, bbox_format, name))
+                yield Pair(source, image, check_boxes(image_boxes, image.shape, bbox_format, name))
 
 
 def _decoded(sources: Iterable, boxes: Optional[Iterable]) -> Iterator[Pair]:
@@ -303,7 +289,6 @@ def check_boxes(boxes: Any, shape: Tuple[int, ...], bbox_format: str, name: str)
 
     Args:
         boxes: What the user gave.
-        shape: Shape of the image.
         bbox_format: One of :data:`BOX_FORMATS`.
         name: Name of the image in messages.
 

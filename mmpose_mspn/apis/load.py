@@ -77,7 +77,6 @@ def check_file(name: str, path: Union[str, Path]) -> None:
 
     Args:
         name: Argument that gave the path, for the message.
-        path: The file.
 
     Raises:
         FileNotFoundError: It does not exist.
@@ -95,8 +94,6 @@ def load_pose_model(config: Union[str, Path, Config], checkpoint: Union[str, Pat
 
     Args:
         config: Config of the model, or its file.
-        checkpoint: File of the weights.
-        device: Device of torch.
         content: Content of the file, if it has been read already.
 
     Raises:
@@ -223,9 +220,6 @@ def load_parts(config: Config, checkpoint: Union[str, Path], device: str, conten
     """The pose estimator with its weights, and what draws its results.
 
     Args:
-        config: The config.
-        checkpoint: File of the weights.
-        device: Device of torch.
         content: Content of the file, if it has been read already.
 
     Raises:
@@ -240,7 +234,6 @@ def find_config(content: Mapping, checkpoint: Union[str, Path]) -> Config:
 
     Args:
         content: Content of the file.
-        checkpoint: The file.
 
     Raises:
         CheckpointError: It carries none that is safe to use.

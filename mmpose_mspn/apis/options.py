@@ -143,7 +143,6 @@ def use_image_cache(cfg: Config, folder: str, gigabytes: Optional[float] = None,
     """Change the config to keep decoded images for the next person or epoch; results are the same.
 
     Args:
-        cfg: The config; changed in place.
         folder: ``cache_folder`` of :class:`mmpose_mspn.datasets.LoadImage`, an existing folder on a local disk.
         gigabytes: Its ``cache_gb``, of all splits together.
         splits: Of ``'train'``, ``'val'`` and ``'test'`` those whose images are kept. The config may lack some.
@@ -206,7 +205,6 @@ def use_fast_test(cfg: Config, dtype: str) -> None:
     """Change the config to test an accelerated copy of the model.
 
     Args:
-        cfg: The config; changed in place.
         dtype: Type in which the copy predicts, as in ``AcceleratedTestHook``.
     """
     _add_hook(cfg, dict(type='mmpose_mspn.AcceleratedTestHook', dtype=dtype))
@@ -216,7 +214,6 @@ def use_exported_test(cfg: Config, path: str) -> None:
     """Change the config to test an exported file in place of the model.
 
     Args:
-        cfg: The config; changed in place.
         path: ``.onnx`` file of :func:`mmpose_mspn.export`.
 
     Raises:
@@ -231,7 +228,6 @@ def use_stages(cfg: Config, stages: int) -> None:
     """Make a config test the first stages of its network alone.
 
     Args:
-        cfg: The config, which is changed.
         stages: 1 ... S; the model refuses others.
     """
     cfg.model.test_cfg = dict(cfg.model.get('test_cfg') or {}, stages=stages)

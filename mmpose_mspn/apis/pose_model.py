@@ -188,7 +188,6 @@ class PoseModel(ABC):
         Args:
             people: (N, K, 3), x, y in image px and score.
             boxes: (N, 4), x, y, width, height in image px.
-            source: The image or its path.
         """
         people = people.reshape(-1, len(self.names), 3)
         return PoseResult(people[..., :2], people[..., 2], boxes, self.names, self.skeleton, source, self.drawer)

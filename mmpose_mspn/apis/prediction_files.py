@@ -62,8 +62,6 @@ class PartFile:
     """The file that a run's predictions are written to as they come.
 
     Args:
-        folder: The output folder.
-        shard: Which part it is.
         about: What makes the run's predictions and drawings what they are: all of it must be equal in a run that is
             resumed, in the parts that are merged, and in those in the same folder. Plain values.
         labels: ``keypoint_names`` and ``skeleton`` of the result.
@@ -187,10 +185,10 @@ class PartFile:
             self._file.close()
 
 
-def _refuse_parts_of_other_runs(folder: Path, header: dict, own: Path) -> None:
+def _refuse_parts_of_other_runs(folder: Path, header: dict, part: Path) -> None:
     """Check that the other parts in a folder are of this run, because all of them draw into the folder."""
     for path in sorted(folder.glob('predictions*.jsonl')):
-        if path == own or not path.is_file():
+        if path == part or not path.is_file():
             continue
         with open(path, 'rb') as file:
             first = parsed_line(file.readline())
@@ -238,7 +236,6 @@ def merge_parts(folders: Sequence[Union[str, Path]], out_dir: Union[str, Path]) 
 
     Args:
         folders: Folders in which the parts lie.
-        out_dir: Folder of the new file.
 
     Returns:
         Counts: ``parts``, ``images``, ``instances`` and ``skipped_boxes``.

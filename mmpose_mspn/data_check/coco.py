@@ -66,7 +66,6 @@ def read_coco(name: str, path: FilePath, lists: Sequence[str] = ('images', )) ->
 
     Args:
         name: What messages call the file, such as the option that names it.
-        path: The file.
         lists: The lists that it must hold.
 
     Raises:
@@ -90,8 +89,6 @@ def check_coco(content: object, fields: CocoFields, file: str) -> Check[CocoFile
     images that the file does not list are usable too, and nothing of them but their ids is checked.
 
     Args:
-        content: The file's content.
-        fields: The fields of this dataset.
         file: What messages call the file.
     """
     categories = None
@@ -303,7 +300,6 @@ def check_coordinates(people: Sequence[dict], images: Dict[int, dict], has_keypo
 
     Args:
         people: Annotations that are sound one by one, of images in ``images``.
-        images: The images by id.
         has_keypoints: Whether the field ``keypoints`` of the annotations has been checked.
         file: What messages call the file.
     """
@@ -379,6 +375,43 @@ def check_detections(detections: object, images: Dict[int, dict], file: str,
     sizes = [size_of(images[detection['image_id']]) for detection in placed]
     yield from _check_form([detection['bbox'][:4] for detection in placed], sizes, file)
     return sound
+
+
+def check_box_entries(entries: object, file: str) -> Check[List[dict]]:
+    """The entries of a file of boxes to predict in, which may name images by ``file_name``, and need no score."""
+    if not isinstance(entries, list):
+        yield Problem('unreadable file', f'{file}: neither a COCO annotation file (images and annotations) nor a list '
+                      'of detections')
+        return []
+    complete = yield from complete_entries(entries, ('bbox', ), file)
+    for index, entry in complete:
+        name = f'entry {index} of {file}'
+        wrong = [field for field in ('image_id', 'category_id') if not isinstance(entry.get(field, 0), (int, str))]
+        if wrong:
+            yield Problem('id that is not an integer', f'{name}: {wrong[0]} {truncate(entry[wrong[0]])}')
+        if not {'file_name', 'image_id'} & entry.keys():
+            yield Problem('incomplete entry', f'{name}: neither file_name nor image_id')
+        if not is_finite(entry.get('score', 1.)):
+            yield Problem('detection without a finite score', f'{name}: score {truncate(entry["score"])}')
+        if isinstance(entry['bbox'], list) and len(entry['bbox']) > 4:
+            yield Problem('box without a positive size', f'{name}: more than four numbers, {truncate(entry["bbox"])}')
+        yield from _check_box(entry['bbox'], (LARGEST_SIDE, LARGEST_SIDE), name, detected=True)
+    return [entry for _, entry in complete]
+
+
+def check_file_names(content: dict, file: str) -> Check[Dict[object, str]]:
+    """The file names of images by id, which may be a name too."""
+    names: Dict[object, str] = {}
+    for image in (yield from check_entries(content, 'images', ('id', 'file_name'), 'image', file)):
+        if not isinstance(image['id'], (int, str)):
+            yield Problem('id that is not an integer', f'{file}: image id {truncate(image["id"])}')
+        elif not is_file_name(image['file_name']):
+            yield Problem('image without a name', f'image {image["id"]} of {file}: file_name '
+                          f'{truncate(image["file_name"])}')
+        elif names.setdefault(image['id'], image['file_name']) != image['file_name']:
+            yield Problem('duplicate image id', f'{file}: images have the id {image["id"]} twice, for '
+                          f'{names[image["id"]]} and {image["file_name"]}')
+    return names
 
 
 def check_evaluated(content: object, evaluation: Evaluation, file: str) -> Check[None]:

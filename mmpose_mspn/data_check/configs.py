@@ -23,7 +23,6 @@ def check_config(cfg: Config, **options) -> Check[None]:
     not known.
 
     Args:
-        cfg: The config.
         options: See :func:`mmpose_mspn.data_check.files.check_files`.
 
     Raises:

@@ -80,7 +80,6 @@ def check_folder(layout: str, folder: str, **options) -> Check[None]:
 
     Args:
         layout: One of :data:`LAYOUTS`.
-        folder: The folder.
         options: See :func:`check_files`.
     """
     for files in LAYOUTS[layout].datasets:
@@ -98,10 +97,8 @@ def check_files(files: DatasetFiles, decode: bool = False, progress: bool = True
     annotations may be absent (test-dev). Of MPII's format, people of the test set have no keypoints.
 
     Args:
-        files: The files.
         decode: Whether to decode every pixel of the images. Reading the headers alone, which is faster, misses
             truncated files.
-        progress: Whether to show a progress bar.
     """
     content = yield from check_json(files.ann_file)
     if content is None:

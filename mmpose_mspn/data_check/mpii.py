@@ -37,7 +37,6 @@ def check_person(entry: object, name: str, with_labels: bool) -> Check[Optional[
     """The person of an entry, or ``None``.
 
     Args:
-        entry: The entry.
         name: What messages call the person.
         with_labels: Whether the person must have :data:`LABEL_FIELDS`.
     """

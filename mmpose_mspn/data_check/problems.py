@@ -79,8 +79,8 @@ Check = Generator[Problem, None, Result]
 """Yields each problem, and returns what is usable."""
 
 
-def raise_first(check: Check[Result]) -> Result:
-    """What a check returns.
+def raise_first(check: Check[Result], hint: str = '; tools/check_data.py lists all such problems') -> Result:
+    """What a check returns; ``hint`` ends the message of an error.
 
     Raises:
         DataError: There is a problem. The message names the first one and its remedy.
@@ -89,7 +89,7 @@ def raise_first(check: Check[Result]) -> Result:
         kind, example = next(check)
     except StopIteration as finished:
         return finished.value
-    raise DataError(f'{example} ({kind}): {REMEDIES[kind]}; tools/check_data.py lists all such problems')
+    raise DataError(f'{example} ({kind}): {REMEDIES[kind]}{hint}')
 
 
 class Report:

@@ -42,10 +42,6 @@ def keypoint_similarity(truth: Truth, predictions: Predictions, keypoints: Keypo
     """Similarity (P, K) of each predicted keypoint to the person's, 0 where that is not labeled.
 
     Args:
-        truth: The people.
-        predictions: The predictions.
-        keypoints: Their keypoints.
-        pairs: Which of them to compare.
         mirrored: Compare with the person's keypoint of the other side.
     """
     order = keypoints.flip if mirrored else np.arange(len(keypoints))
@@ -61,10 +57,6 @@ def oks(truth: Truth, predictions: Predictions, keypoints: KeypointSet, pairs: P
     To someone without any, a prediction is compared by how far its keypoints lie outside the box of twice the size.
 
     Args:
-        truth: The people.
-        predictions: The predictions.
-        keypoints: Their keypoints.
-        pairs: Which of them to compare.
         among: (K,) mask: count these keypoints as labeled at most.
     """
     labeled = truth.labeled if among is None else truth.labeled & among
@@ -152,8 +144,6 @@ def match(truth: Truth, predictions: Predictions, similarity: np.ndarray, thresh
     Of people who tie, the last one wins; someone to be found goes before someone ignored: COCO's rules.
 
     Args:
-        truth: The people.
-        predictions: The predictions, ordered.
         similarity: (P,), OKS of all pairs.
         thresholds: T values of OKS from which a pair may match.
         ignored: (N,), who need not be found; by default the truth's.
@@ -216,9 +206,6 @@ def average_precision(truth: Truth,
     """AP and AR of predictions.
 
     Args:
-        truth: The people.
-        predictions: The predictions, ordered.
-        keypoints: Their keypoints.
         among: (K,) mask: only these keypoints count, and only people who have one of them labeled.
         counted: (N,) mask: only these people are to be found; who matches another counts neither as right nor wrong.
         area_range: Lowest and highest area in px²: only people within are to be found, and only predictions whose

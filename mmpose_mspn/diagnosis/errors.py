@@ -134,9 +134,6 @@ def corrected(truth: Truth, predictions: Predictions, diagnosis: Diagnosis, kind
     """The predictions with errors put right: these keypoints lie where they are annotated.
 
     Args:
-        truth: The people.
-        predictions: The predictions.
-        diagnosis: Of these.
         kinds: Names of :data:`ERRORS`.
         among: (K,) mask: of these keypoints only.
     """

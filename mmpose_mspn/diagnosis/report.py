@@ -52,7 +52,6 @@ def write_report(out: Union[str, Path],
     """Write both files.
 
     Args:
-        out: Folder, made if missing.
         content: What ``diagnosis.json`` holds; docs/diagnose.md describes it.
         shown: Those of ``content['cases']`` that the page shows.
         pictures: By a case's id, its picture; see :func:`mmpose_mspn.diagnosis.viewer.case_picture`.
@@ -237,7 +236,6 @@ def side_by_side(content: dict, compared: Sequence[dict]) -> List[dict]:
     """A row per diagnosis, this one first: ``name`` and the entries of :data:`COMPARED`.
 
     Args:
-        content: This diagnosis.
         compared: From :func:`read_diagnoses`.
 
     Raises:

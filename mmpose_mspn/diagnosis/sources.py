@@ -204,8 +204,6 @@ def read_coco_truth(ann_file: str, image_folder: str, keypoints: KeypointSet, us
     """The people of an annotation file in COCO's format.
 
     Args:
-        ann_file: COCO JSON.
-        image_folder: Folder of its images.
         keypoints: Its keypoints. The 133 of COCO-WholeBody are read from their five fields.
         use_area: Whether annotations have an ``area``; else it is a share of the box.
         ignore_unseen: Whether ``num_keypoints`` says who need not be found, as in CrowdPose's evaluation; else it is
@@ -267,7 +265,6 @@ def read_results(path: str, truth: Truth, num_keypoints: int) -> Predictions:
     Args:
         path: JSON list of ``image_id``, ``keypoints`` (x, y, score of each, in image px), ``score`` and, where known,
             ``bbox`` (x, y, width, height).
-        truth: Whose images these are.
         num_keypoints: K.
 
     Raises:

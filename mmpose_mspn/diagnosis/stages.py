@@ -66,7 +66,6 @@ def stage_heatmaps(model: nn.Module, inputs: Tensor, samples: list) -> List[List
     Args:
         model: A top-down estimator with a head of :class:`BaseHeatmapHead`.
         inputs: (B, 3, h, w), normalized.
-        samples: The B samples.
     """
     test_cfg = model.test_cfg or {}
     if not test_cfg.get('flip_test', False):
@@ -90,7 +89,6 @@ def run_pass(model: nn.Module, loader: Iterable) -> Pass:
 
     Args:
         model: A top-down estimator in eval mode.
-        loader: Batches of the test data.
     """
     result, moved, seconds = Pass(), {}, {}
     clock = Clock(model)
@@ -247,9 +245,6 @@ def write_results(source: Source, result: Pass, path: Path, predictor: Optional[
     """Write a predictor's predictions as a results file, scored and suppressed as the metric does.
 
     Args:
-        source: The test data.
-        result: What was predicted.
-        path: JSON file.
         predictor: Which predictor's; by default the one whose keypoints are the network's.
     """
     instances = result.instances[predictor or result.final]

@@ -66,11 +66,7 @@ def summarize(truth: Truth, predictions: Predictions, keypoints: KeypointSet, fi
     """Everything of a diagnosis that needs neither pictures nor the network.
 
     Args:
-        truth: The people.
-        predictions: The predictions, ordered.
-        keypoints: Their keypoints.
         figure: What the data set is judged by.
-        diagnosis: Of these predictions.
 
     Returns:
         ``figure`` (``name``, ``value``), ``counts``, ``keypoints``, ``errors``, ``corrections``, ``parts``,

@@ -33,8 +33,6 @@ class Viewer:
     Args:
         model: A top-down estimator in eval mode.
         cfg: Its config, whose test pipeline makes the crops.
-        keypoints: Its keypoints.
-        meta: The dataset's ``metainfo``.
     """
 
     def __init__(self, model: nn.Module, cfg: Config, keypoints: KeypointSet, meta: dict) -> None:
@@ -53,7 +51,6 @@ class Viewer:
 
         Args:
             records: Cases; see :func:`mmpose_mspn.diagnosis.cases.cases`.
-            paths: Their images.
 
         Returns:
             ``id``, ``size`` of the crop (w, h), ``heatmap_size`` (W, H), ``predictors`` (``stages``, ``unit``,
@@ -173,7 +170,6 @@ def case_picture(record: dict, path: Optional[str]) -> Optional[dict]:
 
     Args:
         record: A case; see :func:`mmpose_mspn.diagnosis.cases.cases`.
-        path: Its image.
 
     Returns:
         ``picture`` as a data URL, and ``window`` (x, y, width, height): its place in image px; ``None`` where the image

@@ -33,7 +33,6 @@ def refuse_other_optimizers(state: dict, optimizer: Optimizer, name: object) -> 
 
     Args:
         state: ``state_dict`` of an optimizer, or of mmengine's wrapper around it.
-        optimizer: The run's optimizer.
         name: Name of the checkpoint, for the message.
 
     Raises:
@@ -90,7 +89,6 @@ def adapt(state: dict, wrapper: OptimWrapper) -> None:
 
     Args:
         state: ``state_dict`` of mmengine's wrapper, as for :func:`refuse_other_optimizers`.
-        wrapper: The run's wrapper.
     """
     for group, run_group in zip(state['param_groups'], wrapper.optimizer.param_groups):
         for key in IMPLEMENTATION:
@@ -130,7 +128,6 @@ def schedule_mismatch(states: List[Mapping], schedulers: list) -> Optional[str]:
     has therefore another learning rate than one that had this length from the start.
 
     Args:
-        states: The schedulers' states in the checkpoint.
         schedulers: The run's schedulers, as many.
 
     Returns:

@@ -43,7 +43,6 @@ def latest_checkpoint(work_dir: str, out_dir: Optional[str] = None) -> Optional[
     only its file name is used.
 
     Args:
-        work_dir: The folder.
         out_dir: ``out_dir`` of the checkpoint hook, if its checkpoints lie elsewhere.
 
     Returns:
@@ -187,7 +186,6 @@ def check_weight_files(cfg: Config, initializes: bool) -> None:
     the first process does this.
 
     Args:
-        cfg: Config of the run.
         initializes: Whether the run applies ``init_cfg``. A training does; a test takes all weights from its
             checkpoint, and must not need ImageNet weights.
 

@@ -42,8 +42,6 @@ def find_category(content: dict, path: FilePath, wanted: Optional[str] = None) -
     """The category that has keypoints.
 
     Args:
-        content: Content of a COCO annotation file.
-        path: The file, for messages.
         wanted: Name of the category, needed where several have keypoints.
 
     Raises:
@@ -104,9 +102,6 @@ def _described(entries: List[dict], content: dict) -> str:
 
 class ImageFolder:
     """A folder of images and its sub-folders.
-
-    Args:
-        folder: The folder.
 
     Raises:
         FileNotFoundError: It does not exist.

@@ -76,7 +76,6 @@ def choose_sigmas(names: Sequence[str], items: Optional[Sequence[str]] = None) -
     """COCO's sigmas for the names that COCO has, a default for the others.
 
     Args:
-        names: K names of keypoints.
         items: What the user says: one number, the default; K numbers, all sigmas; or ``name=number`` for some.
 
     Raises:
@@ -125,9 +124,7 @@ def build_metainfo(category: Category, pairs: Sequence[Pair], sigmas: Sequence[f
     """``dataset_info`` as ``mmpose.datasets.datasets.utils.parse_pose_metainfo`` reads it.
 
     Args:
-        category: Names and skeleton.
         pairs: Pairs of names that a horizontal flip swaps.
-        sigmas: K sigmas.
     """
     swap = {name: counterpart for pair in pairs for name, counterpart in (pair, pair[::-1])}
     names = category.keypoints

@@ -129,7 +129,6 @@ def choose_pairs(names: Sequence[str], items: Optional[Sequence[str]] = None) ->
     """Pairs from names, and those that the user gives.
 
     Args:
-        names: K names of keypoints.
         items: Items ``a=b``. They go before pairs that names suggest, and whoever gives them, or an empty list, has
             settled all doubts.
 

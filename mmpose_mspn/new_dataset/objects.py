@@ -25,7 +25,6 @@ def read_objects(train: Source, val: Optional[Source], category_name: Optional[s
     """Read and complete the objects of a category.
 
     Args:
-        train: What to train on.
         val: What to validate on, if it is a file of its own.
         category_name: The category, needed where several have keypoints.
         skip_broken: Whether to leave out what cannot be repaired instead of refusing it.
@@ -80,9 +79,7 @@ def hold_out(whole: RepairedFile, share: float, path: FilePath) -> Tuple[Repaire
     """Split objects by image into those to train on and those to validate on, the same at each call.
 
     Args:
-        whole: All objects.
         share: Share of the images to hold out, between 0 and 1; at least one image is held out.
-        path: Their file, for messages.
 
     Raises:
         UserError: ``share`` is out of range.

@@ -50,10 +50,6 @@ def repair(content: dict, path: FilePath, category: Category, folder: ImageFolde
     """Complete the annotations of a category.
 
     Args:
-        content: Content of a COCO annotation file.
-        path: The file, for messages.
-        category: The category.
-        folder: Where the images are.
         skip_broken: Whether to leave out what cannot be repaired instead of refusing it.
 
     Raises:

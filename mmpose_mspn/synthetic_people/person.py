@@ -82,13 +82,10 @@ def _draw_limb(canvas: Canvas, figure: Figure, outfit: Outfit, ends: Tuple[str, 
     """A limb with its near ``covered`` share (0 to 1) in cloth.
 
     Args:
-        canvas: Where to draw.
         figure: The person, in pixels.
-        outfit: The person's clothes.
         ends: Names of the limb's points, the near one first.
         radii: Of the limb at its ends, in standing heights.
         covered: Share of the limb in cloth; below 0 is bare, above 1 is covered.
-        cloth: The cloth's color.
         part: What the parts map gets.
     """
     start, end = (figure.points[name] for name in ends)

@@ -22,7 +22,6 @@ def write_robots(source: FilePath, target: FilePath, keypoints: Sequence[str], i
 
     Args:
         source: Annotation file of the drawn people.
-        target: The file to write.
         keypoints: Those of the 17 that stay, in their new order.
         images: Number of images, the first ones; ``None``: all.
         renamed: Other names for some of the keypoints.

@@ -81,10 +81,8 @@ def compose(rng: np.random.Generator,
     """Draw placed figures over an image and annotate them.
 
     Args:
-        rng: Source of all randomness.
         image: (H, W, 3) uint8, the background; it is drawn on.
         figures: The people in pixels, the farthest first.
-        outfits: Their outfits.
         occluded: Each person's chance of an object in front, 0 to 1.
     """
     shape = image.shape[:2]

@@ -15,14 +15,10 @@ LONGEST_VALUE = 80
 def near_matches(name: str, known: Iterable[str]) -> str:
     """The known names that resemble ``name``, as an ending of an error message; all of them if they are few.
 
-    Args:
-        name: The name that is not known.
-        known: The names that exist.
-
     Returns:
         Such as ``"; did you mean 'backbone'?"``; empty if there is nothing to show.
     """
-    known = sorted({str(other) for other in known})
+    known = sorted(set(map(str, known)))
     matches = get_close_matches(str(name), known, n=3)
     if matches:
         return f'; did you mean {" or ".join(map(repr, matches))}?'

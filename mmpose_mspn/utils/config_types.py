@@ -85,7 +85,6 @@ def inner_datasets(dataset: Optional[Mapping], name: str) -> Iterator[InnerDatas
     and others hold them as ``dataset`` or ``datasets``, in any nesting.
 
     Args:
-        dataset: Config of a dataset, or ``None``.
         name: Its name with dots.
     """
     return _inner(dataset, name, [])
@@ -136,9 +135,9 @@ def class_of_any_registry(named: object) -> Optional[Any]:
         return named
     for registry in REGISTRIES:
         with registry.switch_scope_and_registry('mmpose') as current:
-            found = current.get(named)
-        if found is not None:
-            return found
+            registered = current.get(named)
+        if registered is not None:
+            return registered
     return None
 
 

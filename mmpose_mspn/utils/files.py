@@ -38,7 +38,6 @@ def write_atomically(path: FilePath, content: bytes, sync: bool = True) -> None:
 
     Args:
         path: The file. Missing folders are created.
-        content: The new content.
         sync: Whether the guarantee covers power failures too, which requires waiting for the disk.
 
     Raises:
@@ -98,7 +97,6 @@ def write_json(path: FilePath, content: Union[dict, list], indent: Optional[int]
 
     Args:
         path: The file. Missing folders are created.
-        content: The value to write.
         indent: Spaces per level of nesting. The default is a single line.
     """
     write_atomically(path, json.dumps(content, indent=indent).encode())
@@ -109,7 +107,6 @@ def read_json(name: str, path: FilePath, kinds: Union[Type, Tuple[Type, ...]] = 
 
     Args:
         name: Name of the file in error messages, such as the option that gives the path.
-        path: The file.
         kinds: Types that the content may have: ``dict``, ``list`` or both.
 
     Raises:

@@ -20,7 +20,7 @@ from mmpose_mspn.apis import boxes as boxes_module
 from mmpose_mspn.apis import load
 from mmpose_mspn.apis.boxes import open_detector
 from mmpose_mspn.apis.load import detector_device
-from mmpose_mspn.utils.errors import UserError
+from mmpose_mspn.utils.errors import DataError, UserError
 from tests.test_apis.infer_setup import NAMES, SIZE, joints_of, write_json
 from tests.weight_server import use_empty_homes
 
@@ -155,15 +155,15 @@ def test_unknown_ids_are_refused(setup, tmp_path):
 
 
 @pytest.mark.parametrize('content, message', [
-    ([dict(file_name=NAMES[0], bbox=[1, 2, 3])], 'entry 0 .* four finite'),
-    ([dict(file_name=NAMES[0])], 'entry 0 .* four finite'),
-    ([dict(file_name=NAMES[0], bbox=[0, 0, 9, float('nan')])], 'entry 0 .* four finite'),
+    ([dict(file_name=NAMES[0], bbox=[1, 2, 3])], 'entry 0'),
+    ([dict(file_name=NAMES[0])], 'entry 0'),
+    ([dict(file_name=NAMES[0], bbox=[0, 0, 9, float('nan')])], 'entry 0'),
     ([dict(bbox=[0, 0, 9, 9])], 'neither file_name nor image_id'),
     (dict(boxes=[]), 'list of detections'),
     (dict(images=[dict(id=1)], annotations=[]), 'file_name'),
 ])
 def test_malformed_files_are_refused(setup, tmp_path, content, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(DataError, match=message):
         setup.infer(setup.images, boxes=write_json(tmp_path / 'boxes.json', content))
 
 

@@ -138,7 +138,6 @@ def _remaining(loader: DataLoader, trained: int) -> Iterator[Optional[dict]]:
     nothing is loaded for them.
 
     Args:
-        loader: The loader of :func:`_seeded`.
         trained: Number of batches that the run has trained on.
     """
     yield from repeat(None, trained)
