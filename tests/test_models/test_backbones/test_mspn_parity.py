@@ -74,11 +74,11 @@ def test_gradient_norms_of_the_first_training_step(device):
 
 
 def test_training_trajectory(device):
-    """The losses of six Adam steps in train mode."""
+    """The losses of six Adam steps in train mode, in float64: see above. The recording is in float32."""
     recorded = reference.recording('trajectory')
-    network = official_network(2, 17, (64, 96)).to(device).train()
-    images = to_rgb(torch.from_numpy(recorded['images']).float()).to(device)
-    targets = torch.from_numpy(recorded['heatmaps']).float().to(device)
+    network = official_network(2, 17, (64, 96)).to(device).train().double()
+    images = to_rgb(torch.from_numpy(recorded['images']).double()).to(device)
+    targets = torch.from_numpy(recorded['heatmaps']).double().to(device)
     visible = torch.from_numpy(recorded['visible']).to(device)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-4, weight_decay=1e-5)
     losses = []
