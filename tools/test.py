@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
 """Test a model. The arguments are those of mmpose's tools/test.py, --fast, --stages and --cache-images."""
+import os.path as osp
+
 from mmengine.dist import is_main_process
 from mmengine.fileio import dump
 
@@ -19,7 +21,7 @@ from mmpose_mspn.engine import end_launch
 from mmpose_mspn.engine.hooks.accelerated_test_hook import INT8
 from mmpose_mspn.engine.hooks.checkpoint_fit_hook import check_loaded_weights
 from mmpose_mspn.engine.work_dir import check_weight_files
-from mmpose_mspn.utils.files import write_atomically
+from mmpose_mspn.utils.outputs import move_output, write_output
 
 
 def main() -> None:
@@ -37,6 +39,8 @@ def main() -> None:
     args = parser.parse_args()
     check_output_file('--out', args.out)
     check_output_file('--dump', args.dump, ('.pkl', '.pickle'))
+    if args.out and args.dump and osp.abspath(args.out) == osp.abspath(args.dump):
+        parser.error(f'--out and --dump both name {args.out}: give each a file of its own')
     cfg = run_config(args)
     if not args.checkpoint and 'members' not in (cfg.get('model') or {}):
         parser.error('the checkpoint is missing: only ensembles are tested without one')
@@ -60,18 +64,21 @@ def main() -> None:
     if args.cache_images is not None:
         use_image_cache(cfg, args.cache_images, args.cache_gb, ('test', ))
     if args.dump:
-        cfg.test_evaluator = [*evaluators(cfg, 'test'), dict(type='DumpResults', out_file_path=args.dump)]
+        unfinished = osp.join(osp.dirname(args.dump), f'.{osp.basename(args.dump)}.part.pkl')
+        cfg.test_evaluator = [*evaluators(cfg, 'test'), dict(type='DumpResults', out_file_path=unfinished)]
     if args.badcase:
         badcase = cfg.default_hooks.badcase
         by_loss = badcase.get('metric_type', 'loss') == 'loss'
         badcase.setdefault('metric', dict(type='KeypointMSELoss') if by_loss else cfg.test_evaluator)
         badcase.update(enable=True, show=args.show, interval=args.interval)
     metrics = build_runner(cfg, 'test').test()
-    writes = args.out and is_main_process()  # all processes have the metrics
+    writes = is_main_process()  # all processes have the metrics
     end_launch()
-    if writes:
+    if args.dump and writes:
+        move_output(unfinished, args.dump, 'test --dump')
+    if args.out and writes:
         content = dump(metrics, file_format=args.out.split('.')[-1])
-        write_atomically(args.out, content if isinstance(content, bytes) else content.encode())
+        write_output(args.out, content if isinstance(content, bytes) else content.encode(), 'test --out')
 
 
 if __name__ == '__main__':

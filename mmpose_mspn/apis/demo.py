@@ -20,7 +20,7 @@ from mmpose.structures import PoseDataSample
 from torch import nn
 
 from mmpose_mspn.apis.config import load_config
-from mmpose_mspn.apis.diagnosis import explain
+from mmpose_mspn.apis.diagnosis import check_report_folder, explain
 from mmpose_mspn.apis.drawing import KEYPOINT_THRESHOLD
 from mmpose_mspn.apis.options import use_amp
 from mmpose_mspn.apis.run_check import build_runner, check_run
@@ -28,7 +28,8 @@ from mmpose_mspn.diagnosis.report import find_logs
 from mmpose_mspn.engine.optim_wrappers import computes_in_bf16
 from mmpose_mspn.synthetic_people import generate
 from mmpose_mspn.utils.config_types import type_name
-from mmpose_mspn.utils.files import prepare_output_folder, write_json
+from mmpose_mspn.utils.files import prepare_output_folder
+from mmpose_mspn.utils.outputs import check_outputs, record_output, refuse_empty, write_json_output
 
 SYNTHETIC_ROOT = 'data/synthetic/'
 """``data_root`` of the demo's configs."""
@@ -89,7 +90,11 @@ def run_demo(config: str, work_dir: str) -> dict:
     matplotlib.use('Agg')  # works without a screen
     watch = Stopwatch()
     cfg = load_config(config)
+    refuse_empty('--work-dir', work_dir)
     prepare_output_folder('--work-dir', work_dir)
+    results_file, picture = osp.join(work_dir, 'results.json'), osp.join(work_dir, 'predictions.png')
+    check_outputs('--work-dir', [results_file, picture], 'demo')
+    check_report_folder('--work-dir', osp.join(work_dir, 'report'))
     cfg.work_dir = work_dir
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None  # evaluated once, after the training
     check_run(cfg, ('train', 'test'))
@@ -102,7 +107,8 @@ def run_demo(config: str, work_dir: str) -> dict:
     with watch('evaluation'):
         metrics = runner.test()
     with watch('picture'):
-        draw_demo(runner.model, cfg, osp.join(work_dir, 'predictions.png'))
+        draw_demo(runner.model, cfg, picture)
+        record_output(picture, 'demo', picture)
         explain(cfg, osp.join(work_dir, 'report'), runner.model.eval(), names=dict(config=config),
                 logs=find_logs(work_dir))
     results = dict(
@@ -114,7 +120,7 @@ def run_demo(config: str, work_dir: str) -> dict:
         torch=torch.__version__,
         threads=torch.get_num_threads(),
         precision=training_precision(runner))
-    write_json(osp.join(work_dir, 'results.json'), results, indent=2)
+    write_json_output(results_file, results, 'demo', indent=2)
     return results
 
 

@@ -14,6 +14,8 @@ from mmpose_mspn.diagnosis.cases import cases, empty_record, worst
 from mmpose_mspn.diagnosis.errors import diagnose as diagnose_errors
 from mmpose_mspn.diagnosis.people import KeypointSet
 from mmpose_mspn.diagnosis.report import (
+    JSON_FILE,
+    PAGE_FILE,
     about,
     check_page_packages,
     find_logs,
@@ -22,11 +24,12 @@ from mmpose_mspn.diagnosis.report import (
     side_by_side,
     write_report,
 )
-from mmpose_mspn.diagnosis.sources import Source, read_source
+from mmpose_mspn.diagnosis.sources import KIND, Source, read_source
 from mmpose_mspn.diagnosis.stages import has_stages, predict_test_data, stage_table, write_results
 from mmpose_mspn.diagnosis.summary import summarize
 from mmpose_mspn.diagnosis.viewer import Viewer, case_picture
 from mmpose_mspn.utils.errors import UserError
+from mmpose_mspn.utils.outputs import check_outputs, refuse_empty
 
 PathLike = Union[str, Path]
 PREDICTIONS = 'predictions.json'
@@ -70,6 +73,8 @@ def diagnose(config: PathLike,
     if people < 1:
         raise UserError(f'people must be >= 1, got {people}')
     check_page_packages()
+    read = [path for path in (checkpoint, predictions, *compare) if path is not None]
+    check_report_folder('--out', out, predictions is None, read)
     cfg = load_config(str(config), cfg_options, None if data_root is None else str(data_root))
     init_default_scope(cfg.get('default_scope') or 'mmpose')
     if checkpoint is not None:
@@ -83,6 +88,20 @@ def diagnose(config: PathLike,
                         '(predictions, --predictions)')
     logs = [] if checkpoint is None else find_logs(Path(checkpoint).parent)
     return explain(cfg, out, model, predictions, dict(config=config, checkpoint=checkpoint), logs, others, people)
+
+
+def check_report_folder(option: str, out: PathLike, predicts: bool = True, sources: Sequence[PathLike] = ()) -> None:
+    """Check before a run that a report can be written to a folder, as :func:`mmpose_mspn.utils.outputs.check_outputs`.
+
+    Args:
+        option: Name of the option that gives the folder.
+        out: The folder.
+        predicts: Whether predictions are written too.
+        sources: Files that the run reads.
+    """
+    refuse_empty(option, out)
+    names = [PAGE_FILE, JSON_FILE, *[PREDICTIONS] * predicts]
+    check_outputs(option, [Path(out) / name for name in names], KIND, sources)
 
 
 def explain(cfg: Config,

@@ -6,15 +6,16 @@ from types import SimpleNamespace, TracebackType
 from typing import Any, Mapping, Optional, Type, Union
 
 import cv2
-import mmcv
 import numpy as np
 from mmengine.structures import InstanceData
 from mmpose.registry import VISUALIZERS
 from mmpose.structures import PoseDataSample
 
 from mmpose_mspn.apis.inputs import Frame, Images, Video
+from mmpose_mspn.apis.prediction_files import KIND
 from mmpose_mspn.utils.errors import OutputError
 from mmpose_mspn.utils.files import prepare_output_folder
+from mmpose_mspn.utils.outputs import move_output, refuse_empty, write_output
 
 KEYPOINT_THRESHOLD = 0.7
 """Default lowest score of a keypoint that is drawn: a fifth of a full peak. The scores of this package's codec are
@@ -84,6 +85,7 @@ def output_folder(out_dir: Union[str, Path], frames: Union[Images, Video]) -> Pa
     Raises:
         OutputError: It is the folder of the source, whose files would be overwritten, or cannot be written to.
     """
+    refuse_empty('out_dir', out_dir)
     if Path(out_dir).resolve() == frames.folder.resolve():
         raise OutputError(f'out_dir {out_dir} is the folder of the source, whose files would be overwritten: '
                           'choose another')
@@ -105,13 +107,10 @@ class PictureWriter:
     def write(self, frame: Frame, drawn: np.ndarray) -> None:
         """Write ``drawn`` (H, W, 3) BGR uint8."""
         path = self.out_dir / frame.name
-        try:
-            written = mmcv.imwrite(drawn, str(path))
-        except OSError as error:
-            path.unlink(missing_ok=True)
-            raise OSError(f'{path} could not be written: {error.strerror or error}') from error
-        if not written:
-            raise OSError(f'{path} could not be written by OpenCV: check the folder and the free space')
+        encoded, content = cv2.imencode(path.suffix, drawn)
+        if not encoded:
+            raise OSError(f'{path} could not be written: OpenCV does not write such pictures')
+        write_output(path, content.tobytes(), KIND, sync=False)
 
 
 class VideoWriter:
@@ -152,7 +151,7 @@ class VideoWriter:
             raise OSError(f'{self.path} could not be written: {readable} of {self.frames} frames can be read again; '
                           'check the free space of its disk')
         try:
-            os.replace(self.temporary, self.path)
+            move_output(self.temporary, self.path, KIND)
         except OSError as failure:
             self.temporary.unlink(missing_ok=True)
             raise OSError(f'{self.path} could not be written: {failure.strerror}') from failure

@@ -6,9 +6,10 @@ from mmpose_mspn.apis.config import load_config
 from mmpose_mspn.apis.inputs import IMAGE_SUFFIXES
 from mmpose_mspn.apis.load import load_pose_model
 from mmpose_mspn.checkpoints.published import checkpoint_file, is_published, published_config
-from mmpose_mspn.deploy.export import export
+from mmpose_mspn.deploy.export import KIND, export
 from mmpose_mspn.deploy.pictures import pictures_of_files
 from mmpose_mspn.utils.errors import ConfigError, UserError
+from mmpose_mspn.utils.outputs import check_outputs, refuse_empty
 
 
 def export_checkpoint(config: str,
@@ -34,6 +35,8 @@ def export_checkpoint(config: str,
         FileNotFoundError: A file is missing.
         UserError: The model cannot be exported, or an argument is out of its range.
     """
+    refuse_empty('--out', out)
+    check_outputs('--out', [out], KIND)
     if checkpoint is None and is_published(config):
         checkpoint = checkpoint_file(config)
         config = published_config(checkpoint)

@@ -17,12 +17,20 @@ from mmpose_mspn.apis.drawing import KEYPOINT_THRESHOLD, Drawer, PictureWriter, 
 from mmpose_mspn.apis.inputs import Frame, Images, Pair, Video, batches, open_source
 from mmpose_mspn.apis.load import check_file, choose_device, load, load_parts
 from mmpose_mspn.apis.pose_model import BATCH_SIZE, PoseModel, TorchPoseModel, check_batch_size
-from mmpose_mspn.apis.prediction_files import PREDICTIONS, PartFile, parse_shard, warn_of_earlier_run, write_predictions
+from mmpose_mspn.apis.prediction_files import (
+    KIND,
+    PREDICTIONS,
+    PartFile,
+    parse_shard,
+    warn_of_earlier_run,
+    write_predictions,
+)
 from mmpose_mspn.apis.tracking import Tracker
 from mmpose_mspn.checkpoints.published import checkpoint_file
 from mmpose_mspn.deploy.accelerate import named_dtype
 from mmpose_mspn.utils.errors import DataError, UserError
 from mmpose_mspn.utils.files import read_json
+from mmpose_mspn.utils.outputs import check_outputs
 
 PathLike = Union[str, Path]
 
@@ -123,7 +131,7 @@ def infer(source: PathLike,
     if isinstance(frames, Video):
         refuse_for_videos(frames, report=report, shard=shard)
     if report:
-        check_report(shard, model)
+        check_report(shard, model, out_dir)
     out_dir = output_folder(out_dir, frames)
     # Built before the pose estimator, because the scope of the model that is built last remains the default scope.
     detector = (det_config, det_checkpoint) if det_config else detector
@@ -131,6 +139,10 @@ def infer(source: PathLike,
     pose, whole_model = _load(cfg, checkpoint, model, device, fast)
     if isinstance(frames, Images):
         frames.paths = part_of.of(frames.paths)
+    outputs = [out_dir / PREDICTIONS]
+    if isinstance(frames, Video):
+        outputs.append(out_dir / f'{frames.path.stem}.mp4')
+    check_outputs('out_dir', outputs, KIND)
     labels = dict(keypoint_names=pose.names, skeleton=[list(link) for link in pose.skeleton])
     part = PartFile(out_dir, part_of, {**about, **describe_drawings(pose.drawer)}, labels, resume)
     warn_of_earlier_run(out_dir, part)
@@ -141,6 +153,8 @@ def infer(source: PathLike,
             with open_writer(out_dir, frames) as writer:
                 tracker = pose.tracker() if isinstance(frames, Video) else None
                 todo = _leave_out_done(frames, part, writer, pose, kpt_thr, tracker)
+                if isinstance(frames, Images):
+                    check_outputs('out_dir', [out_dir / path.name for path in frames.paths], KIND)
                 pairs = _pairs(todo, find_boxes, bbox_thr, batch_size if batch_size and detector else 1)
                 for picture, result in pose.stream(pairs, batch_size or BATCH_SIZE, batch_size is not None):
                     if tracker:
@@ -307,10 +321,12 @@ def refuse_for_videos(video: Video, **options: Any) -> None:
             raise UserError(f'{name} is for images, but the source {video.path} is a video: omit {name}')
 
 
-def check_report(shard: Optional[str], model: Optional[PathLike]) -> None:
+def check_report(shard: Optional[str], model: Optional[PathLike], out_dir: PathLike) -> None:
     """Check that the report can be written: its packages, and that the run has all images and heatmaps."""
+    from mmpose_mspn.apis.diagnosis import check_report_folder
     from mmpose_mspn.diagnosis.report import check_page_packages
     check_page_packages()
+    check_report_folder('out_dir', Path(out_dir) / REPORT, predicts=False)
     if shard is not None:
         raise UserError('report shows the people of all images, but shard predicts a part of them: omit one')
     if model is not None and Path(model).suffix.lower() == '.onnx':

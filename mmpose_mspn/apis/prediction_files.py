@@ -16,7 +16,7 @@ from typing import BinaryIO, Dict, Iterator, NamedTuple, Optional, Sequence, Uni
 from mmengine.logging import print_log
 
 from mmpose_mspn.utils.errors import DataError, OutputError, UserError
-from mmpose_mspn.utils.files import open_atomically
+from mmpose_mspn.utils.outputs import check_outputs, open_output
 
 try:
     import fcntl
@@ -24,8 +24,11 @@ except ImportError:  # not on Windows
     fcntl = None
 
 PREDICTIONS = 'predictions.json'
+KIND = 'infer'
 FORMAT = 1
 COMPLETE = dict(complete=True)
+START = b'{"format": '
+"""How a part file starts, by which it is told from files of others."""
 
 
 class Shard(NamedTuple):
@@ -110,6 +113,10 @@ class PartFile:
     def _take_over(self, header: dict, resume: bool) -> None:
         """Leave the file at its end, after its last whole line, or empty."""
         size, old = 0, None
+        start = self._file.peek(len(START))[:len(START)]
+        if not START.startswith(start):
+            raise OutputError(f'{self.path} stands in the way: no run has written it, so it is not replaced: move it, '
+                              'or choose another --out')
         for line in self._file:
             content = parsed_line(line)
             if content is None:  # a line that a killed run has not finished, and nothing after it
@@ -280,7 +287,8 @@ def write_predictions(parts: Sequence[Path], out_dir: Path) -> Dict[str, int]:
     """
     counts = dict(images=0, instances=0, skipped_boxes=0)
     first: Optional[dict] = None
-    with open_atomically(out_dir / PREDICTIONS) as out:
+    check_outputs('out_dir', [out_dir / PREDICTIONS], KIND)
+    with open_output(out_dir / PREDICTIONS, KIND) as out:
         for path in parts:
             with open(path, 'rb') as lines:
                 header = parsed_line(lines.readline())

@@ -7,6 +7,8 @@ from inspect import signature
 from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from mmengine.config import Config
+from mmengine.dist import master_only
+from mmengine.logging import print_log
 from mmengine.runner import Runner
 from mmpose.models.pose_estimators import TopdownPoseEstimator
 from mmpose.registry import MODELS, OPTIMIZERS
@@ -27,6 +29,7 @@ from mmpose_mspn.utils.config_types import (
 from mmpose_mspn.utils.errors import ConfigError, OutputError
 from mmpose_mspn.utils.files import prepare_output_folder
 from mmpose_mspn.utils.numbers import is_finite
+from mmpose_mspn.utils.outputs import check_outputs, may_replace, move_output, refuse_empty
 
 METRICS_SUFFIXES = ('.json', '.yaml', '.yml', '.pkl', '.pickle')
 """Files to which mmengine writes metrics."""
@@ -106,6 +109,31 @@ def check_run(cfg: Config, splits: Tuple[str, ...]) -> None:
     warn_of_data(datasets)
 
 
+class _TrainingRunner(Runner):
+    """mmengine's runner, which leaves the files of the user in the work directory, and those of other kinds of runs."""
+
+    KIND = 'train'
+
+    @master_only
+    def dump_config(self) -> None:
+        """Write the config to the work directory, or to the folder of the run's log where a file is in the way."""
+        name = osp.basename(self.cfg.filename or f'{self.timestamp}.py')
+        made, path = osp.join(self.log_dir, name), osp.join(self.work_dir, name)
+        self.cfg.dump(made)
+        is_source = self.cfg.filename and osp.exists(path) and osp.samefile(path, self.cfg.filename)
+        if not is_source and may_replace(path, self.KIND):
+            move_output(made, path, self.KIND)
+        else:
+            print_log(f'{path} stays as it is: the config of this run is {made}', 'current')
+
+
+class _TestRunner(_TrainingRunner):
+    KIND = 'test'
+
+
+_RUNNERS = {'train': _TrainingRunner, 'test': _TestRunner}
+
+
 def build_runner(cfg: Config, split: str) -> Runner:
     """The runner of a training (``'train'``) or a test (``'test'``) with its data, optimizer and schedules.
 
@@ -113,7 +141,7 @@ def build_runner(cfg: Config, split: str) -> Runner:
         ConfigError: A part cannot be built.
     """
     with building('the config', cfg._cfg_dict, ''):
-        runner = Runner.from_cfg(cfg)
+        runner = _RUNNERS[split].from_cfg(cfg)
     if split == 'test':
         with building('test_dataloader or test_evaluator', cfg._cfg_dict, ''):
             runner.test_loop  # noqa: B018  the property builds it
@@ -138,15 +166,18 @@ def check_output_file(option: str, path: Optional[str], suffixes: Tuple[str, ...
     """Check before a run that its result can be written to a file.
 
     Raises:
-        OutputError: The suffix is none of ``suffixes``, or the folder cannot be created or written to.
+        OutputError: The suffix is none of ``suffixes``, the folder cannot be created or written to, or a file that no
+            test has written for this option stands in the way.
     """
     if path is None:
         return
+    refuse_empty(option, path)
     if not path.endswith(suffixes):
         raise OutputError(f'{option} {path} must end with one of {", ".join(suffixes)}')
     if osp.isdir(path):
         raise OutputError(f'{option} {path} is a folder: name a file')
     prepare_output_folder(option, osp.dirname(path) or '.')
+    check_outputs(option, [path], f'test {option}')
 
 
 def evaluators(cfg: Config, split: str) -> List[dict]:

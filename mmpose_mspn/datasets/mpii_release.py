@@ -10,7 +10,7 @@ from typing import Iterator, List, NamedTuple, Tuple
 import numpy as np
 
 from mmpose_mspn.utils.errors import DataError
-from mmpose_mspn.utils.files import write_json
+from mmpose_mspn.utils.outputs import check_outputs, refuse_empty, write_json_output
 
 RELEASE_FIELDS = ('annolist', 'img_train', 'single_person')
 """Fields of ``RELEASE`` that say whom the test set shows."""
@@ -90,6 +90,9 @@ def write_test_people(release_file: str, ann_file: str) -> int:
     Returns:
         The number of people.
     """
+    refuse_empty('out', ann_file)
+    check_outputs('out', [ann_file], 'mpii-people')
     people = find_people(load_release(release_file))
-    write_json(ann_file, [dict(image=person.image, center=person.center, scale=person.scale) for person in people])
+    content = [dict(image=person.image, center=person.center, scale=person.scale) for person in people]
+    write_json_output(ann_file, content, 'mpii-people')
     return len(people)

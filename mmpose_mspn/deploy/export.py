@@ -1,8 +1,6 @@
 """Export of a trained pose estimator to one ONNX file, which is checked against PyTorch before it is kept."""
 import copy
 import logging
-import os
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence
@@ -30,10 +28,12 @@ from mmpose_mspn.models.pose_estimators.topdown import first_stages
 from mmpose_mspn.utils.config_types import type_name
 from mmpose_mspn.utils.errors import ConfigError
 from mmpose_mspn.utils.files import FilePath
+from mmpose_mspn.utils.outputs import check_outputs, move_output, write_output
 
 INPUTS = ('crops', 'image')
 PRECISIONS = ('fp32', 'fp16', 'int8')
 CHECKED_PEOPLE = 16
+KIND = 'export'
 CALIBRATION_PEOPLE = 64
 LEAST_CLOSE = 0.5
 """Lowest share of confident keypoints that are unmoved, in a file of a lower precision that is kept."""
@@ -89,6 +89,9 @@ def export(model: nn.Module,
     model = getattr(model, 'exportable', model)  # of what mmpose_mspn.load returns
     path = Path(path)
     _check_arguments(model, path, input, precision, calibration)
+    runtime, beside = Path(mspn_runtime.__file__), path.parent / 'mspn_runtime.py'
+    is_there = beside.is_file() and beside.read_bytes() == runtime.read_bytes()
+    check_outputs('path', [path, *[beside] * (not is_there)], KIND)
     padding = box_padding(model.cfg, model.head.decoder.input_size)
     graph = PoseGraph(model, model.dataset_meta['flip_indices'], input, flip, stages, precision == 'fp16', padding)
     about = description(model, graph, padding, precision, checkpoint)
@@ -108,8 +111,9 @@ def export(model: nn.Module,
         if not heatmaps:  # which only the comparison has needed
             del exported.graph.output[2]
             write(exported, made, about)
-        os.replace(made, path)
-    shutil.copy(mspn_runtime.__file__, path.parent / 'mspn_runtime.py')
+        move_output(made, path, KIND)
+    if not is_there:
+        write_output(beside, runtime.read_bytes(), KIND)
     return gaps
 
 

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Union
 
 from mmpose_mspn.utils.errors import DataError
-from mmpose_mspn.utils.files import read_json, write_atomically, write_json
+from mmpose_mspn.utils.files import read_json
 from mmpose_mspn.utils.numbers import is_finite
+from mmpose_mspn.utils.outputs import write_json_output, write_output
 from mmpose_mspn.version import __version__
 
 from .errors import ERRORS, KINDS
+from .sources import KIND
 
 # ---------------------------------------------------------------- the files
 
@@ -68,9 +70,9 @@ def write_report(out: Union[str, Path],
     viewer, left_out = _within(viewer, min(VIEWER_BYTES, PAGE_BYTES - without_viewer))
     content['viewer'] = [_numbers(entry) for entry in viewer]
     content['page']['viewer_left_out'] = left_out
-    write_json(out / JSON_FILE, content)
+    write_json_output(out / JSON_FILE, content, KIND)
     page = _render(content, shown, pictures, viewer, flip_test)
-    write_atomically(out / PAGE_FILE, page.encode())
+    write_output(out / PAGE_FILE, page.encode(), KIND)
     return out / PAGE_FILE
 
 

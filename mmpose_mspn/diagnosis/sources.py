@@ -24,6 +24,8 @@ from .people import Image, KeypointSet, Predictions, Truth, extents
 
 MPII_AREA_SHARE = 0.2
 """Share of the square over their height that a person covers, where MPII gives no area."""
+KIND = 'diagnose'
+"""The kind of run that writes the files of a diagnosis, see :mod:`mmpose_mspn.utils.outputs`."""
 FIRST_PIXEL = 1.
 """MPII's joints count pixels from 1."""
 

@@ -21,10 +21,10 @@ from torch.utils.hooks import RemovableHandle
 from mmpose_mspn.models.backbones.mspn import MSPN
 from mmpose_mspn.models.heads.base_heatmap_head import BaseHeatmapHead, flip_test_mean
 from mmpose_mspn.models.pose_estimators.test_time_augmentation import extract_views
-from mmpose_mspn.utils.files import write_atomically, write_json
+from mmpose_mspn.utils.outputs import write_json_output, write_output
 
 from .errors import diagnose
-from .sources import Source
+from .sources import KIND, Source
 from .summary import error_counts, error_shares
 
 # ---------------------------------------------------------------- the pass over the data
@@ -249,7 +249,7 @@ def write_results(source: Source, result: Pass, path: Path, predictor: Optional[
     """
     instances = result.instances[predictor or result.final]
     if source.figure.by_id:
-        write_json(path, [_mpii_entry(*pair) for pair in zip(result.samples, instances)])
+        write_json_output(path, [_mpii_entry(*pair) for pair in zip(result.samples, instances)], KIND)
         return
     metric = source.metric
     metric.results = []
@@ -262,7 +262,7 @@ def write_results(source: Source, result: Pass, path: Path, predictor: Optional[
         content = Path(folder, 'results.keypoints.json').read_bytes()
     metric.format_only, metric.outfile_prefix = settings
     metric.results = []
-    write_atomically(path, content)
+    write_output(path, content, KIND)
 
 
 def stage_table(source: Source, result: Pass) -> List[dict]:

@@ -11,6 +11,10 @@ from mmpose_mspn.data_check.coco import Evaluation, check_evaluated, read_coco
 from mmpose_mspn.data_check.problems import raise_first
 from mmpose_mspn.registry import METRICS
 from mmpose_mspn.utils.errors import CheckpointError, ConfigError
+from mmpose_mspn.utils.outputs import check_outputs, record_output, refuse_empty
+
+KIND = 'results'
+"""The kind of output of a metric, see :mod:`mmpose_mspn.utils.outputs`."""
 
 
 class FinitePredictionsMixin(BaseMetric):
@@ -50,10 +54,15 @@ class GroundTruthMixin(FinitePredictionsMixin):
         FileNotFoundError: ``ann_file`` does not exist.
         DataError: ``ann_file`` is not in COCO's format, or an annotation lacks what the evaluation reads.
         CheckpointError: A prediction is not finite.
+        OutputError: A file of ``outfile_prefix`` is another's.
         ConfigError: A prediction is of an image that ``ann_file`` does not list.
     """
 
     def __init__(self, ann_file: Optional[str] = None, **kwargs) -> None:
+        prefix = kwargs.get('outfile_prefix')
+        if prefix is not None:
+            refuse_empty('outfile_prefix', prefix)
+            check_outputs('outfile_prefix', [f'{prefix}.keypoints.json', f'{prefix}.gt.json'], KIND)
         if ann_file is not None:
             self._check(read_coco('ann_file of the evaluator', ann_file), ann_file, **kwargs)
         super().__init__(ann_file=ann_file, **kwargs)
@@ -80,6 +89,18 @@ class GroundTruthMixin(FinitePredictionsMixin):
                                       f'that the evaluator uses, {self.coco.anno_file[0]}: name the ann_file of the '
                                       'tested dataset, or omit ann_file of the evaluator')
         super().process(data_batch, data_samples)
+
+    def results2json(self, keypoints: dict, outfile_prefix: str = './results') -> None:
+        """Write the results to ``<outfile_prefix>.keypoints.json``."""
+        super().results2json(keypoints, outfile_prefix)
+        file = f'{outfile_prefix}.keypoints.json'
+        record_output(file, KIND, file)
+
+    def gt_to_coco_json(self, gt_dicts: Sequence[dict], outfile_prefix: str) -> str:
+        """Write the annotations of the samples, where there is no ``ann_file``, to ``<outfile_prefix>.gt.json``."""
+        file = super().gt_to_coco_json(gt_dicts, outfile_prefix)
+        record_output(file, KIND, file)
+        return file
 
     @staticmethod
     def _check(content: dict, ann_file: str, format_only: bool = False, use_area: bool = True,

@@ -19,8 +19,9 @@ from mmpose_mspn.datasets.mpii_release import Person, entries_of_test_images, fi
 from mmpose_mspn.evaluation.metrics import check_finite
 from mmpose_mspn.registry import METRICS
 from mmpose_mspn.utils.errors import ConfigError, DataError
-from mmpose_mspn.utils.files import write_atomically
+from mmpose_mspn.utils.outputs import check_outputs, refuse_empty, write_output
 
+KIND = 'mpii-submission'
 CENTER_TOLERANCE = 2.
 """Largest distance, in px, between a tested person's center and that of the same person in MPII's annotation file."""
 POINT = [('x', object), ('y', object), ('id', object)]
@@ -57,6 +58,8 @@ class MpiiSubmission(BaseMetric):
         if not outfile.endswith('.mat'):
             raise ConfigError(f'outfile must end in .mat, got {outfile!r}')
         self.release_file, self.outfile = release_file, outfile
+        refuse_empty('outfile', outfile)
+        check_outputs('outfile', [outfile], KIND, [release_file])
         self.people: Dict[str, List[Person]] = {}
         for person in find_people(load_release(release_file)):
             self.people.setdefault(person.image, []).append(person)
@@ -116,7 +119,7 @@ def write_mpii_submission(result_file: str, release: np.void, keypoints: Dict[Tu
     from scipy.io import savemat  # here, because few processes need it
     content = io.BytesIO()
     savemat(content, dict(pred=predicted[None]), do_compression=True)
-    write_atomically(result_file, content.getvalue())
+    write_output(result_file, content.getvalue(), KIND)
 
 
 def _with_field(rects: np.ndarray, field: str) -> np.ndarray:

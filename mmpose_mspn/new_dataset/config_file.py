@@ -1,14 +1,21 @@
 """The files that tools/new_dataset.py writes."""
+import re
+import tempfile
 from pathlib import Path
 
 from mmengine.config import Config
 
 from mmpose_mspn.apis.options import can_fuse
+from mmpose_mspn.data_check.files import DatasetFiles, check_files
+from mmpose_mspn.data_check.problems import raise_first
 from mmpose_mspn.new_dataset.coco_file import Category
-from mmpose_mspn.new_dataset.dataset import CONFIG, NewDataset, Options, best_metric, plan_dataset
+from mmpose_mspn.new_dataset.dataset import CONFIG, KIND, NewDataset, Options, best_metric, plan_dataset
 from mmpose_mspn.new_dataset.metainfo import build_metainfo, metainfo_text
 from mmpose_mspn.new_dataset.plan import IMAGE_CACHE_GB, VALIDATIONS, WARMUP_SHARE
-from mmpose_mspn.utils.files import write_atomically, write_json
+from mmpose_mspn.utils.arguments import truncate
+from mmpose_mspn.utils.errors import DataError
+from mmpose_mspn.utils.files import FilePath, write_json
+from mmpose_mspn.utils.outputs import write_json_output, write_output
 
 CONFIGS = Path(__file__).parents[1] / '.mim' / 'configs'
 """This package's own configs."""
@@ -29,6 +36,7 @@ def create(options: Options) -> NewDataset:
     Raises:
         FileExistsError: The folder has a config and ``force`` is not set.
         FileNotFoundError: A file or folder does not exist.
+        OutputError: A file that no earlier call has written, or that was edited since, stands in the way.
         UserError: An option or a file is not usable.
     """
     dataset = plan_dataset(options)
@@ -39,12 +47,40 @@ def create(options: Options) -> NewDataset:
 def _write(dataset: NewDataset) -> None:
     category, out = dataset.category, dataset.config.parent
     metainfo = build_metainfo(category, dataset.pairs.pairs, dataset.sigmas.values)
-    for name, part in (('train', dataset.train), ('val', dataset.val)):
-        write_json(out / f'{name}.json', dict(
-            images=part.images, annotations=part.annotations, categories=[_written(category)]))
-    for name, text in (('metainfo.py', metainfo_text(metainfo)), ('base.py', base_text()),
-                       (CONFIG, config_text(dataset))):
-        write_atomically(out / name, text.encode())
+    texts = {'metainfo.py': metainfo_text(metainfo), 'base.py': base_text(), CONFIG: config_text(dataset)}
+    for text in texts.values():
+        _refuse_braces(text)
+    options = dataset.options
+    contents = {'train.json': dict(images=dataset.train.images, annotations=dataset.train.annotations),
+                'val.json': dict(images=dataset.val.images, annotations=dataset.val.annotations)}
+    for content in contents.values():
+        content['categories'] = [_written(category)]
+    _refuse_faulty(contents['train.json'], options.train_file, options.images, len(category.keypoints))
+    _refuse_faulty(contents['val.json'], options.val or options.train_file, options.val_images or options.images,
+                   len(category.keypoints))
+    for name, content in contents.items():
+        write_json_output(out / name, content, KIND)
+    for name, text in texts.items():
+        write_output(out / name, text.encode(), KIND)
+
+
+def _refuse_faulty(content: dict, source: FilePath, images: FilePath, num_keypoints: int) -> None:
+    """Refuse what tools/check_data.py would not accept in the written file; messages name the file that it is from."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, 'annotations.json')
+        write_json(file, content)
+        try:
+            raise_first(check_files(DatasetFiles('CocoDataset', str(file), str(images), (), num_keypoints)))
+        except DataError as error:
+            raise DataError(str(error).replace(str(file), str(source))) from error
+
+
+def _refuse_braces(text: str) -> None:
+    """Refuse what mmengine replaces when it reads a config or one that a run has written to its work directory."""
+    braces = re.search(r'\{\{.*', text)
+    if braces:
+        raise DataError(f'{truncate(braces[0])}: a name or a folder holds double braces, which mmengine replaces in '
+                        'configs: rename the keypoint, the category or the folder')
 
 
 def _written(category: Category) -> dict:

@@ -19,8 +19,12 @@ from mmpose_mspn.new_dataset.repair import RepairedFile
 from mmpose_mspn.utils.errors import CheckpointError, UserError
 from mmpose_mspn.utils.files import FilePath
 from mmpose_mspn.utils.numbers import VISIBLE
+from mmpose_mspn.utils.outputs import check_outputs, refuse_empty
 
 CONFIG = 'config.py'
+FILES = ('train.json', 'val.json', 'metainfo.py', 'base.py', CONFIG)
+"""What is written."""
+KIND = 'new_dataset'
 HALF = 3
 """``mmpose_mspn.HalfBody`` cuts to a half with more labeled keypoints than this."""
 NARROW = 64
@@ -101,7 +105,10 @@ def plan_dataset(options: Options) -> NewDataset:
     """Read the files and decide everything, without writing. It raises what
     :func:`mmpose_mspn.new_dataset.create` raises."""
     _check_combinations(options)
+    refuse_empty('--out', options.out)
     config = Path(options.out).resolve() / CONFIG
+    sources = [path for path in (options.train_file, options.val, options.init_from) if path]
+    check_outputs('--out', [config.with_name(name) for name in FILES], KIND, sources)
     if config.exists() and not options.force:
         raise FileExistsError(f'{config} exists: choose another folder, or overwrite it with --force')
     val_source = Source(options.val, options.val_images or options.images) if options.val else None

@@ -12,7 +12,7 @@ from mmpose_mspn.new_dataset.coco_file import Category, ImageFolder
 from mmpose_mspn.utils.arguments import FEW
 from mmpose_mspn.utils.errors import DataError
 from mmpose_mspn.utils.files import FilePath
-from mmpose_mspn.utils.numbers import CODES, NOT_LABELED, is_finite
+from mmpose_mspn.utils.numbers import CODES, NOT_LABELED, is_finite, is_id
 
 AREA_OF_BOX = 0.53
 """Area of an object as a share of its box, where a file does not give it: mmpose's value."""
@@ -63,7 +63,8 @@ def repair(content: dict, path: FilePath, category: Category, folder: ImageFolde
     in_category = [entry for entry in entries if entry.get('category_id') == category.id]
     repaired.left_out['annotations of other categories'] += len(entries) - len(in_category)
     used_ids = Counter(entry.get('id') for entry in in_category)
-    next_id = 1 + max((number for number in used_ids if isinstance(number, int)), default=0)
+    next_id = 1 + max(filter(is_id, used_ids), default=0)
+    last_image_id = max(filter(is_id, images), default=0)
     complete_images: Dict[object, Optional[dict]] = {}
     for entry in in_category:
         name = entry.get('id')
@@ -72,8 +73,8 @@ def repair(content: dict, path: FilePath, category: Category, folder: ImageFolde
             if image_id not in images:
                 raise DataError(f'annotation {name} is of image {image_id}, which images does not list')
             if image_id not in complete_images:
-                complete_images[image_id] = _complete_image(images[image_id], len(complete_images) + 1, folder,
-                                                            repaired)
+                number = last_image_id + len(complete_images) + 1
+                complete_images[image_id] = _complete_image(images[image_id], number, folder, repaired)
             image = complete_images[image_id]
             if image is None:
                 continue
@@ -86,7 +87,7 @@ def repair(content: dict, path: FilePath, category: Category, folder: ImageFolde
         if annotation is None:
             repaired.left_out['annotations without keypoints'] += 1
             continue
-        if not isinstance(name, int) or isinstance(name, bool) or used_ids[name] > 1:
+        if not is_id(name) or used_ids[name] > 1:
             used_ids[name] -= 1
             annotation['id'], next_id = next_id, next_id + 1
             repaired.filled_in['annotation ids that were missing or repeated'] += 1
@@ -129,7 +130,7 @@ def _complete_image(entry: dict, number: int, folder: ImageFolder, repaired: Rep
     image = dict(entry, file_name=path)
     if path != file_name:
         repaired.filled_in['images found in other folders than named'] += 1
-    if not isinstance(entry['id'], int):
+    if not is_id(entry['id']):
         image['id'] = number
         repaired.filled_in['image ids that were not integers'] += 1
     if not is_finite(image.get('width'), image.get('height')) or min(image['width'], image['height']) <= 0:

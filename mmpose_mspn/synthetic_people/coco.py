@@ -17,6 +17,7 @@ from mmpose_mspn.synthetic_people.body import KEYPOINT_NAMES
 from mmpose_mspn.synthetic_people.scene import Person, Scene, render_scene
 from mmpose_mspn.utils.errors import OutputError, UserError
 from mmpose_mspn.utils.files import FilePath, write_atomically, write_json
+from mmpose_mspn.utils.outputs import check_outputs, record_output, refuse_empty, write_json_output
 
 # ---------------------------------------------------------------- records of images, annotations and detected boxes
 
@@ -113,6 +114,7 @@ def _clip(box: np.ndarray, size: np.ndarray) -> List[float]:
 # ---------------------------------------------------------------- arguments, stored in the annotation files
 
 DETECTIONS = 'person_detection_results/COCO_val2017_detections_AP_H_56_person.json'
+KIND = 'make_synthetic'
 DRAWING_VERSION = 1
 """Version of the drawing code: increase it when the same seed gives other images."""
 SPLITS = {'train2017': (0, 1), 'val2017': (1, 1_000_001)}
@@ -240,8 +242,13 @@ def generate(out_dir: FilePath,
     check_integer('workers', workers, 1, 1024)
     arguments = checked_arguments(train, val, seed, image_size)
     out = Path(out_dir)
+    refuse_empty('out_dir', out_dir)
     if is_complete(out, arguments):
         return
+    if not any(annotation_file(out, split).exists() for split in SPLITS):  # whose headers say that we have written them
+        check_outputs('out_dir', [*(out / split for split in SPLITS), out / DETECTIONS], KIND)
+    for split in SPLITS:
+        record_output(out / split, KIND)
     # The images are about to change, so the annotations of an unfinished dataset must not stay.
     for split in SPLITS:
         annotation_file(out, split).unlink(missing_ok=True)
@@ -258,7 +265,7 @@ def _write_dataset(out: Path, arguments: Record, workers: int, progress: bool) -
         annotation_files[annotation_file(out, split)] = {
             **header(arguments), 'images': images, 'annotations': annotations
         }
-    write_json(out / DETECTIONS, detections)
+    write_json_output(out / DETECTIONS, detections, KIND)
     for path, content in annotation_files.items():
         write_json(path, content)
 

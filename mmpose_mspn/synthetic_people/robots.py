@@ -5,8 +5,10 @@ from typing import Dict, Optional, Sequence
 from mmpose_mspn.data_check.coco import read_coco
 from mmpose_mspn.synthetic_people.body import KEYPOINT_NAMES
 from mmpose_mspn.utils.errors import UserError
-from mmpose_mspn.utils.files import FilePath, write_json
+from mmpose_mspn.utils.files import FilePath
+from mmpose_mspn.utils.outputs import check_outputs, write_json_output
 
+KIND = 'make_synthetic --robots'
 CATEGORY_ID, CATEGORY = 7, 'robot'
 FOUR = ('left_shoulder', 'right_shoulder', 'left_ankle', 'right_ankle')
 EIGHT = ('left_shoulder', 'right_shoulder', 'left_wrist', 'right_wrist', 'left_knee', 'right_knee', 'left_ankle',
@@ -42,7 +44,8 @@ def write_robots(source: FilePath, target: FilePath, keypoints: Sequence[str], i
     category = dict(id=CATEGORY_ID, name=CATEGORY, keypoints=[(renamed or {}).get(name, name) for name in keypoints],
                     skeleton=links)
     annotations = [_robot(entry, indices) for entry in content['annotations'] if entry['image_id'] in ids]
-    write_json(target, dict(images=kept, annotations=annotations, categories=[category]))
+    check_outputs('out', [target], KIND)
+    write_json_output(target, dict(images=kept, annotations=annotations, categories=[category]), KIND)
     return Path(target)
 
 

@@ -5,7 +5,7 @@ import os
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Iterator, Optional, Tuple, Type, Union
+from typing import BinaryIO, Callable, Iterator, Optional, Tuple, Type, Union
 
 from mmpose_mspn.utils.errors import DataError, OutputError
 
@@ -48,7 +48,8 @@ def write_atomically(path: FilePath, content: bytes, sync: bool = True) -> None:
 
 
 @contextmanager
-def open_atomically(path: FilePath, sync: bool = True) -> Iterator[BinaryIO]:
+def open_atomically(path: FilePath, sync: bool = True,
+                    before: Optional[Callable[[Path], None]] = None) -> Iterator[BinaryIO]:
     """A binary file to write to in a ``with`` block, which replaces ``path`` as in :func:`write_atomically` at its end.
 
     If the block raises, ``path`` stays as it was.
@@ -56,6 +57,7 @@ def open_atomically(path: FilePath, sync: bool = True) -> Iterator[BinaryIO]:
     Args:
         path: The file. Missing folders are created.
         sync: As for :func:`write_atomically`.
+        before: Called with the complete file before it gets its name.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -68,6 +70,8 @@ def open_atomically(path: FilePath, sync: bool = True) -> Iterator[BinaryIO]:
             if sync:
                 file.flush()
                 os.fsync(file.fileno())
+        if before is not None:
+            before(part)
         os.replace(part, path)
     except OSError as error:  # a full disk's message would not say which file it is about
         part.unlink(missing_ok=True)

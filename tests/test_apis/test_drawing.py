@@ -16,7 +16,7 @@ def test_video_of_odd_size_and_after_an_error(tmp_path):
     with pytest.raises(ZeroDivisionError), VideoWriter(tmp_path, 'broken', 10) as writer:
         writer.write(frame, frame.image)
         raise ZeroDivisionError
-    assert [path.name for path in tmp_path.iterdir()] == ['odd.mp4']
+    assert [path.name for path in tmp_path.glob('[!.]*')] == ['odd.mp4']
 
 
 def test_a_folder_in_the_place_of_a_video(tmp_path):
@@ -25,7 +25,7 @@ def test_a_folder_in_the_place_of_a_video(tmp_path):
     with pytest.raises(OSError, match='taken.mp4 could not be written: Is a directory'), VideoWriter(
             tmp_path, 'taken', 10) as writer:
         writer.write(frame, frame.image)
-    assert [path.name for path in tmp_path.iterdir()] == ['taken.mp4']
+    assert [path.name for path in tmp_path.glob('[!.]*')] == ['taken.mp4']
 
 
 def test_a_video_on_a_full_disk_is_refused_and_removed(tmp_path):
@@ -43,4 +43,4 @@ def test_a_video_on_a_full_disk_is_refused_and_removed(tmp_path):
         '        writer.write(frame, frame.image)\n')
     done = python('-c', script, tmp_path)
     assert done.returncode == 1 and 'of 30 frames can be read again; check the free space' in done.stderr
-    assert not list(tmp_path.iterdir())
+    assert not list(tmp_path.glob('[!.]*'))

@@ -70,7 +70,7 @@ def test_a_killed_process_is_resumed(run, tmp_path):
         kept = [json.loads(line)['image']['image'] for line in left[1:-1]]
         assert all((out / name).stat().st_mtime_ns == before[name] for name in kept)  # they are not predicted again
     assert (out / 'predictions.json').read_bytes() == run.expected
-    assert len(list(out.iterdir())) == IMAGES + 1
+    assert len(list(out.glob('[!.]*'))) == IMAGES + 1
 
 
 def test_shards_add_up_to_the_whole(run, tmp_path):
@@ -238,7 +238,7 @@ def test_a_video_is_drawn_from_its_beginning_when_it_is_resumed(run, tmp_path):
         patch.setattr(PartFile, 'write', write_three)
         with pytest.raises(Stopped):
             run(out, source=source, kpt_thr=0)
-    assert [path.name for path in out.iterdir()] == ['predictions.jsonl']
+    assert [path.name for path in out.glob('[!.]*')] == ['predictions.jsonl']
     assert run(out, source=source, kpt_thr=0, resume=True)['images'] == 5
     assert (out / 'predictions.json').read_bytes() == (tmp_path / 'whole' / 'predictions.json').read_bytes()
     first, second = (cv2.VideoCapture(str(folder / 'walk.mp4')) for folder in (out, tmp_path / 'whole'))

@@ -12,6 +12,7 @@ from pycocotools.coco import COCO
 
 from mmpose_mspn.synthetic_people import KEYPOINT_NAMES, coco, generate
 from mmpose_mspn.utils.errors import OutputError, UserError
+from mmpose_mspn.utils.outputs import RECORD
 
 SMALL = (160, 128)
 ANNOTATIONS = 'annotations/person_keypoints_{}2017.json'
@@ -49,7 +50,7 @@ def test_seed_and_split_change_images_and_counts_do_not(small_set, tmp_path):
 
 
 def test_layout_is_coco(small_set):
-    assert set(os.listdir(small_set)) == {'train2017', 'val2017', 'annotations', 'person_detection_results'}
+    assert set(os.listdir(small_set)) == {RECORD, 'train2017', 'val2017', 'annotations', 'person_detection_results'}
     seen = set()
     for split, count in (('train', 20), ('val', 4)):
         with contextlib.redirect_stdout(io.StringIO()):

@@ -264,10 +264,21 @@ def test_options_that_cannot_be_used_are_refused_in_one_line(options, message, p
 
 
 def test_a_config_is_not_overwritten_unless_asked(people, robots, tmp_path):
-    (tmp_path / 'config.py').write_text('mine = 1')
+    create(robots, people / 'train2017', '--out', tmp_path)
     assert 'overwrite it with --force' in refusal(robots, people / 'train2017', '--out', tmp_path)
-    create(robots, people / 'train2017', '--out', tmp_path, '--force')
-    assert 'mine' not in (tmp_path / 'config.py').read_text()
+    create(robots, people / 'train2017', '--out', tmp_path, '--network', 'medium', '--force')
+    config = tmp_path / 'config.py'
+    edited = config.read_text() + 'mine = 1\n'
+    config.write_text(edited)
+    assert 'config.py stands in the way' in refusal(robots, people / 'train2017', '--out', tmp_path, '--force')
+    assert config.read_text() == edited
+
+
+@pytest.mark.parametrize('name', ['train.json', 'val.json', 'base.py', 'metainfo.py', 'config.py'])
+def test_a_file_of_the_user_stays(name, people, robots, tmp_path):
+    (tmp_path / name).write_text('mine')
+    assert f'{name} stands in the way' in refusal(robots, people / 'train2017', '--out', tmp_path, '--force')
+    assert [path.name for path in tmp_path.iterdir()] == [name] and (tmp_path / name).read_text() == 'mine'
 
 
 def test_files_of_their_own_for_validation(people, tmp_path):
