@@ -20,6 +20,7 @@ class Server(http.server.ThreadingHTTPServer):
         ranges: Whether it serves parts of files.
         sized: Whether it says how long its answers are.
         delay: Seconds between chunks.
+        busy: Number of requests for the rest of a file that are answered with 503.
     """
     daemon_threads = True
 
@@ -28,7 +29,7 @@ class Server(http.server.ThreadingHTTPServer):
         self.files: Dict[str, bytes] = {}
         self.requests: List[tuple] = []
         self.cut: List[int] = []
-        self.ranges, self.sized, self.delay = True, True, 0.
+        self.ranges, self.sized, self.delay, self.busy = True, True, 0., 0
 
     def url(self, name: str) -> str:
         return f'http://127.0.0.1:{self.server_port}/{name}'
@@ -54,6 +55,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         content = server.files.get(name)
         if content is None:
             self.send_error(404)
+            return
+        if asked and server.busy:
+            server.busy -= 1
+            self.send_error(503)
             return
         start = int(asked[len('bytes='):-1]) if asked and server.ranges else 0
         if start >= len(content) > 0:

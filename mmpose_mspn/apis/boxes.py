@@ -15,8 +15,10 @@ from mmpose.apis.inferencers.utils import default_det_models
 from mmpose.evaluation.functional import nms
 
 from mmpose_mspn.apis.inputs import Detector, Frame, Images, check_boxes, outside
-from mmpose_mspn.apis.load import check_file, check_weights, detector_device
+from mmpose_mspn.apis.load import check_file, detector_device
+from mmpose_mspn.checkpoints.fit import refuse_incomplete_weights
 from mmpose_mspn.checkpoints.published import checkpoint_file
+from mmpose_mspn.checkpoints.reader import read_checkpoint
 from mmpose_mspn.data_check.coco import check_box_entries, check_entries, check_file_names, is_xyxy, read_coco
 from mmpose_mspn.data_check.problems import raise_first
 from mmpose_mspn.utils.arguments import first_few, near_matches
@@ -232,8 +234,9 @@ class DetectorBoxes:
         else:
             check_file('det_config', config)
             checkpoint = checkpoint_file(checkpoint)
+            content = read_checkpoint(checkpoint)  # first, because mmdet's loader runs code of it before torch 2.6
             self._model = init_detector(str(config), str(checkpoint), device=device)
-            check_weights(self._model, checkpoint)
+            refuse_incomplete_weights(content, self._model, checkpoint)
         self._scope = self._model.cfg.get('default_scope', 'mmdet')
         classes = list(self._model.dataset_meta['classes'])
         if labels is None and name not in classes and len(classes) > 1:

@@ -5,7 +5,7 @@ from typing import Dict, List, Optional, Sequence
 from mmpose_mspn.apis.config import load_config
 from mmpose_mspn.apis.inputs import IMAGE_SUFFIXES
 from mmpose_mspn.apis.load import load_pose_model
-from mmpose_mspn.checkpoints.published import checkpoint_file, is_published, published_config
+from mmpose_mspn.checkpoints.published import checkpoint_file, find_published
 from mmpose_mspn.deploy.export import KIND, export
 from mmpose_mspn.deploy.pictures import pictures_of_files
 from mmpose_mspn.utils.errors import ConfigError, UserError
@@ -37,9 +37,8 @@ def export_checkpoint(config: str,
     """
     refuse_empty('--out', out)
     check_outputs('--out', [out], KIND)
-    if checkpoint is None and is_published(config):
-        checkpoint = checkpoint_file(config)
-        config = published_config(checkpoint)
+    if checkpoint is None and find_published(config):
+        checkpoint, config = config, find_published(config).config
     cfg = load_config(config, cfg_options, data_root)
     if 'members' in (cfg.get('model') or {}):
         raise ConfigError(f'config {config} is an ensemble, which cannot be exported: export each of its members by '

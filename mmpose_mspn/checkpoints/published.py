@@ -9,7 +9,7 @@ import re
 import shutil
 from functools import cache
 from pathlib import Path
-from typing import List, NamedTuple, Optional, Tuple
+from typing import NamedTuple, Optional, Tuple
 from urllib.error import HTTPError
 from urllib.parse import unquote, urlparse
 from urllib.request import Request, urlopen
@@ -81,6 +81,12 @@ def list_models() -> None:
               + ('' if model.url else f', by hand from {model.page}'))
 
 
+def find_published(name: FilePath) -> Optional[PublishedModel]:
+    """The published weights of a name, which may follow ``mmpose_mspn://``; ``None`` if there are none."""
+    name = str(name)[len(SCHEME) * str(name).startswith(SCHEME):]
+    return next((model for model in published_models() if name in model.names), None)
+
+
 def published_config(checkpoint: FilePath) -> Optional[str]:
     """Name of the config of a file of published weights, which the file's name tells; ``None`` for other files."""
     return next((model.config for model in published_models() if model.file == Path(checkpoint).name), None)
@@ -102,12 +108,12 @@ def checkpoint_file(checkpoint: FilePath) -> Path:
         return Path(name)
     if name.startswith(('http://', 'https://')):
         return download(name)
-    name = _without_scheme(name)
-    model = next((model for model in published_models() if name in model.names), None)
+    model = find_published(name)
     if model is None:
-        names: List[str] = [name for model in published_models() for name in model.names]
+        known = [known for model in published_models() for known in model.names]
+        hint = near_matches(name.split('://')[-1], known)
         raise FileNotFoundError(f'checkpoint {checkpoint} does not exist: name a file that does, or published weights '
-                                f'(mmpose_mspn.list_models() prints their names){near_matches(name, names)}')
+                                f'(mmpose_mspn.list_models() prints their names){hint}')
     if model.url:
         return download(model.url)
     path = download_folder() / model.file
@@ -115,15 +121,6 @@ def checkpoint_file(checkpoint: FilePath) -> Path:
         raise CheckpointError(f'the weights {name} are not here: download {model.file} by hand from {model.page} and '
                               f'put it into {path.parent}')
     return path
-
-
-def is_published(checkpoint: FilePath) -> bool:
-    """Whether a checkpoint is named as published weights are, with or without ``mmpose_mspn://``."""
-    return any(_without_scheme(str(checkpoint)) in model.names for model in published_models())
-
-
-def _without_scheme(name: str) -> str:
-    return name[len(SCHEME) * name.startswith(SCHEME):]
 
 
 def download_folder() -> Path:
@@ -175,10 +172,12 @@ def _download_to(path: Path, url: str) -> None:
         try:
             _append(part, url, start)
         except (OSError, http.client.HTTPException) as error:
-            refused = isinstance(error, HTTPError)
-            if refused and start:
-                part.unlink()  # the server does not go on with this part, such as after the last byte
-            elif refused or attempt == ATTEMPTS or not part.exists() or part.stat().st_size <= start:
+            past_the_end = getattr(error, 'code', None) == http.client.REQUESTED_RANGE_NOT_SATISFIABLE
+            if past_the_end and start:
+                part.unlink()
+            elif isinstance(error, HTTPError) or not part.exists() or part.stat().st_size <= start:
+                raise
+            if attempt == ATTEMPTS:
                 raise
             continue
         digest = _sha256(part) if digits else ''

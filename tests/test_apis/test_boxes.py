@@ -318,6 +318,35 @@ def test_nobody_is_found(setup):
     assert [len(result) for result in model.predict(setup.images)] == [0, 0, 0]
 
 
+@pytest.fixture
+def still(setup, tmp_path) -> Path:
+    """A video of three equal frames."""
+    writer = cv2.VideoWriter(str(tmp_path / 'still.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 12, SIZE)
+    for _ in range(3):
+        writer.write(setup.read(NAMES[0]))
+    writer.release()
+    return tmp_path / 'still.avi'
+
+
+@pytest.mark.parametrize('batch_size', [1, 2, 16])
+def test_ids_follow_people_through_a_video(setup, still, batch_size):
+    """Whatever the order in which a detector finds them, and in any batch."""
+    one, other = [5, 5, 30, 60], [50, 10, 40, 60]
+    found = iter([[one, other], [other, one], [other]])
+    model = mmpose_mspn.load(setup.checkpoint, setup.config, device='cpu', detector=lambda image: next(found))
+    results = list(model.predict(still, batch_size=batch_size))
+    assert [result.track_ids.tolist() for result in results] == [[0, 1], [1, 0], [1]]
+    assert model.predict(setup.read(NAMES[0]), [one]).track_ids is None
+
+
+def test_ids_of_people_are_written(setup, still, named):
+    setup.infer(still, detector='human', batch_size=2)
+    ids = [[person['track_id'] for person in image['instances']] for image in setup.predictions()['images']]
+    assert len(ids[0]) > 0 and ids == [list(range(len(ids[0])))] * 3
+    setup.infer(setup.images / NAMES[0], detector='human')
+    assert all('track_id' not in person for image in setup.predictions()['images'] for person in image['instances'])
+
+
 def test_an_unknown_detector_is_refused(setup):
     with pytest.raises(UserError, match="detector humans is none of the default detectors of mmpose.*did you mean 'hu"):
         mmpose_mspn.load(setup.checkpoint, setup.config, device='cpu', detector='humans')

@@ -230,6 +230,15 @@ def test_a_download_that_brings_nothing_ends(server, folder):
     assert server.requests[-1] == (name, 'bytes=100000-')
 
 
+def test_a_busy_server_does_not_lose_the_part(server, folder):
+    name = server.add(CONTENT)
+    server.cut, server.busy = [100_000], 1
+    with pytest.raises(CheckpointError, match='503'):
+        download(server.url(name))
+    assert download(server.url(name)).read_bytes() == CONTENT
+    assert [asked for _, asked in server.requests] == [None, 'bytes=100000-', 'bytes=100000-']
+
+
 def test_an_unnamed_hash_never_goes_on(server, folder):
     """Nothing would tell that the part is one of another file; a cut file is not taken for the whole."""
     server.files['plain.pth'] = CONTENT

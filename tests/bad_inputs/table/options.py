@@ -127,6 +127,7 @@ OPTION_CASES: Rows = [
     row('--boxes and a detector', infer('--boxes', 'a', '--det-config', 'b', '--det-checkpoint', 'c'), 'boxes',
         'det_config'),
     row('--det-config without --det-checkpoint', infer('--det-config', 'b'), 'det_checkpoint'),
+    row('--detector that does not exist', infer('--detector', 'humann'), 'humann', 'human'),
     row('--det-config that does not exist', infer('--det-config', 'b.py', '--det-checkpoint', 'c.pth'), 'b.py'),
     row('--ann-file without --boxes', infer('--ann-file', 'a.json'), 'ann_file'),
     row('--category without --boxes', infer('--category', 'person'), 'category'),
