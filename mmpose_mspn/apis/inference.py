@@ -165,10 +165,8 @@ def infer(source: PathLike,
                 superfluous = True
                 raise DataError(f'no image of source {source} can be decoded: see the log, and name a source that can')
             part.finish()
-        counts.update(part.counts(), skipped=frames.skipped)
-        if not shard:
-            write_predictions([part.path], out_dir)
-            superfluous = True
+        counts.update(part.counts() if shard else write_predictions([part.path], out_dir), skipped=frames.skipped)
+        superfluous = not shard
     finally:
         part.close(remove=superfluous or not part.images and not part.complete)
     if report:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from mmpose_mspn.apis.config import all_configs, load_config
 from mmpose_mspn.apis.drawing import Drawer
-from mmpose_mspn.apis.pose_model import PoseModel, TorchPoseModel
+from mmpose_mspn.apis.pose_model import OnnxPoseModel, PoseModel, TorchPoseModel
 from mmpose_mspn.checkpoints import convert, recognize
 from mmpose_mspn.checkpoints.convert import weights_of
 from mmpose_mspn.checkpoints.embedded_config import embedded_config, other_crops
@@ -196,7 +196,11 @@ def load(checkpoint: Union[str, Path],
         # Before the model, because the scope of the model that is built last remains the default scope.
         find_people = person_detector(detector, choose_device(device))
     if checkpoint.suffix.lower() == ONNX:
-        model = _exported(checkpoint, dict(config=config, device=device, dtype=dtype))
+        for name, value in dict(config=config, device=device, dtype=dtype).items():
+            if value is not None and (name, value) != ('device', 'cpu'):
+                raise UserError(f'{name} is fixed in an exported model, got {name}={value} for {checkpoint}: omit '
+                                f'{name}')
+        model = OnnxPoseModel(checkpoint)
     else:
         model = _from_checkpoint(checkpoint, config, choose_device(device), _dtype(dtype), fast)
     model.detector = find_people
@@ -209,7 +213,10 @@ def _from_checkpoint(checkpoint: Path, config: Union[str, Path, Config, None], d
         raise UserError(f'dtype {dtype} needs the accelerated copy of the model: keep fast=True, or omit dtype')
     content = read_checkpoint(checkpoint)
     is_default = config is None
-    config = find_config(content, checkpoint) if is_default else _loaded(config)
+    if is_default:
+        config = find_config(content, checkpoint)
+    elif not isinstance(config, Config):
+        config = load_config(str(config))
     model = TorchPoseModel(*load_parts(config, checkpoint, device, content), fast=fast, dtype=dtype,
                            reload=partial(load_pose_model, config, checkpoint, device))
     print_log(f'{checkpoint}: {model}, config {"of these weights" if is_default else "as given"}', 'current')
@@ -248,10 +255,6 @@ def find_config(content: Mapping, checkpoint: Union[str, Path]) -> Config:
     return Config(config)
 
 
-def _loaded(config: Union[str, Path, Config]) -> Config:
-    return config if isinstance(config, Config) else load_config(str(config))
-
-
 def _dtype(dtype: Union[torch.dtype, str, None]) -> Optional[torch.dtype]:
     if isinstance(dtype, str):
         return named_dtype(dtype)
@@ -262,19 +265,6 @@ def _dtype(dtype: Union[torch.dtype, str, None]) -> Optional[torch.dtype]:
     return dtype
 
 
-def _exported(path: Union[str, Path], options: dict) -> PoseModel:
-    """The model of an ``.onnx`` file.
-
-    Raises:
-        UserError: An option is given that applies to checkpoints only.
-    """
-    for name, value in options.items():
-        if value is not None and (name, value) != ('device', 'cpu'):
-            raise UserError(f'{name} is fixed in an exported model, got {name}={value} for {path}: omit {name}')
-    from mmpose_mspn.apis.pose_model import OnnxPoseModel
-    return OnnxPoseModel(path)
-
-
 def configs_for(weights: Mapping[str, Tensor]) -> List[str]:
     """Names of the package's configs that are likely for weights in one of the layouts of MSPN; none if unknown.
 
@@ -282,7 +272,6 @@ def configs_for(weights: Mapping[str, Tensor]) -> List[str]:
     several may be left.
     """
     try:
-        recognize(weights)
         converted = convert(weights)
         backbone = infer_backbone(converted)
         stages, depth = backbone['num_stages'], backbone['encoder']['depth']
@@ -290,8 +279,7 @@ def configs_for(weights: Mapping[str, Tensor]) -> List[str]:
         return []
     last = [value for key, value in converted.items() if re.match(r'head\.predictors\.\d+\.\d+\.1\.conv\.weight', key)]
     dataset = DATASET_NAMES.get(len(last[0]), '') if last else ''
-    pattern = re.compile(rf'td-hm_{stages if stages > 1 else ""}mspn{depth}_'.replace(f'{stages}mspn', f'{stages}xmspn')
-                         + rf'.*_{dataset}-\d+x\d+$')
+    pattern = re.compile(rf'td-hm_{f"{stages}x" if stages > 1 else ""}mspn{depth}_.*_{dataset}-\d+x\d+$')
     return [name for name in all_configs() if pattern.match(name)]
 
 

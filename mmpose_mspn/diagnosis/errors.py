@@ -73,7 +73,11 @@ def diagnose(truth: Truth, predictions: Predictions, keypoints: KeypointSet, by_
     """
     pairs = pairs_of(truth, predictions)
     similarity = oks(truth, predictions, keypoints, pairs)
-    person, passed = _by_id(truth, predictions) if by_id else _by_oks(truth, predictions, similarity)
+    if by_id:
+        person = truth.person_of(predictions.ids)
+        passed = truth.ignored[person]
+    else:
+        person, passed = _by_oks(truth, predictions, similarity)
     is_match = person[pairs.prediction] == pairs.person
     matched_oks, best_oks = np.zeros(len(predictions)), np.zeros(len(predictions))
     matched_oks[pairs.prediction[is_match]] = similarity[is_match]
@@ -100,11 +104,6 @@ def _by_oks(truth: Truth, predictions: Predictions, similarity: np.ndarray) -> t
         new = waiting & (matches.person[0] >= 0)
         person[new], passed[new] = matches.person[0][new], matches.ignored[0][new]
     return person, passed
-
-
-def _by_id(truth: Truth, predictions: Predictions) -> tuple:
-    person = truth.person_of(predictions.ids)
-    return person, truth.ignored[person]
 
 
 def _kinds(truth: Truth, predictions: Predictions, keypoints: KeypointSet, pairs: Pairs,

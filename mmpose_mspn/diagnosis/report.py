@@ -30,6 +30,8 @@ GROUP_NAMES = dict(people='People', ap='AP', ap50='AP at 0.5', ap75='AP at 0.75'
                    pckh10='PCKh@0.1')
 ENTRY_MARKUP = 500
 """Bytes at most that one entry of the viewer takes of the page outside of the data."""
+PICTURES = ('crop', 'heatmaps', 'targets')
+"""Entries of the viewer that diagnosis.json leaves out."""
 STATUSES = dict(matched='found', missed='missed', false='false positive')
 """A case's status as the page says it."""
 INSTALL = 'pip install jinja2 plotly'
@@ -68,7 +70,7 @@ def write_report(out: Union[str, Path],
     content['page'] = dict(cases=len(shown), all_cases=len(content['cases']), viewer_left_out=len(viewer))
     without_viewer = len(_render(content, shown, pictures, [], flip_test).encode())
     viewer, left_out = _within(viewer, min(VIEWER_BYTES, PAGE_BYTES - without_viewer))
-    content['viewer'] = [_numbers(entry) for entry in viewer]
+    content['viewer'] = [{name: value for name, value in entry.items() if name not in PICTURES} for entry in viewer]
     content['page']['viewer_left_out'] = left_out
     write_json_output(out / JSON_FILE, content, KIND)
     page = _render(content, shown, pictures, viewer, flip_test)
@@ -97,11 +99,6 @@ def _within(viewer: List[dict], budget: int) -> tuple:
     return viewer, 0
 
 
-def _numbers(entry: dict) -> dict:
-    """A viewer's entry without its pictures."""
-    return {name: value for name, value in entry.items() if name not in ('crop', 'heatmaps', 'targets')}
-
-
 def _render(content: dict, shown: List[dict], pictures: Dict[str, dict], viewer: List[dict],
             flip_test: bool) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -124,7 +121,7 @@ def _render(content: dict, shown: List[dict], pictures: Dict[str, dict], viewer:
         loader=FileSystemLoader(PAGE_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True)
     return environment.get_template('index.html.j2').render(
-        title=_title(content),
+        title=f'Why {content["figure"]["name"]} is what it is' if content.get('figure') else 'What the network sees',
         policy=_policy(plotly, script),
         style=Markup(style),
         script=Markup(script),
@@ -155,10 +152,6 @@ def _policy(*scripts: str) -> str:
                       for script in scripts)
     return (f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
             "base-uri 'none'; form-action 'none'")
-
-
-def _title(content: dict) -> str:
-    return f'Why {content["figure"]["name"]} is what it is' if content.get('figure') else 'What the network sees'
 
 
 def _label(record: dict) -> str:
@@ -294,13 +287,9 @@ def read_curves(logs: Sequence[Path]) -> Dict[str, dict]:
             elif trained is not None:
                 step = trained
             for name, value in entry.items():
-                if is_finite(value) and _is_curve(name):
+                if is_finite(value) and ('loss' in name or '/' in name or name in ('acc_pose', 'lr')):
                     values.setdefault(name, {})[int(step)] = float(value)
     return {name: _thinned(by_step) for name, by_step in values.items()}
-
-
-def _is_curve(name: str) -> bool:
-    return 'loss' in name or '/' in name or name in ('acc_pose', 'lr')
 
 
 def _thinned(by_step: Dict[int, float]) -> dict:

@@ -78,8 +78,9 @@ def read_source(cfg: Config) -> Source:
                 raise ConfigError(f'test_evaluator converts keypoints ({name}), and a diagnosis compares them as '
                                   'annotated: take a config whose model has the data\'s keypoints')
         ann_file = evaluator.get('ann_file') or below_root(settings.ann_file, settings.get('data_root'))
+        image_folder = below_root((settings.get('data_prefix') or {}).get('img', ''), settings.get('data_root'))
         truth = read_coco_truth(
-            ann_file, _image_folder(settings), keypoints, metric.use_area, metric.iou_type == 'keypoints_crowd')
+            ann_file, image_folder, keypoints, metric.use_area, metric.iou_type == 'keypoints_crowd')
         metric.dataset_meta = dict(meta)
         metric.coco = COCO(ann_file)
         return Source(keypoints, truth, metric, AveragePrecision(keypoints), meta)
@@ -138,10 +139,6 @@ def _evaluator(cfg: Config) -> dict:
     evaluator = evaluators[0]
     # Only the format of the submission: nothing would be measured.
     return evaluator | dict(format_only=False) if evaluator.get('format_only') else evaluator
-
-
-def _image_folder(settings: dict) -> str:
-    return below_root((settings.get('data_prefix') or {}).get('img', ''), settings.get('data_root'))
 
 
 def _mpii_truth(settings: dict) -> Truth:

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
-from mmengine.structures import InstanceData
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
@@ -146,12 +145,9 @@ def final_predictor(model: nn.Module, last: Predictor) -> Predictor:
 
 
 def _instances(samples: list) -> List[dict]:
-    return [_as_arrays(sample.pred_instances) for sample in samples]
-
-
-def _as_arrays(instances: InstanceData) -> dict:
     wanted = ('keypoints', 'keypoint_scores', 'bboxes', 'bbox_scores')
-    return {name: np.array(_numpy(instances[name])) for name in wanted if name in instances}
+    return [{name: np.array(_numpy(sample.pred_instances[name])) for name in wanted if name in sample.pred_instances}
+            for sample in samples]
 
 
 def _numpy(value):

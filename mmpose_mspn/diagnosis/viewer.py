@@ -15,7 +15,7 @@ from torch import nn
 from mmpose_mspn.models.losses.multi_stage_heatmap_loss import MultiStageHeatmapLoss
 
 from .people import KeypointSet
-from .stages import has_stages, stage_heatmaps
+from .stages import stage_heatmaps
 
 # ---------------------------------------------------------------- crop, heatmaps, targets and decoded keypoints
 
@@ -40,11 +40,6 @@ class Viewer:
         pipeline = cfg.test_dataloader.dataset.pipeline
         self.crop, self.pack = Compose(pipeline[:-1]), Compose(pipeline[-1:])
         self.shared = {name: meta[name] for name in SHARED_META if name in meta}
-
-    @property
-    def works(self) -> bool:
-        """Whether the model has something to look at."""
-        return has_stages(self.model)
 
     def look(self, records: List[dict], paths: List[str]) -> List[Optional[dict]]:
         """What the page needs of each case; ``None`` of one whose image does not open.

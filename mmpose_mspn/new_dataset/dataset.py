@@ -126,9 +126,11 @@ def plan_dataset(options: Options) -> NewDataset:
     objects = len(train.objects)
     aspect, median_aspect = choose_aspect([entry['bbox'] for entry in train.objects])
     network = start.network if start else options.network or choose_network(objects, torch.cuda.is_available())
+    # A file without any 2 does not tell visible keypoints from occluded ones.
+    visibility = 'official' if any(VISIBLE in entry['keypoints'][2::3] for entry in train.objects) else 'labeled'
     return NewDataset(
         options, category, train, val, choose_pairs(names, options.pairs), choose_sigmas(names, options.sigmas),
-        _upper_ids(names), _visibility(train), median_aspect,
+        _upper_ids(names), visibility, median_aspect,
         make_plan(objects, len(names), aspect, network, start.backbone if start else None), start, config)
 
 
@@ -153,11 +155,6 @@ def _upper_ids(names: Sequence[str]) -> Optional[Tuple[int, ...]]:
     """Indices of the upper keypoints; ``None`` if a half is unknown, or too small for crops of its own."""
     upper = official_upper_ids(names)
     return upper if upper is not None and min(len(upper), len(names) - len(upper)) > HALF else None
-
-
-def _visibility(train: RepairedFile) -> str:
-    """The loss's rule of visibility. A file without any 2 does not tell visible keypoints from occluded ones."""
-    return 'official' if any(VISIBLE in entry['keypoints'][2::3] for entry in train.objects) else 'labeled'
 
 
 def best_metric(sigmas: Sigmas) -> str:

@@ -131,29 +131,22 @@ def build_metainfo(category: Category, pairs: Sequence[Pair], sigmas: Sequence[f
     return dict(
         dataset_name=category.name,
         keypoint_info={
-            index: dict(name=name, id=index, color=COLORS[_side(name)], type=_half(name), swap=swap.get(name, ''))
+            index: dict(name=name, id=index, color=COLORS[_side(name)], type=getattr(of_coco(name), 'half', ''),
+                        swap=swap.get(name, ''))
             for index, name in enumerate(names)
         },
         skeleton_info={
-            index: dict(link=(names[start], names[end]), id=index, color=_color_of_link(names[start], names[end]))
+            index: dict(link=(names[start], names[end]), id=index,
+                        color=COLORS[_side(names[start]) if _side(names[start]) == _side(names[end]) else None])
             for index, (start, end) in enumerate(category.skeleton)
         },
         joint_weights=[1.] * len(names),
         sigmas=list(sigmas))
 
 
-def _half(name: str) -> str:
-    keypoint = of_coco(name)
-    return keypoint.half if keypoint else ''
-
-
 def _side(name: str) -> Optional[str]:
     sides = {word for word in words_of(name) if word in (LEFT, RIGHT)}
     return sides.pop() if len(sides) == 1 else None
-
-
-def _color_of_link(start: str, end: str) -> List[int]:
-    return COLORS[_side(start) if _side(start) == _side(end) else None]
 
 
 def metainfo_text(metainfo: dict) -> str:

@@ -58,7 +58,7 @@ def repair(content: dict, path: FilePath, category: Category, folder: ImageFolde
     repaired = RepairedFile([], [])
     problems: List[str] = []
     people: List[dict] = []
-    images = _images_by_id(content, repaired)
+    images = _images_by_id(content)
     entries = [entry for entry in content['annotations'] if isinstance(entry, dict)]
     in_category = [entry for entry in entries if entry.get('category_id') == category.id]
     repaired.left_out['annotations of other categories'] += len(entries) - len(in_category)
@@ -110,7 +110,7 @@ def _as_given(entry: dict, annotation: dict) -> dict:
     return fields if _annotated_box(entry) is None else dict(fields, bbox=entry['bbox'])
 
 
-def _images_by_id(content: dict, repaired: RepairedFile) -> Dict[object, dict]:
+def _images_by_id(content: dict) -> Dict[object, dict]:
     """The entries of images; the earlier one counts where two share an id."""
     images: Dict[object, dict] = {}
     for entry in content['images']:

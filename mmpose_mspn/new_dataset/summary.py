@@ -1,4 +1,5 @@
 """The table of what tools/new_dataset.py found and assumed."""
+from textwrap import indent
 from typing import Iterator, List, Sequence, Tuple
 
 from mmpose_mspn.checkpoints.transfer_keypoints import origins_table
@@ -27,7 +28,7 @@ def summary(dataset: NewDataset) -> str:
     """A table of what was found, one of what was assumed, and where the keypoints of a checkpoint go."""
     parts = ['found', _table(list(_found(dataset))), '', 'assumed', _table(list(_assumed(dataset)))]
     if dataset.start:
-        parts += ['', f'keypoints from {dataset.start.path}', _indented(origins_table(dataset.start.origins))]
+        parts += ['', f'keypoints from {dataset.start.path}', indent(origins_table(dataset.start.origins), '  ')]
     return '\n'.join(parts)
 
 
@@ -73,7 +74,8 @@ def _assumed(dataset: NewDataset) -> Iterator[Row]:
            'needs COCO names for all keypoints, 4 of each half of the body')
     yield ('occlusion', 'told apart' if dataset.visibility == 'official' else 'not told apart',
            '' if dataset.visibility == 'official' else 'no keypoint has visibility 2')
-    yield ('crop', _size(plan.input_size), f'{plan.aspect} of {", ".join(ASPECTS)} fits the boxes best, whose median '
+    width, height = plan.input_size
+    yield ('crop', f'{width} × {height} px', f'{plan.aspect} of {", ".join(ASPECTS)} fits the boxes best, whose median '
            f'width / height is {dataset.median_aspect:.2f}')
     yield 'network', _network(dataset), _network_rule(dataset)
     *schedules, longest = NETWORKS[plan.network].schedules
@@ -114,16 +116,8 @@ def _names(items: Sequence[str]) -> str:
     return first_few(items, MOST_NAMES)
 
 
-def _size(size: Tuple[int, int]) -> str:
-    return f'{size[0]} × {size[1]} px'
-
-
 def _table(rows: List[Row]) -> str:
     """Three columns; a long value takes the room of the third column."""
     first = max(len(row[0]) for row in rows)
     second = max((len(row[1]) for row in rows if row[2]), default=0)
     return '\n'.join(f'  {name:<{first}}  {value:<{second}}  {why}'.rstrip() for name, value, why in rows)
-
-
-def _indented(text: str) -> str:
-    return '\n'.join(f'  {line}' for line in text.splitlines())

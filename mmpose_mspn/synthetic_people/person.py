@@ -145,10 +145,6 @@ def _block(figure: Figure, name: str, axes: Tuple[float, float, float], rotation
     return ellipsoid(figure.points[name], np.array(axes) * girth * figure.scale, rotation)
 
 
-def _chest(figure: Figure) -> np.ndarray:
-    return _block(figure, 'chest', (figure.build.shoulder * 0.98, 0.058, 0.056), figure.torso)
-
-
 def _waist(figure: Figure) -> np.ndarray:
     width = 0.070 * figure.build.girth + 0.012
     return _block(figure, 'waist', (width, 0.045, 0.054), figure.torso)
@@ -175,7 +171,8 @@ def draw_skirt(canvas: Canvas, figure: Figure, outfit: Outfit) -> None:
 
 def draw_torso(canvas: Canvas, figure: Figure, outfit: Outfit) -> None:
     """The shirt from the chest to below the waist, its print, and the details of its front or back."""
-    chest, waist, hips = _chest(figure), _waist(figure), _hips(figure)
+    chest = _block(figure, 'chest', (figure.build.shoulder * 0.98, 0.058, 0.056), figure.torso)
+    waist, hips = _waist(figure), _hips(figure)
     radius = 0.030 * figure.scale
     shoulders = [disc(figure.points[f'{side}_shoulder'], radius) for side in SIDES]
     pelvis, middle = figure.points['pelvis'], figure.points['waist']
@@ -183,18 +180,13 @@ def draw_torso(canvas: Canvas, figure: Figure, outfit: Outfit) -> None:
     lower, upper = hull(waist, hem), hull(chest, waist, *shoulders)
     canvas.convex(lower, outfit.shirt, Part.TORSO)
     canvas.convex(upper, outfit.shirt, Part.TORSO)
-    _draw_seam(canvas, waist, outfit)
+    center = waist.mean(0)
+    canvas.plain(center + 0.9 * (waist - center), outfit.shirt)  # hides the outline between the halves
     _draw_print(canvas, figure, outfit, np.concatenate([lower, upper]))
     if figure.torso[2, 2] > 0.2:
         _draw_front(canvas, figure, outfit)
     elif figure.torso[2, 2] < -0.2:
         _draw_back(canvas, figure, outfit)
-
-
-def _draw_seam(canvas: Canvas, waist: np.ndarray, outfit: Outfit) -> None:
-    """Hide the outline between the two halves of the shirt."""
-    center = waist.mean(0)
-    canvas.plain(center + 0.9 * (waist - center), outfit.shirt)
 
 
 def _draw_print(canvas: Canvas, figure: Figure, outfit: Outfit, outline: np.ndarray) -> None:

@@ -4,7 +4,7 @@ from typing import Optional
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
-from torch import Tensor, nn
+from torch import nn
 
 from mmpose_mspn.deploy.accelerate import DTYPES, accelerate
 from mmpose_mspn.deploy.backends import accelerate_by, fastest_backend, load_exported
@@ -64,8 +64,8 @@ class AcceleratedTestHook(_ReplacedModelHook):
         if not self.is_int8:
             return accelerate(model, self.dtype)
         meta = runner.test_dataloader.dataset.metainfo
-        return accelerate_by(model, fastest_backend(), INT8, _calibration(runner, meta),
-                             flip_indices=list(meta['flip_indices']))
+        calibration = crops_of(pictures_of_config(runner.cfg, 'train', CALIBRATION_PEOPLE), runner.cfg, meta)
+        return accelerate_by(model, fastest_backend(), INT8, calibration, flip_indices=list(meta['flip_indices']))
 
 
 @HOOKS.register_module()
@@ -82,11 +82,6 @@ class ExportedTestHook(_ReplacedModelHook):
 
     def make(self, model: nn.Module, runner: Runner) -> nn.Module:
         return load_exported(self.path, model)
-
-
-def _calibration(runner: Runner, meta: dict) -> Tensor:
-    """Crops of people of the training data."""
-    return crops_of(pictures_of_config(runner.cfg, 'train', CALIBRATION_PEOPLE), runner.cfg, meta)
 
 
 def _set_model(runner: Runner, model: nn.Module) -> None:
