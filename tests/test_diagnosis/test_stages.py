@@ -84,18 +84,23 @@ def decoded(model, predictor):
     return np.concatenate(found)
 
 
+def hooks_of(model) -> list:
+    return [(dict(module._forward_hooks), dict(module._forward_pre_hooks)) for module in model.modules()]
+
+
 def test_times_by_hand_and_no_hook_is_left(monkeypatch):
     """A clock that is a second later at each look. The units of a stage end one after the other, 4 in each stage; a
     predictor takes a second for the crops and one for the mirrored crops, and the decode one more; of 2 people."""
     looks = itertools.count()
     monkeypatch.setattr(Clock, 'now', lambda clock: float(next(looks)))
     model = model_of()
+    before = hooks_of(model)
     result = run_pass(model, batches())
     for stage in range(STAGES):
         for unit in range(UNITS):
             ended = UNITS * stage + unit + 1
             assert result.milliseconds[stage, unit] == pytest.approx(1000 * (ended + 2 + 1) / 2)
-    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+    assert hooks_of(model) == before
 
 
 def test_a_head_with_one_heatmap_has_one_predictor():
