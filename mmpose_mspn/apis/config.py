@@ -3,6 +3,7 @@ import logging
 import os
 import os.path as osp
 import re
+from difflib import get_close_matches
 from inspect import isclass
 from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Set, Tuple, Union
@@ -43,6 +44,7 @@ def load_config(path: str, cfg_options: Optional[dict] = None, data_root: Option
         if isinstance(error, OSError) and error.errno in FULL:  # mmengine copies a config before it reads it
             raise
         raise ConfigError(f'config {path} cannot be read: {type(error).__name__}: {error}') from error
+    refuse_misspelled_keys(cfg._cfg_dict, path)
     options = dict(cfg_options or {})
     data_root = data_root or options.pop('data_root', None)
     if data_root:
@@ -55,6 +57,8 @@ def load_config(path: str, cfg_options: Optional[dict] = None, data_root: Option
         cfg.merge_from_dict({key[key.startswith(NEW_KEY):]: value for key, value in options.items()})
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ConfigError(f'--cfg-options {" ".join(options)} do not fit {path}: {error}') from error
+    for name in sorted(_top_arguments() & cfg.keys()):
+        _refuse_words_for_truth(cfg[name], name)
     return cfg
 
 
@@ -174,6 +178,69 @@ OF_TOOLS = {'data_root', 'category'}
 """Keys at the top of a config that this package's tools read."""
 PLACES_SHOWN = 3
 """Number of settings that an error message names."""
+MISSPELLED = 0.85
+"""Similarity, as of ``difflib``, from which a key of a config file counts as a misspelled setting."""
+OTHER_ENDING = re.compile(r'_.*|\d+')
+"""What a user appends to the name of a setting to name a variable of his own."""
+TRUTH_WORDS = ('true', 'false', 'yes', 'no', 'on', 'off')
+"""Words that count as true in Python, whatever they say."""
+FREE_TEXTS = ('metainfo', 'data_prefix', 'custom_imports', 'dataset_meta')
+"""Parts in which such words may be names."""
+
+
+def refuse_misspelled_keys(config: dict, path: str) -> None:
+    """Refuse keys of a config file that resemble settings which nothing else would answer.
+
+    Variables of the user's own stay: keys that resemble no setting, that add an ending to its name, that hold another
+    kind of value, or whose value a setting has.
+
+    Args:
+        config: Content of the config.
+        path: Its file, for the message.
+
+    Raises:
+        ConfigError: Names the key and the setting.
+    """
+    known = {*_top_arguments(), *OF_TOOLS}
+    for key in sorted(config.keys() - known):
+        for match in get_close_matches(key, known, n=1, cutoff=MISSPELLED):
+            value, ending = config[key], key[len(match):] if key.startswith(match) else ''
+            own = OTHER_ENDING.fullmatch(ending) or match in config and not _same_kind(value, config[match])
+            if not own and not any(_holds(config[name], value) for name in known & config.keys()):
+                raise ConfigError(f'{path}: {key} is no setting; did you mean {match!r}? A variable of your own needs '
+                                  'a name that differs more')
+    for parent in (*LOADERS, *OF_PARTS, 'optim_wrapper'):
+        node: object = config
+        for part in parent.split('.'):
+            node = node.get(part) if isinstance(node, dict) else None
+        arguments = _arguments(parent, node) if isinstance(node, dict) else None
+        for key in sorted(node.keys() - arguments - IN_ANY_PART) if arguments else ():
+            if get_close_matches(key, arguments, cutoff=MISSPELLED - 0.1):
+                raise ConfigError(f'{path}: {parent} has no key {key!r}{near_matches(key, arguments)}')
+
+
+def _same_kind(first: object, second: object) -> bool:
+    kinds = (dict, (list, tuple), str, (int, float))
+    return any(isinstance(first, kind) and isinstance(second, kind) for kind in kinds)
+
+
+def _holds(node: object, value: object) -> bool:
+    """Whether nested dicts and lists hold a value, which is not empty."""
+    if not isinstance(value, (dict, list, tuple)) or not value:
+        return False
+    items = node.values() if isinstance(node, dict) else node if isinstance(node, (list, tuple)) else ()
+    return node == value or any(_holds(item, value) for item in items)
+
+
+def _refuse_words_for_truth(node: object, name: str) -> None:
+    """Refuse words such as ``'no'`` where True or False is meant."""
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, (list, tuple)) else ()
+    for key, value in items:
+        if key not in FREE_TEXTS:
+            _refuse_words_for_truth(value, f'{name}.{key}')
+    if isinstance(node, str) and node.strip().lower() in TRUTH_WORDS:
+        raise ConfigError(f'{name} must be True or False, got {node!r}, a text, which counts as true: set it in the '
+                          f'config, or with --cfg-options {name}=…')
 
 
 def check_keys(config: dict, keys: Iterable[str]) -> None:

@@ -15,6 +15,7 @@ from mmpose.registry import MODELS, OPTIMIZERS
 
 from mmpose_mspn.apis.dataset_check import check_dataset, check_visibility, codec_class, warn_of_data
 from mmpose_mspn.codecs import CoarseToFineHeatmap
+from mmpose_mspn.engine.distributed import refuse_different_configs
 from mmpose_mspn.models import MSPN, MSPNHead
 from mmpose_mspn.models.heads.base_heatmap_head import BaseHeatmapHead
 from mmpose_mspn.utils.arguments import near_matches
@@ -140,8 +141,10 @@ def build_runner(cfg: Config, split: str) -> Runner:
     Raises:
         ConfigError: A part cannot be built.
     """
+    refuse_different_configs(cfg)
     with building('the config', cfg._cfg_dict, ''):
         runner = _RUNNERS[split].from_cfg(cfg)
+    refuse_different_configs(cfg)  # on GPUs, the processes know each other only now
     if split == 'test':
         with building('test_dataloader or test_evaluator', cfg._cfg_dict, ''):
             runner.test_loop  # noqa: B018  the property builds it
@@ -149,6 +152,7 @@ def build_runner(cfg: Config, split: str) -> Runner:
     with building('train_dataloader', cfg.train_dataloader):
         runner.train_loop  # noqa: B018
     check_visibility(runner, list(inner_datasets(cfg.train_dataloader.dataset, 'train_dataloader.dataset')))
+    _check_custom_keys(cfg, runner)
     with building('optim_wrapper', cfg.optim_wrapper):
         runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
     with building('param_scheduler', cfg.get('param_scheduler')):  # which read the scaled learning rate
@@ -160,6 +164,16 @@ def build_runner(cfg: Config, split: str) -> Runner:
         with building('val_dataloader or val_evaluator', cfg._cfg_dict, ''):
             runner.val_loop  # noqa: B018
     return runner
+
+
+def _check_custom_keys(cfg: Config, runner: Runner) -> None:
+    """Refuse keys of ``paramwise_cfg.custom_keys`` that are part of no parameter's name."""
+    paramwise = cfg.optim_wrapper.get('paramwise_cfg') or {}
+    names = [name for name, _ in runner.model.named_parameters()]
+    for key in paramwise.get('custom_keys') or {}:
+        if not any(key in name for name in names):
+            raise ConfigError(f'optim_wrapper.paramwise_cfg.custom_keys: {key!r} is part of no parameter\'s name'
+                              f'{near_matches(key, {part for name in names for part in name.split(".")})}')
 
 
 def check_output_file(option: str, path: Optional[str], suffixes: Tuple[str, ...] = METRICS_SUFFIXES) -> None:

@@ -8,7 +8,7 @@ top-down pose estimator, the pipeline must consist of the steps that make crops,
 """
 import ast
 from pathlib import Path
-from typing import Any, Dict, Iterator, Mapping, Optional, Set, Tuple, Union
+from typing import Any, Dict, Iterator, Mapping, Optional, Set, Union
 
 from mmengine.config import Config
 from mmengine.registry import Registry
@@ -217,21 +217,36 @@ def other_crops(checkpoint: Mapping, model: nn.Module, name: object) -> Optional
     Returns:
         A sentence; ``None`` if the sizes are the same, or one of them is not known.
     """
-    trained = _input_size(checkpoint)
+    trained = _codec(checkpoint).get('input_size')
     decoder = getattr(getattr(model, 'head', None), 'decoder', None)
     own = getattr(decoder, 'input_size', None)
-    if trained is None or own is None or tuple(trained) == tuple(own):
+    if own is None or not _is_size(trained) or tuple(trained) == tuple(own):
         return None
     return (f'checkpoint {name} was trained on crops of {trained[0]} x {trained[1]} px, but the config\'s codec has '
             f'input_size {own[0]} x {own[1]}: predictions are best on crops of the training\'s size')
 
 
-def _input_size(checkpoint: Mapping) -> Optional[Tuple[int, int]]:
-    """``input_size`` of the codec in the config that a checkpoint carries."""
+def other_codec(checkpoint: Mapping, model: nn.Module) -> Optional[str]:
+    """The settings in which a model's codec differs from that in the config of a checkpoint; ``None`` if in none."""
+    decoder = getattr(getattr(model, 'head', None), 'decoder', None)
+    differ = [f'{key}={getattr(decoder, key)} (the checkpoint: {value})' for key, value in _codec(checkpoint).items()
+              if hasattr(decoder, key) and repr(_as_lists(value)) != repr(_as_lists(getattr(decoder, key)))]
+    return ', '.join(differ) or None
+
+
+def _as_lists(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, (list, tuple)) and len(value) == 2 and all(isinstance(side, int) for side in value)
+
+
+def _codec(checkpoint: Mapping) -> dict:
+    """The codec in the config that a checkpoint carries; empty if it has none that can be read."""
     meta = checkpoint.get('meta')
     text = meta.get('cfg') if isinstance(meta, Mapping) else None
     try:
-        width, height = parse_plain(text, ('model', ))['model']['head']['decoder']['input_size']
+        return dict(parse_plain(text, ('model', ))['model']['head']['decoder'])
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return None
-    return (width, height) if isinstance(width, int) and isinstance(height, int) else None
+        return {}

@@ -17,6 +17,10 @@ Size = Tuple[float, float]
 
 AREA_LIMIT = 4
 """An area larger than this many times the image and the box is a mistake."""
+SMALLEST_SHARE = 0.1
+"""An area below 1 px² must be at least this share of the box, or it is a share of something itself."""
+CORNERS = 1e-3
+"""Share of labeled keypoints at exactly (0, 0) from which on they are labels of keypoints that are not labeled."""
 BEYOND = 1.1
 """Boxes that reach further than this share of the image's width or height are counted as reaching beyond it."""
 FEWEST_KEYPOINTS = 3
@@ -209,7 +213,8 @@ def _check_values(annotation: dict, fields: CocoFields, size: Size, name: str) -
     # A negative or a huge area would make any prediction count as right.
     if 'area' in annotation:
         area, limit = annotation['area'], AREA_LIMIT * max(size[0] * size[1], box_area)
-        if not is_finite(area) or not 0 <= area <= limit:
+        is_share = is_finite(area) and 0 < area < 1 and box_area > 1 / SMALLEST_SHARE
+        if not is_finite(area) or not 0 <= area <= limit or is_share:
             yield Problem('area out of range', f'{name}: area {truncate(area)}')
             sound = False
     for field, count in fields.keypoints.items():
@@ -306,13 +311,18 @@ def check_coordinates(people: Sequence[dict], images: Dict[int, dict], has_keypo
     boxed = [person for person in people if 'bbox' in person]
     boxes = [person['bbox'] for person in boxed]
     points: List[float] = []
-    if has_keypoints:
-        for person in people:
-            values = person.get('keypoints', ())
-            points += [value for index in range(0, len(values), 3) if values[index + 2]
-                       for value in values[index:index + 2]]
-            if points and max(points) > 1:
-                break
+    labeled, corners = 0, []
+    for person in people if has_keypoints else ():
+        values = person.get('keypoints', ())
+        marked = [(x, y) for x, y, visible in zip(values[::3], values[1::3], values[2::3]) if visible]
+        labeled += len(marked)
+        if (0, 0) in marked:
+            corners += [person['id']] * marked.count((0, 0))
+        if not points or max(points) <= 1:
+            points += [value for point in marked for value in point]
+    if len(corners) > max(1, CORNERS * labeled):
+        yield Problem('labeled keypoint at (0, 0)', f'{file}: {len(corners)} of {labeled} labeled keypoints, the first '
+                      f'in annotation {corners[0]}')
     if is_normalized([value for box in boxes for value in box]):
         yield Problem('normalized coordinates', f'{file}: the numbers of all {len(boxes)} boxes are 0 to 1')
     elif len(points) >= 2 * FEWEST_KEYPOINTS and is_normalized(points):

@@ -37,6 +37,8 @@ REMEDIES = {
     'annotation of an unknown image': 'add the image to "images", or drop the annotation',
     'wrong number of keypoints': 'write x, y and visibility of every keypoint of the dataset, in its order',
     'keypoint that is not finite': 'write finite numbers; 0, 0, 0 stands for a keypoint that is not labeled',
+    'labeled keypoint at (0, 0)': 'give keypoints that are not labeled visibility 0: they would be learned at the '
+                                  'corner of the image',
     'visibility out of range': 'write 0 (not labeled), 1 (occluded) or 2 (visible); MPII: joints_vis 0 or 1; '
                                "COCO-WholeBody's feet, faces and hands: a number >= 0; AI Challenger's own files use "
                                "other codes: use mmpose's conversion",

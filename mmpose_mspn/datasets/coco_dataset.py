@@ -25,7 +25,7 @@ from mmpose_mspn.datasets.file_checks import NO_BOX, NO_KEYPOINTS, FileChecksMix
 from mmpose_mspn.datasets.transforms import LoadVisibility
 from mmpose_mspn.registry import DATASETS
 from mmpose_mspn.utils.errors import DataError, UserError
-from mmpose_mspn.utils.files import read_json
+from mmpose_mspn.utils.files import check_json_keys, read_json
 
 UNKNOWN_IMAGE = 'in images that the file does not list'
 OTHER_CATEGORY = 'of another category than {}'
@@ -43,6 +43,7 @@ class CocoStyleMixin(FileChecksMixin):
     file_kind: str = 'CocoDataset'
 
     def _load_annotations(self) -> Tuple[List[dict], List[dict]]:
+        check_json_keys('ann_file', self.ann_file)
         try:
             loaded = super()._load_annotations()
         except (JSONDecodeError, AssertionError):

@@ -1,6 +1,8 @@
 """The start and the end of distributed runs, also on machines without a GPU, which mmengine's launcher requires."""
 import gc
 import os
+import re
+from typing import Iterator, Tuple
 
 import torch
 from mmengine.config import Config
@@ -9,6 +11,11 @@ from torch import distributed, nn
 
 from mmpose_mspn.registry import MODEL_WRAPPERS
 from mmpose_mspn.utils.errors import UserError
+
+ADDRESS = re.compile(r' at 0x[0-9a-f]+')
+"""Of functions in the texts of Python."""
+OF_ONE_PROCESS = ('work_dir', 'load_from', 'resume', 'launcher')
+"""Settings at the top of a config that may differ between the processes of a run."""
 
 
 class LaunchError(UserError, RuntimeError):
@@ -74,6 +81,38 @@ def set_static_graph(cfg: Config) -> None:
     unused = wrapper.get('find_unused_parameters', cfg.get('find_unused_parameters', False))
     if cfg.launcher != 'none' and cfg.optim_wrapper.get('accumulative_counts', 1) == 1 and not unused:
         set_wrapper(cfg, static_graph=True)
+
+
+def refuse_different_configs(cfg: Config) -> None:
+    """Check that all processes of a run have the same config, except for paths, which may differ between machines.
+
+    Raises:
+        LaunchError: They differ, in the setting that the message names.
+    """
+    if not (distributed.is_available() and distributed.is_initialized()) or distributed.get_world_size() == 1:
+        return
+    settings = dict(_settings(cfg._cfg_dict, ''))
+    everywhere: list = [None] * distributed.get_world_size()
+    distributed.all_gather_object(everywhere, settings)
+    for rank, others in enumerate(everywhere):
+        for name in sorted(everywhere[0].keys() | others.keys()):
+            values = [side.get(name, 'nothing') for side in (everywhere[0], others)]
+            if values[0] != values[1]:
+                raise LaunchError(f'the processes of this run have different configs: {name} is {values[0]} in process '
+                                  f'0 and {values[1]} in process {rank}: start all of them with the same config and '
+                                  'options')
+
+
+def _settings(node: object, name: str) -> Iterator[Tuple[str, str]]:
+    """The values in nested dicts and lists as texts, without paths, by their names with dots."""
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, (list, tuple)) else None
+    if items is None:
+        if not isinstance(node, str) or not {'/', os.sep} & set(node):
+            yield name, ADDRESS.sub('', repr(node))
+        return
+    for key, value in items:
+        if name or key not in OF_ONE_PROCESS:
+            yield from _settings(value, f'{name}.{key}'.lstrip('.'))
 
 
 def end_launch() -> None:

@@ -120,6 +120,30 @@ def _with_strides(value: Tensor, like: Tensor) -> Tensor:
     return torch.empty_like(like, dtype=value.dtype, device=value.device, requires_grad=False).copy_(value)
 
 
+def options_mismatch(state: dict, optimizer: Optimizer) -> Optional[str]:
+    """How the options that a resumed run takes over from its checkpoint differ from those of its config.
+
+    torch restores the learning rate, the weight decay and all other options of an optimizer with its state.
+
+    Args:
+        state: As for :func:`refuse_other_optimizers`, of an optimizer of this class.
+        optimizer: The run's optimizer.
+
+    Returns:
+        The differences as a sentence, ``None`` if there is none.
+    """
+    differ = {}
+    for group, run_group in zip(state['param_groups'], optimizer.param_groups):
+        for key in sorted({*optimizer.defaults, 'initial_lr'} - {*IMPLEMENTATION}):
+            if key == 'lr' and 'initial_lr' in group:  # a schedule has changed it
+                continue
+            if key in group and key in run_group and not np.array_equal(group[key], run_group[key]):
+                differ[f'{key.replace("initial_", "")}={group[key]} (the config: {run_group[key]})'] = None
+    if not differ:
+        return None
+    return f'{type(optimizer).__name__} continues with the checkpoint\'s {first_few(differ, 3)}'
+
+
 def schedule_mismatch(states: List[Mapping], schedulers: list) -> Optional[str]:
     """How the schedule that a resumed run takes over from its checkpoint differs from that of its config.
 

@@ -5,7 +5,7 @@ import os
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Callable, Iterator, Optional, Tuple, Type, Union
+from typing import BinaryIO, Callable, Iterator, List, Optional, Tuple, Type, Union
 
 from mmpose_mspn.utils.errors import DataError, OutputError
 
@@ -117,17 +117,59 @@ def read_json(name: str, path: FilePath, kinds: Union[Type, Tuple[Type, ...]] = 
         FileNotFoundError: The file does not exist.
         DataError: The file is not JSON, or its content has another type.
     """
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f'{name} {path} does not exist: name a file that does')
-    try:
-        # Bytes: json recognizes UTF-8, UTF-16 and UTF-32, with or without a byte order mark.
-        content = json.loads(Path(path).read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise DataError(f'{name} {path} is not JSON ({error}): download it or write it again') from error
+    content = _parse(name, path, _object)
     if not isinstance(content, kinds):
         wanted = ' or '.join(kind.__name__ for kind in (kinds if isinstance(kinds, tuple) else (kinds, )))
         raise DataError(f'{name} {path} must hold a {wanted}, got {type(content).__name__}')
     return content
+
+
+def check_json_keys(name: str, path: FilePath) -> None:
+    """Check that a file is JSON whose objects have each key once, without keeping its content in memory.
+
+    Raises:
+        FileNotFoundError: The file does not exist.
+        DataError: The file is not JSON, or a key stands twice in an object.
+    """
+    _parse(name, path, lambda pairs: _object(pairs) and None)
+
+
+class _RepeatedKey(ValueError):
+    """A key stands twice in an object, and JSON does not say which one counts."""
+
+
+def _object(pairs: List[Tuple[str, object]]) -> dict:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise _RepeatedKey(next(key for key in keys if keys.count(key) > 1))
+    return content
+
+
+def _parse(name: str, path: FilePath, make: Callable[[list], object]) -> object:
+    if os.path.isdir(path):
+        raise DataError(f'{name} {path} is a folder: name a file')
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f'{name} {path} does not exist: name a file that does')
+    try:
+        # Bytes: json recognizes UTF-8, UTF-16 and UTF-32, with or without a byte order mark.
+        return json.loads(Path(path).read_bytes(), object_pairs_hook=make)
+    except _RepeatedKey as error:
+        raise DataError(f'{name} {path} has the key {str(error)!r} twice in one object, and all but one of them would '
+                        'be lost: write it once') from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f'{name} {path} is not JSON ({error}): {_remedy(path)}') from error
+
+
+def _remedy(path: FilePath) -> str:
+    """What to do about a file that is not JSON, by its suffix."""
+    suffix = Path(path).suffix.lower()
+    if suffix in ('.csv', '.tsv', '.txt'):
+        return f'a {suffix} file holds a table: export the labels as JSON, in COCO\'s format'
+    if suffix in ('.xml', '.zip', '.jsonl', '.gz'):
+        return (f'a {suffix} file is of another format: tools/convert_annotations.py reads those of CVAT, Label Studio '
+                'and labelme')
+    return 'download it or write it again'
 
 
 def below_root(path: str, data_root: Optional[str]) -> str:

@@ -1,7 +1,10 @@
 """Loading of configs for the tools."""
+from typing import Optional
+
 import pytest
 
 from mmpose_mspn.apis.config import load_config
+from mmpose_mspn.utils.errors import ConfigError
 from tests.places import DEMO, ROOT
 
 CONFIG = str(ROOT / 'configs/body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn50_8xb32-96k_coco-256x192.py')
@@ -127,3 +130,43 @@ def test_a_file_goes_before_a_config_of_that_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / f'{NAME}.py').write_text('mine = True')
     assert load_config(f'{NAME}.py').mine and 'mine' not in load_config(NAME)
+
+
+def load_with(tmp_path, text: str, options: Optional[dict] = None):
+    (tmp_path / 'own.py').write_text(f'_base_ = {CONFIG!r}\n{text}\n')
+    return load_config(str(tmp_path / 'own.py'), options)
+
+
+@pytest.mark.parametrize('text, wrong, right', [
+    ('optim_wraper = dict(optimizer=dict(lr=1e-9))', 'optim_wraper', 'optim_wrapper'),
+    ('train_dataloder = dict(batch_size=7)', 'train_dataloder', 'train_dataloader'),
+    ('val_evaluators = dict(type="PCKAccuracy")', 'val_evaluators', 'val_evaluator'),
+    ('param_schedular = [dict(type="LinearLR")]', 'param_schedular', 'param_scheduler'),
+    ('model = dict(test_cfg=dict(flip_tset=False))', 'flip_tset', 'flip_test'),
+    ('train_dataloader = dict(num_worker=1)', 'num_worker', 'num_workers'),
+    ('train_cfg = dict(val_intervall=2)', 'val_intervall', 'val_interval'),
+    ('env_cfg = dict(cudnn_benchmrk=True)', 'cudnn_benchmrk', 'cudnn_benchmark'),
+    ('randomness = dict(sed=1)', 'sed', 'seed')])
+def test_misspelled_keys_of_a_file_are_refused(tmp_path, text, wrong, right):
+    with pytest.raises(ConfigError, match=rf'own.py: .*{wrong}.*did you mean .*{right}'):
+        load_with(tmp_path, text)
+
+
+@pytest.mark.parametrize('text', [
+    'model_2 = dict(a=1)', 'train_dataloader2 = dict(a=1)', 'train_dataset = dict(a=1)', 'mode = "topdown"',
+    'my_model = dict(type="x")', 'custom_hook = dict(type="EMAHook")\ncustom_hooks = [custom_hook]',
+    'data_roots = ["a"]', 'optimizer = dict(lr=1)', 'train_pipelines = [1]', 'base_lr = 1e-3',
+    'model = dict(test_cfg=dict(score_thr=0.1))'])
+def test_variables_of_the_users_own_stay(tmp_path, text):
+    load_with(tmp_path, text)
+
+
+@pytest.mark.parametrize('where, text', [
+    ('randomness.deterministic', 'randomness = dict(deterministic="no")'),
+    ('train_dataloader.pin_memory', 'train_dataloader = dict(pin_memory="False")'),
+    ('default_hooks.checkpoint.save_last', 'default_hooks = dict(checkpoint=dict(save_last="off"))')])
+def test_words_in_place_of_a_truth_value_are_refused(tmp_path, where, text):
+    with pytest.raises(ConfigError, match=f'{where} must be True or False'):
+        load_with(tmp_path, text)
+    with pytest.raises(ConfigError, match='randomness.deterministic'):
+        load_with(tmp_path, '', {'randomness.deterministic': 'yes'})

@@ -273,6 +273,8 @@ def test_a_runner_with_built_parts_trains_as_one_without(people, tmp_path):
     (dict(param_scheduler=[dict(type='LinearLR', start=0.1)]), "LinearLR has no argument 'start'.* start_factor"),
     (dict(custom_hooks=[dict(type='mmpose_mspn.ChannelLastHook')]), "custom_hooks.0: .*'mmpose_mspn.ChannelsLastHook'"),
     (dict(model=dict(backbone=dict(encoder=dict(depth=19)))), 'the config cannot be built: KeyError: invalid depth 19'),
+    (dict(optim_wrapper=dict(paramwise_cfg=dict(custom_keys=dict(backbonne=dict(lr_mult=0.))))),
+     "custom_keys: 'backbonne' is part of no parameter's name; did you mean 'backbone'"),
     (dict(val_evaluator=dict(type='CocoMetrik')), "there is no class 'CocoMetrik'; did you mean 'CocoMetric'")])
 def test_parts_that_cannot_be_built_are_errors_of_the_config(people, tmp_path, change, message):
     cfg = short_training(people, tmp_path)

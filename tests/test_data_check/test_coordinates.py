@@ -32,6 +32,8 @@ def test_normalized_coordinates(values, normalized):
 @pytest.mark.parametrize('fields, message', [
     (dict(bbox=[30, 20, 75, 85]), 'all 1 boxes lie in their images as x1, y1, x2, y2.*boxes in xyxy'),
     (dict(bbox=[.1, .1, .5, .5], area=.1), 'the numbers of all 1 boxes are 0 to 1 .normalized coordinates'),
+    (dict(keypoints=[0, 0, 2] * 2 + [20, 30, 2] * 15), '2 of 17 labeled .* in annotation 7 .labeled keypoint at'),
+    (dict(area=0.4), 'annotation 7 .*area 0.4 .area out of range'),
     (dict(keypoints=[.5, .25, 2] * 17), 'the coordinates of all keypoints are 0 to 1'),
 ])
 def test_a_dataset_refuses_them(tmp_path, fields, message, test_mode):
@@ -53,3 +55,20 @@ def test_detections_in_xyxy():
     (kind, example), = check_detections([dict(image_id=1, category_id=1, bbox=[60, 50, 90, 70], score=1.)],
                                         {1: dict(width=100, height=80)}, 'boxes.json')
     assert kind == 'boxes in xyxy' and 'boxes.json' in example
+
+
+def test_a_single_keypoint_may_lie_in_the_corner(tmp_path):
+    write_coco(tmp_path)
+    with edited(tmp_path) as content:
+        content['annotations'][0]['keypoints'][:3] = [0, 0, 2]
+    assert len(dataset(tmp_path)) == 1
+
+
+@pytest.mark.parametrize('old, new', [('"annotations"', '"annotations": [], "annotations"'),
+                                      ('"bbox"', '"area": 5, "bbox"')])
+def test_a_key_that_stands_twice_is_named(tmp_path, old, new):
+    write_coco(tmp_path)
+    path = tmp_path / 'people.json'
+    path.write_text(path.read_text().replace(old, new, 1))
+    with pytest.raises(DataError, match='people.json has the key .*(annotations|area)'):
+        dataset(tmp_path)

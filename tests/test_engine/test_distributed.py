@@ -99,3 +99,23 @@ def test_a_static_graph_is_used_where_it_can_be(given, static):
     cfg = Config(dict(dict(launcher='pytorch', optim_wrapper=dict()), **given))
     set_static_graph(cfg)
     assert bool((cfg.get('model_wrapper_cfg') or {}).get('static_graph')) == static
+
+
+DIFFERENT = """
+import os
+from mmengine.config import Config
+from torch import distributed
+from mmpose_mspn.engine.distributed import refuse_different_configs
+distributed.init_process_group('gloo')
+rank = distributed.get_rank()
+refuse_different_configs(Config(dict(work_dir=str(rank), model=dict(file=f'/disk{rank}/a', f=[1, 2]))))
+try:
+    refuse_different_configs(Config(dict(model=dict(a=[1, rank]))))
+except ValueError as error:
+    print(error)
+"""
+
+
+def test_processes_with_different_configs_are_told_the_setting():
+    for run in two_processes('-c', DIFFERENT):
+        assert 'model.a.1 is 0 in process 0 and 1 in process 1' in run.stdout, run.stderr

@@ -12,11 +12,34 @@ from mmengine.runner import Runner
 from mmengine.utils import digit_version
 
 from mmpose_mspn.checkpoints import read_checkpoint
+from mmpose_mspn.engine.training_state import options_mismatch
 from tests.building import SMALL, codec, samples
 from tests.launched_hooks import FrozenNorms  # noqa: F401  registered
 from tests.test_engine.toy import runner
 
-# ---------------------------------------------------------------- schedules
+# ---------------------------------------------------------------- options and schedules
+
+
+@pytest.mark.parametrize('changes, said', [
+    (dict(lr=0.5), 'lr=0.1 (the config: 0.5)'), (dict(weight_decay=0.3), 'weight_decay=0 (the config: 0.3)'),
+    (dict(momentum=0.9), 'momentum=0 (the config: 0.9)'), (dict(), None)])
+def test_options_that_a_resumed_run_takes_from_its_checkpoint(changes, said):
+    weight = torch.nn.Parameter(torch.zeros(1))
+    state = torch.optim.SGD([weight], **dict(dict(lr=0.1))).state_dict()
+    mismatch = options_mismatch(state, torch.optim.SGD([weight], **{'lr': 0.1, **changes}))
+    assert mismatch is None if said is None else said in mismatch
+
+
+def test_a_rate_that_a_schedule_has_changed_is_compared_by_where_it_began():
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([weight], lr=0.1)
+    optimizer.param_groups[0]['initial_lr'] = 0.1
+    state = optimizer.state_dict()
+    state['param_groups'][0]['lr'] = 0.001
+    assert options_mismatch(state, optimizer) is None
+    optimizer.param_groups[0]['initial_lr'] = 0.2
+    assert 'lr=0.1 (the config: 0.2)' in options_mismatch(state, optimizer)
+
 
 SCHEDULES = dict(
     linear=dict(type='LinearLR', by_epoch=False, start_factor=0.1),

@@ -8,9 +8,9 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
-from mmpose_mspn.checkpoints.embedded_config import other_crops
+from mmpose_mspn.checkpoints.embedded_config import other_codec, other_crops
 from mmpose_mspn.checkpoints.fit import describe_carried, refuse_incomplete_weights, refuse_other_models
-from mmpose_mspn.engine.training_state import adapt, refuse_other_optimizers, schedule_mismatch
+from mmpose_mspn.engine.training_state import adapt, options_mismatch, refuse_other_optimizers, schedule_mismatch
 from mmpose_mspn.registry import HOOKS
 from mmpose_mspn.utils.errors import CheckpointError
 from mmpose_mspn.utils.numbers import is_integer
@@ -26,8 +26,9 @@ class CheckpointFitHook(Hook):
 
     - a test refuses a checkpoint that does not have all weights of the model,
     - a resumed training refuses one that has not exactly the model's weights, is of another optimizer or other
-      parameter schedulers, or has no state of them, and warns of schedulers with other settings; the run's own
-      implementation of the optimizer remains in effect (see :func:`mmpose_mspn.engine.training_state.adapt`),
+      parameter schedulers, or has no state of them, and warns of schedulers and an optimizer with other settings, and
+      of another codec; the run's own implementation of the optimizer remains in effect (see
+      :func:`mmpose_mspn.engine.training_state.adapt`),
     - a training from ``load_from`` refuses one that has none of the model's weights, and otherwise logs which are
       carried over,
     - all warn of one that was trained on crops of another size.
@@ -67,6 +68,10 @@ def _check_resumed(runner: Runner, model: nn.Module, checkpoint: dict, name: str
                               'published checkpoints hold weights only): resume from one that was written during the '
                               'training, or start a new training from its weights with load_from')
     _check_progress(runner, meta, name)
+    codec = other_codec(checkpoint, model)
+    if codec is not None:
+        runner.logger.warning(f'the training of checkpoint {name} had another codec, and goes on with that of the '
+                              f'config: {codec}. What the network has learned so far is for the other one')
     schedulers = runner.param_schedulers
     if isinstance(schedulers, list) and len(schedulers) != len(checkpoint['param_schedulers']):
         raise CheckpointError(
@@ -79,6 +84,10 @@ def _check_resumed(runner: Runner, model: nn.Module, checkpoint: dict, name: str
                               'start a new training from the weights with load_from')
     if isinstance(runner.optim_wrapper, OptimWrapper):  # a dict of wrappers has one state for each
         refuse_other_optimizers(checkpoint['optimizer'], runner.optim_wrapper.optimizer, name)
+        options = options_mismatch(checkpoint['optimizer'], runner.optim_wrapper.optimizer)
+        if options is not None:
+            runner.logger.warning(f'{options}, because a resumed training goes on as it began. To train with those of '
+                                  'the config, start a new training from the weights with load_from')
         adapt(checkpoint['optimizer'], runner.optim_wrapper)
     # mmengine would run this text as Python, to read from it the number of GPUs of a version that did not save it
     # elsewhere.
