@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
+WRITER, SOFTWARE = 'mspn_runtime', 0x0131  # what a written file names as its writer, and the EXIF tag for that
+
 
 def read_image(path):
     """A picture file as (H, W, 3), BGR, uint8, turned upright by its EXIF orientation."""
@@ -65,15 +67,21 @@ def cut(image, center, width, size):
     return ((total + 512) >> 10).astype(np.uint8).transpose(2, 0, 1)
 
 
-def with_onnxruntime(path, threads, precision):
+def with_onnxruntime(path, threads, precision, device=None):
     import onnxruntime
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(path, options, providers=onnxruntime.get_available_providers())
+    providers, (kind, _, index) = onnxruntime.get_available_providers(), (device or '').partition(':')
+    if kind not in ('', 'cpu', 'cuda') or kind == 'cuda' and 'CUDAExecutionProvider' not in providers:
+        raise ValueError(f'device {device} is not one of this onnxruntime, whose providers are {", ".join(providers)}')
+    if kind:
+        gpu = [('CUDAExecutionProvider', dict(device_id=int(index or 0)))] if kind == 'cuda' else []
+        providers = [*gpu, 'CPUExecutionProvider']
+    session = onnxruntime.InferenceSession(path, options, providers=providers)
     return partial(session.run, ['keypoints', 'scores']), session.get_modelmeta().custom_metadata_map
 
 
-def with_openvino(path, threads, precision):
+def with_openvino(path, threads, precision, device=None):
     import openvino
     model = openvino.Core().read_model(path)
     run = openvino.compile_model(model, 'CPU', dict(INFERENCE_PRECISION_HINT=precision, INFERENCE_NUM_THREADS=threads))
@@ -86,16 +94,24 @@ class Pose:
     """A model of ``mmpose_mspn.export``: ``Pose('model.onnx')(image, boxes)``.
 
     ``backend``: ``'onnxruntime'`` or ``'openvino'``, default: the first that is installed; ``threads``: 0 leaves them
-    to it; ``precision``: ``'f32'``, or ``'bf16'`` with OpenVINO. ``metadata`` is all that the file says about itself.
+    to it; ``precision``: ``'f32'``, or ``'bf16'`` with OpenVINO; ``device`` of onnxruntime: ``'cpu'``, ``'cuda'`` or
+    ``'cuda:1'``, default: the first GPU if there is one. ``metadata`` is all that the file says about itself.
     """
 
-    def __init__(self, path, backend=None, threads=0, precision='f32'):
+    def __init__(self, path, backend=None, threads=0, precision='f32', device=None):
         backend = backend or ('onnxruntime' if find_spec('onnxruntime') else 'openvino')
         if (backend, precision) not in (('onnxruntime', 'f32'), ('openvino', 'f32'), ('openvino', 'bf16')):
             raise ValueError(f'backend must be onnxruntime (f32) or openvino (f32, bf16), got {backend} ({precision})')
         if not Path(path).is_file():
             raise FileNotFoundError(f'model {path} does not exist: write it with tools/export.py')
-        self.run, stored = (with_openvino if backend == 'openvino' else with_onnxruntime)(str(path), threads, precision)
+        open_model = with_openvino if backend == 'openvino' else with_onnxruntime
+        try:
+            self.run, stored = open_model(str(path), threads, precision, device)
+        except (ImportError, MemoryError):
+            raise
+        except Exception as error:  # of classes of the backends, which are no errors of Python's own
+            reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+            raise ValueError(f'model {path} cannot be opened as a .onnx file of tools/export.py: {reason}') from error
         if (stored.get('format'), stored.get('format_version')) != ('mmpose_mspn', '1'):
             raise ValueError(f'model {path} is not of version 1 of mmpose_mspn.export: export it again')
         self.metadata = {key: json.loads(text) if text[:1] in ('[', '{') else text for key, text in stored.items()}
@@ -109,9 +125,14 @@ class Pose:
         image = np.ascontiguousarray(image if isinstance(image, np.ndarray) else read_image(image))
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise ValueError(f'image must be (H, W, 3), BGR, uint8, got {image.shape}, {image.dtype}')
-        boxes = np.float32([[0, 0, image.shape[1], image.shape[0]]] if boxes is None else boxes).reshape(-1, 4)
-        if not np.isfinite(boxes).all() or not (boxes[:, 2:] > 0).all():
+        size = np.float32(image.shape[1::-1])
+        boxes = np.float32([[0, 0, *size]] if boxes is None else boxes if len(boxes) else np.empty((0, 4)))
+        if boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all() or not (boxes[:, 2:] > 0).all():
             raise ValueError(f'boxes must be (N, 4), x, y, width > 0, height > 0, all finite, got {boxes}')
+        if (boxes[:, :2] >= size).any() or (boxes[:, :2] + boxes[:, 2:] <= 0).any():
+            raise ValueError(f'boxes must overlap the image of {image.shape[1]} x {image.shape[0]} px, got {boxes}')
+        if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+            raise ValueError(f'batch_size must be an integer >= 1, got {batch_size!r}')
         people = np.empty((len(boxes), len(self.names), 3))
         for part in (slice(start, start + batch_size) for start in range(0, len(boxes), batch_size)):
             if self.metadata['input'] == 'image':
@@ -124,26 +145,70 @@ class Pose:
         return people
 
 
+def check_out(out):
+    """Refuse a name to which nothing can be written, or where a file lies that this program has not written."""
+    path = Path(out)
+    if not out.strip() or path.is_dir() or not path.parent.is_dir():
+        raise ValueError(f'--out {out!r} must name a file in a folder that exists')
+    if path.suffix.lower() not in ('.json', '.jpg', '.jpeg', '.png', '.tif', '.tiff', '.webp'):
+        raise ValueError(f'--out {out} must end with .json, or with .jpg, .png, .tif or .webp for a drawing')
+    if path.exists() and not is_own(path):
+        raise ValueError(f'--out {out} exists, and this program has not written it: move it, or choose another name')
+
+
+def is_own(path):
+    """Whether this program has written a file."""
+    try:
+        if path.suffix.lower() == '.json':
+            return json.loads(path.read_text())['writer'] == WRITER
+        with Image.open(path) as picture:
+            return picture.getexif().get(SOFTWARE) == WRITER
+    except (ValueError, OSError, KeyError, TypeError):
+        return False
+
+
+def parse_box(text):
+    """A box of the command line, x,y,width,height."""
+    try:
+        x, y, width, height = map(float, text.split(','))
+    except ValueError:
+        raise ValueError(f'--boxes takes X,Y,W,H in image px, such as 10,20,50,120, got {text!r}') from None
+    return x, y, width, height
+
+
+def draw(image, people, skeleton):
+    """The image (H, W, 3), BGR, with the limbs of people (N, K, 3), as a picture of Pillow."""
+    drawing = Image.fromarray(image[..., ::-1])
+    for limb in people[:, skeleton].reshape(-1, 2, 3) if skeleton else ():
+        if limb[:, 2].min() > 0.7:  # a fifth of a full peak
+            ImageDraw.Draw(drawing).line(limb[:, :2].ravel().tolist(), fill='lime', width=2)
+    return drawing
+
+
 def main():
     parser = argparse.ArgumentParser(prog='mspn_runtime', description='Predict the keypoints of people in a picture.')
     parser.add_argument('model', help='.onnx file of tools/export.py')
     parser.add_argument('picture')
     parser.add_argument('--boxes', nargs='+', metavar='X,Y,W,H', help='in image px; default: the whole picture')
     parser.add_argument('--out', required=True, help='.json file for numbers, or picture file for a drawing')
+    parser.add_argument('--backend', choices=('onnxruntime', 'openvino'), help='default: the first that is installed')
+    parser.add_argument('--device', help='cpu, cuda or cuda:1; default: the first GPU if there is one')
     args = parser.parse_args()
     try:
-        pose, image = Pose(args.model), read_image(args.picture)
-        people = pose(image, args.boxes and [[float(number) for number in box.split(',')] for box in args.boxes])
-    except (ValueError, OSError) as error:
-        raise SystemExit(f'error: {error}') from error
-    if args.out.endswith('.json'):
-        Path(args.out).write_text(json.dumps(dict(names=pose.names, skeleton=pose.skeleton, people=people.tolist())))
-    else:
-        drawing = Image.fromarray(image[..., ::-1])
-        for limb in people[:, pose.skeleton].reshape(-1, 2, 3):
-            if limb[:, 2].min() > 0.7:  # a fifth of a full peak
-                ImageDraw.Draw(drawing).line(limb[:, :2].ravel().tolist(), fill='lime', width=2)
-        drawing.save(args.out)
+        check_out(args.out)
+        boxes = args.boxes and [parse_box(box) for box in args.boxes]
+        pose, image = Pose(args.model, args.backend, device=args.device), read_image(args.picture)
+        people = pose(image, boxes)
+        if args.out.lower().endswith('.json'):
+            content = dict(writer=WRITER, names=pose.names, skeleton=pose.skeleton, people=people.tolist())
+            Path(args.out).write_text(json.dumps(content))
+        else:
+            drawing = draw(image, people, pose.skeleton)
+            exif = drawing.getexif()
+            exif[SOFTWARE] = WRITER
+            drawing.save(args.out, exif=exif)
+    except (ValueError, OSError, ImportError, MemoryError) as error:
+        raise SystemExit('error: ' + ' '.join(str(error).split())) from error
 
 
 if __name__ == '__main__':

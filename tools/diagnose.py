@@ -4,6 +4,7 @@ import argparse
 
 from mmpose_mspn.apis.command_line import KeyValues, ToolParser, run_tool
 from mmpose_mspn.apis.diagnosis import PEOPLE, diagnose
+from mmpose_mspn.diagnosis.errors import RULES
 
 
 def parse_args() -> argparse.Namespace:
@@ -20,6 +21,9 @@ def parse_args() -> argparse.Namespace:
                         help='diagnosis.json of other models on the same data')
     parser.add_argument('--people', type=int, default=PEOPLE, help='cases on the page (default: %(default)s)')
     parser.add_argument('--device', help='such as cpu or cuda:1 (default: cuda:0 where there is one, else cpu)')
+    parser.add_argument('--error-rule', choices=RULES, default=RULES[0], help='whether a keypoint near its own place '
+                        "is no inversion or swap, or whichever place is nearest counts, as in Ronchi and Perona's code "
+                        '(default: %(default)s)')
     parser.add_argument('--cfg-options', nargs='+', action=KeyValues, help='key=value pairs merged into the config')
     return parser.parse_args()
 

@@ -11,6 +11,7 @@ from mmpose_mspn.apis.config import load_config
 from mmpose_mspn.apis.load import check_file, check_weights, choose_device
 from mmpose_mspn.checkpoints.published import checkpoint_file
 from mmpose_mspn.diagnosis.cases import cases, empty_record, worst
+from mmpose_mspn.diagnosis.errors import RULES
 from mmpose_mspn.diagnosis.errors import diagnose as diagnose_errors
 from mmpose_mspn.diagnosis.people import KeypointSet
 from mmpose_mspn.diagnosis.report import (
@@ -46,7 +47,8 @@ def diagnose(config: PathLike,
              compare: Sequence[PathLike] = (),
              people: int = PEOPLE,
              device: Optional[str] = None,
-             cfg_options: Optional[dict] = None) -> dict:
+             cfg_options: Optional[dict] = None,
+             error_rule: str = RULES[0]) -> dict:
     """Explain the AP (MPII: PCKh) of a model, and write ``index.html`` and ``diagnosis.json`` to a folder.
 
     Args:
@@ -61,6 +63,8 @@ def diagnose(config: PathLike,
         people: Number of cases on the page, >= 1.
         device: Device of torch. The default is the first GPU if there is one and the CPU otherwise.
         cfg_options: Values to merge into the config.
+        error_rule: ``'own'``, or ``'published'`` as in Ronchi and Perona's code, see
+            :mod:`mmpose_mspn.diagnosis.errors`.
 
     Returns:
         The content of ``diagnosis.json``, see docs/diagnose.md.
@@ -87,7 +91,8 @@ def diagnose(config: PathLike,
         raise UserError('there are no predictions to explain: give a checkpoint, or a results file of any model '
                         '(predictions, --predictions)')
     logs = [] if checkpoint is None else find_logs(Path(checkpoint).parent)
-    return explain(cfg, out, model, predictions, dict(config=config, checkpoint=checkpoint), logs, others, people)
+    return explain(cfg, out, model, predictions, dict(config=config, checkpoint=checkpoint), logs, others, people,
+                   error_rule)
 
 
 def check_report_folder(option: str, out: PathLike, predicts: bool = True, sources: Sequence[PathLike] = ()) -> None:
@@ -111,7 +116,8 @@ def explain(cfg: Config,
             names: Optional[Dict[str, Optional[PathLike]]] = None,
             logs: Sequence[Path] = (),
             others: Sequence[dict] = (),
-            people: int = PEOPLE) -> dict:
+            people: int = PEOPLE,
+            error_rule: str = RULES[0]) -> dict:
     """:func:`diagnose` with a loaded config and model.
 
     Args:
@@ -120,6 +126,7 @@ def explain(cfg: Config,
         names: ``config`` and ``checkpoint``, which the page names.
         others: Other diagnoses, from :func:`mmpose_mspn.diagnosis.report.read_diagnoses`.
         people: Number of cases on the page.
+        error_rule: As for :func:`diagnose`.
 
     Returns:
         The content of ``diagnosis.json``.
@@ -134,7 +141,7 @@ def explain(cfg: Config,
             predictions = out / PREDICTIONS
             write_results(source, result, predictions)
     print_log('diagnosis: errors', 'current')
-    content = measure(source, predictions)
+    content = measure(source, predictions, error_rule)
     content.update(
         about=about(**(names or {}), predictions=predictions, annotations=source.truth.file),
         stages=stages,
@@ -147,7 +154,7 @@ def explain(cfg: Config,
     return content
 
 
-def measure(source: Source, predictions: PathLike) -> dict:
+def measure(source: Source, predictions: PathLike, error_rule: str = RULES[0]) -> dict:
     """The part of a diagnosis that needs only a results file.
 
     Returns:
@@ -155,7 +162,7 @@ def measure(source: Source, predictions: PathLike) -> dict:
     """
     people = source.read_predictions(predictions)
     metrics = source.measure(predictions)
-    errors = diagnose_errors(source.truth, people, source.keypoints, source.figure.by_id)
+    errors = diagnose_errors(source.truth, people, source.keypoints, source.figure.by_id, error_rule)
     content = summarize(source.truth, people, source.keypoints, source.figure, errors)
     content.update(
         metrics=metrics,

@@ -117,6 +117,10 @@ def load_pose_model(config: Union[str, Path, Config], checkpoint: Union[str, Pat
     fill(model, content)
     meta = content.get('meta')
     stored = meta.get('dataset_meta') if isinstance(meta, Mapping) else None
+    if stored is not None and not _is_complete(stored):
+        print_log(f'the dataset_meta of checkpoint {checkpoint} is incomplete, or that of another library: the names '
+                  f'of the keypoints are those of the data of config {config}', 'current', logging.WARNING)
+        stored = None
     model.dataset_meta = _dataset_meta(cfg) if stored is None else stored
     return model.to(device).eval()
 
@@ -132,6 +136,16 @@ def _build(cfg: Config) -> nn.Module:
         model = revert_sync_batchnorm(build_pose_estimator(settings))
     model.cfg = cfg
     return model
+
+
+def _is_complete(meta: object) -> bool:
+    """Whether a checkpoint's ``dataset_meta`` is one of mmpose, with everything that predictions read of it."""
+    if not isinstance(meta, Mapping) or not isinstance(meta.get('keypoint_id2name'), Mapping):
+        return False
+    count = len(meta['keypoint_id2name'])
+    flips, links = meta.get('flip_indices'), meta.get('skeleton_links')
+    return set(meta['keypoint_id2name']) == set(range(count)) and isinstance(links, (list, tuple)) and (
+        isinstance(flips, (list, tuple)) and len(flips) == count)
 
 
 def _dataset_meta(cfg: Config) -> dict:

@@ -27,6 +27,8 @@ STEPS = ('LoadImage', 'LoadVisibility', 'GetBBoxCenterScale', 'WidenBBox', 'Topd
 VISUALIZER = 'PoseLocalVisualizer'
 LONGEST = 1 << 20
 """Characters of the longest text that is parsed."""
+LARGEST = 1 << 13
+"""The largest integer in it, such as a side of a crop."""
 DEEPEST = 60
 """Brackets within brackets in a text that is parsed."""
 
@@ -56,6 +58,7 @@ def embedded_config(checkpoint: Mapping, name: object) -> Optional[Dict[str, Any
         if not found.get('model') or not pipeline:
             return None
         _check(found)
+        _check_numbers(found, checkpoint)
         if 'dataset_meta' not in meta and found['test_dataloader']['dataset'].get('metainfo'):
             raise ValueError('the keypoints are named by the metainfo of its data, which may name a file')
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
@@ -149,6 +152,18 @@ def _check(found: Dict[str, Any]) -> None:
                 raise ValueError(f'_scope_ is {value!r}')
             if key == 'from_file' or isinstance(value, str) and value.strip().endswith('.py'):
                 raise ValueError(f'{key} names a file: {value!r}')
+
+
+def _check_numbers(found: Dict[str, Any], checkpoint: Mapping) -> None:
+    """Raise ValueError for numbers that no model of these weights can have, but that would take all memory."""
+    weights = checkpoint.get('state_dict')
+    shapes = [value.shape for value in weights.values() if hasattr(value, 'shape')] if isinstance(weights, dict) else []
+    widest = max([len(shapes), *(side for shape in shapes for side in shape)])
+    parts = (found['model'], found['test_dataloader']['dataset']['pipeline'])
+    for key, value in (entry for part in parts for entry in _entries(part)):
+        limit = widest if str(key).endswith(('channels', 'num_stages')) else LARGEST
+        if isinstance(value, int) and value > limit:
+            raise ValueError(f'{key or "a list"} holds {value}, more than {limit}')
 
 
 def _needed(found: Dict[str, Any]) -> Dict[str, Any]:

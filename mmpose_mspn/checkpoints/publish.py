@@ -44,9 +44,17 @@ def save_checkpoint(checkpoint: Mapping, path: FilePath, force: bool = False) ->
         FileExistsError: ``path`` exists and ``force`` is not set.
     """
     refuse_to_overwrite(path, force)
+    _refuse_not_finite(checkpoint.get('state_dict') or checkpoint.get('model') or {})
     with io.BytesIO() as buffer:
         torch.save(dict(checkpoint), buffer)
         write_atomically(path, buffer.getvalue())
+
+
+def _refuse_not_finite(weights: Mapping[str, Tensor]) -> None:
+    broken = [name for name, value in weights.items() if not torch.isfinite(value).all()]
+    if broken:
+        raise CheckpointError(f'{len(broken)} weights are NaN or infinite, such as {broken[0]}: the training has '
+                              'diverged; take an earlier checkpoint')
 
 
 def refuse_to_overwrite(path: FilePath, force: bool) -> None:
@@ -61,7 +69,8 @@ def publish(source: FilePath, prefix: str, average: int = 0, recompute_bn: Union
     """Write the weights of a checkpoint without the state of the training.
 
     The file carries the text of the model's config, so that :func:`mmpose_mspn.load` needs no other file: that of
-    ``config`` or ``recompute_bn``, or else the text that the checkpoint of a training carries.
+    ``config`` or ``recompute_bn``, or else what predictions need of the config that the checkpoint of a training
+    carries, as far as it can be read as data.
 
     Args:
         source: Checkpoint file, or with ``average`` the work directory of a run.
@@ -101,13 +110,17 @@ def publish(source: FilePath, prefix: str, average: int = 0, recompute_bn: Union
     given = config if config is not None else recompute_bn
     if given is not None:
         meta['cfg'] = config_text(given)
-    elif not meta.get('cfg'):
-        print_log(f'{paths[-1]} carries no config, so the published file will need one when it is loaded: name it with '
-                  '--config', 'current', logging.WARNING)
+    else:
+        meta.pop('cfg', None)  # the text of the training's config may hold anything: what is read as data is published
+        meta.update(_needed_config(checkpoint, paths[-1]))
+    if not meta.get('cfg'):
+        print_log(f'{paths[-1]} carries no config that can be read as data, so the published file will need '
+                  'one when it is loaded: name it with --config', 'current', logging.WARNING)
     return _write(dict(meta=meta, state_dict=weights), prefix, force)
 
 
 def _write(checkpoint: dict, prefix: str, force: bool) -> Path:
+    _refuse_not_finite(checkpoint['state_dict'])
     with io.BytesIO() as buffer:
         torch.save(checkpoint, buffer)
         content = buffer.getvalue()

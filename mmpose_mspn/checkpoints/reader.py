@@ -86,7 +86,7 @@ def load_from_local(path: str, map_location: Any = None) -> Any:
     if not os.path.isfile(path):
         raise FileNotFoundError(f'checkpoint {path} does not exist: name a file that does')
     with _errors_that_name(path):
-        return load_safely(path, map_location)
+        return within_limits(load_safely(path, map_location))
 
 
 def load_from_http(url: str, map_location: Any = None) -> Any:
@@ -97,8 +97,8 @@ def load_from_http(url: str, map_location: Any = None) -> Any:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 if len(archive.namelist()) == 1:  # an archive around a checkpoint; torch's own format has more entries
-                    return load_safely(io.BytesIO(archive.read(archive.namelist()[0])), map_location)
-        return load_safely(path, map_location)
+                    return within_limits(load_safely(io.BytesIO(archive.read(archive.namelist()[0])), map_location))
+        return within_limits(load_safely(path, map_location))
 
 
 def load_from_torchvision(name: str, map_location: Any = None) -> Any:
@@ -157,7 +157,11 @@ def _errors_that_name(path: str) -> Iterator[None]:
     """Turn the errors of loading a file into one line that names the file."""
     try:
         yield
-    except (CheckpointError, MemoryError):
+    except UnsafeCheckpointError:
+        raise
+    except CheckpointError as error:  # of a limit, whose message does not say which file it is about
+        raise CheckpointError(f'{path} is not used: {error}') from error
+    except MemoryError:
         raise
     except Exception as error:
         # A damaged file raises RuntimeError, EOFError, KeyError, …, depending on where it is damaged.
@@ -168,6 +172,70 @@ def _errors_that_name(path: str) -> Iterator[None]:
                 'loaded. Save only the weights where the file was made') from error
         reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
         raise CheckpointError(f'{path} is not a checkpoint, or is incomplete: {reason}') from error
+
+
+# ---------------------------------------------------------------- limits
+
+MOST_VALUES = 2_000_000
+"""Values that a checkpoint holds beside the elements of arrays, a list counting wherever it occurs again."""
+DEEPEST = 100
+"""Lists within lists."""
+EXPANDED = 1 << 20
+"""Bytes that a tensor may take beyond those that the file holds for it: views that repeat their elements."""
+MOST_ITERATIONS = 10**7
+"""Iterations, or epochs, after which a checkpoint may have been written; a resumed training counts up to them."""
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+OF_FLOATS = ('weight', 'bias', 'running_mean', 'running_var')
+"""Last parts of the names of what is a weight in every network; other entries, such as counters, may be integers."""
+
+
+def within_limits(content: Any) -> Any:
+    """The content of a file, unless it is built to take all time or memory, or has weights that no network computes by.
+
+    Raises:
+        CheckpointError: A limit of this section is exceeded. The message names the value.
+    """
+    _check_size(content)
+    if not isinstance(content, Mapping):
+        return content
+    meta = content.get('meta')
+    for name in ('iter', 'epoch'):
+        count = meta.get(name, 0) if isinstance(meta, Mapping) else 0
+        if not isinstance(count, (int, np.integer)) or not 0 <= count <= MOST_ITERATIONS:
+            raise CheckpointError(f'its meta.{name} is {count!r}, not a number from 0 to {MOST_ITERATIONS}')
+    for weights in (content, content.get('state_dict'), content.get('model')):
+        for name, value in weights.items() if isinstance(weights, Mapping) else ():
+            if isinstance(value, torch.Tensor) and isinstance(name, str):
+                _check_weight(name, value)
+    return content
+
+
+def _check_size(content: Any) -> None:
+    waiting, values = [(content, 0)], 0
+    while waiting:
+        value, depth = waiting.pop()
+        values += 1
+        if values > MOST_VALUES or depth > DEEPEST:
+            raise CheckpointError(f'it holds more than {MOST_VALUES} values, or lists within {DEEPEST} lists: save '
+                                  'only the weights where the file was made')
+        if isinstance(value, Mapping):
+            waiting += [(item, depth + 1) for item in value.values()]
+        elif isinstance(value, (list, tuple, set, frozenset)):
+            waiting += [(item, depth + 1) for item in value]
+        elif isinstance(value, torch.Tensor) and value.layout == torch.strided and not value.is_meta:
+            stored = value.untyped_storage().nbytes()
+            if value.numel() * value.element_size() > stored + EXPANDED:
+                raise CheckpointError(f'it holds a tensor of shape {tuple(value.shape)} that repeats {stored} bytes: '
+                                      'save it with .contiguous()')
+
+
+def _check_weight(name: str, value: torch.Tensor) -> None:
+    kind = ('on the meta device, without values' if value.is_meta else 'sparse' if value.layout != torch.strided else
+            'quantized' if value.is_quantized else f'of type {str(value.dtype).split(".")[-1]}'
+            if name.split('.')[-1] in OF_FLOATS and value.dtype not in FLOATS else '')
+    if kind:
+        raise CheckpointError(f'its weight {name} is {kind}: take a checkpoint with weights in float32, float16 or '
+                              'bfloat16')
 
 
 # ---------------------------------------------------------------- what a file may hold

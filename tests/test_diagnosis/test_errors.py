@@ -163,6 +163,28 @@ def test_the_nearest_place_names_the_error(tmp_path):
         assert KINDS[found.kinds[row, 1]] == kind
 
 
+def test_the_published_rule_asks_for_the_nearest_place_first(tmp_path):
+    """Left fins near both fins of a person, and near the fin of a neighbor."""
+    planted = Planted(HANDS)
+    for gap, shift in ((16., 9.), (20., 12.), (20., 9.), (40., 34.)):  # ks .85, .75, .85 and .10 to its own place
+        person = planted.person(planted.image(), (300, 300))
+        person['keypoints'][6:8] = [person['keypoints'][3] + gap, person['keypoints'][4]]
+        planted.predict(person, {1: ('', place_of(person, 1) + [shift, 0])})
+    image = planted.image()
+    person = planted.person(image, (300, 300))
+    planted.person(image, place_of(person, 1) - grid(6)[1] + [0, 20])
+    planted.predict(person, {1: ('', place_of(person, 1) + [0, 12])})
+    truth, predictions = load(planted, tmp_path)
+    expected = dict(own=['good', 'jitter', 'good', 'inversion', 'jitter'],
+                    published=['inversion', 'inversion', 'good', 'inversion', 'swap'])
+    for rule, kinds in expected.items():
+        found = diagnose(truth, predictions, HANDS, rule=rule)
+        by_id = {number: KINDS[code] for number, code in zip(predictions.ids, found.kinds[:, 1])}
+        assert [by_id[number] for number in range(5)] == kinds
+        others = np.delete(found.kinds, 1, axis=1)
+        assert (others == KINDS.index('good')).sum() == others.size
+
+
 def test_limits_of_good_and_jitter(tmp_path):
     planted = Planted(COCO)
     image = planted.image()
