@@ -32,7 +32,8 @@ from mmpose_mspn.utils.outputs import check_outputs, move_output, write_output
 
 INPUTS = ('crops', 'image')
 PRECISIONS = ('fp32', 'fp16', 'int8')
-CHECKED_PEOPLE = 16
+CHECKED_PEOPLE, CHECKED_IN_INT8 = 16, 200
+"""People on whom a file is checked: in int8 few keypoints move far, which 16 people may not show."""
 KIND = 'export'
 CALIBRATION_PEOPLE = 64
 LEAST_CLOSE = 0.5
@@ -71,7 +72,7 @@ def export(model: nn.Module,
         precision: ``'fp32'``; ``'fp16'``: weights and activations of the backbone in float16; ``'int8'``: convolutions
             before the predictor in int8.
         calibration: At least 16 people whose activations give the int8 ranges; default: 64 of the training data.
-        pictures: People on whom the file is checked; default: 16 of the test data, or where there are none
+        pictures: People on whom the file is checked; default: 16 of the test data (int8: 200), or where there are none
             those of ``calibration``, or random images.
         flip: Whether the flip test is in the graph, if the model's ``test_cfg`` asks for it.
         heatmaps: Whether the graph has a third output ``heatmaps`` (N, K, H, W).
@@ -98,7 +99,8 @@ def export(model: nn.Module,
     if precision == 'int8' and calibration is None:
         calibration = pictures_of_config(model.cfg, 'train', CALIBRATION_PEOPLE)
     if pictures is None:
-        pictures = _pictures_to_check(model, calibration)
+        count = CHECKED_IN_INT8 if precision == 'int8' else CHECKED_PEOPLE
+        pictures = _pictures_to_check(model, calibration, count)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         made = Path(folder) / path.name
@@ -155,14 +157,14 @@ def _check_arguments(model: nn.Module, path: Path, source: str, precision: str,
                               "mmpose's init_model")
 
 
-def _pictures_to_check(model: nn.Module, calibration: Optional[Sequence[Picture]]) -> Sequence[Picture]:
+def _pictures_to_check(model: nn.Module, calibration: Optional[Sequence[Picture]], count: int) -> Sequence[Picture]:
     try:
-        return pictures_of_config(model.cfg, 'test', CHECKED_PEOPLE)
+        return pictures_of_config(model.cfg, 'test', count)
     except FileNotFoundError as error:
         chosen = 'random images' if calibration is None else 'the pictures of the calibration'
         print_log(f'the file is checked on {chosen}, because the test data are missing: {error}', 'current',
                   logging.WARNING)
-        return random_pictures(CHECKED_PEOPLE) if calibration is None else calibration[:CHECKED_PEOPLE]
+        return random_pictures(count) if calibration is None else calibration[:count]
 
 
 def _batches(pictures: Sequence[Picture], source: str, model: nn.Module) -> List[Dict[str, np.ndarray]]:

@@ -18,6 +18,7 @@ from mmpose_mspn.utils.errors import ConfigError, MissingPackageError
 from mmpose_mspn.utils.files import FilePath, write_atomically
 from mmpose_mspn.version import __version__
 
+DOC_STRING = 'A pose estimator of mmpose_mspn.export: mspn_runtime.py runs it, and its metadata describe it.'
 FORMAT_VERSION = '1'
 """Of what a file says about itself; ``mspn_runtime.py`` reads this version."""
 OPSET = 18
@@ -131,6 +132,7 @@ def description(model: nn.Module, graph: PoseGraph, padding: Sequence[float], pr
 def write(model, path: FilePath, about: Dict[str, str]) -> None:
     """Write an ``onnx.ModelProto`` with its description, atomically."""
     del model.metadata_props[:]
+    model.doc_string = DOC_STRING
     for key, value in about.items():
         model.metadata_props.add(key=key, value=value)
     write_atomically(path, model.SerializeToString())

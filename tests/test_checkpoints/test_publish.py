@@ -30,7 +30,7 @@ def test_only_weights_in_a_file_named_by_its_hash(tmp_path):
     assert path.name == f'model-{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}.pth'
     published = torch.load(path, weights_only=True)
     assert published.keys() == {'meta', 'state_dict'}
-    assert published['meta'] == dict(iter=9, dataset_meta=dict(dataset_name='coco'), cfg='model = dict()')
+    assert published['meta'] == dict(iter=9, dataset_meta=dict(dataset_name='coco'))
     assert published['state_dict']['bn.weight'].tolist() == [4, 4, 4]
     with pytest.raises(FileExistsError, match='--force'):
         publish(tmp_path / 'iter_9.pth', str(tmp_path / 'out' / 'model.pth'))
