@@ -161,7 +161,7 @@ def _raise_on_signals() -> None:
     The processes that it forks are left as they are, and so are those of a launch: there a process may wait in a
     collective operation of torch, where Python's handlers do not run, and the launcher would wait for it.
     """
-    if threading.current_thread() is not threading.main_thread() or int(os.environ.get('WORLD_SIZE', 1)) > 1:
+    if threading.current_thread() is not threading.main_thread() or _is_launched():
         return
     owner = os.getpid()
 
@@ -176,10 +176,16 @@ def _raise_on_signals() -> None:
             signal.signal(number, handle)
 
 
+def _is_launched() -> bool:
+    """Whether a launcher has started several processes; a variable that is no number is not one of a launcher."""
+    size = os.environ.get('WORLD_SIZE', '')
+    return size.isdecimal() and int(size) > 1
+
+
 def _debug() -> bool:
     return os.environ.get(DEBUG, '') not in ('', '0')
 
 
 def _say(line: str) -> None:
-    rank = f'[rank {os.environ["RANK"]}] ' if int(os.environ.get('WORLD_SIZE', 1)) > 1 else ''
+    rank = f'[rank {os.environ["RANK"]}] ' if _is_launched() else ''
     print(rank + line, file=sys.stderr, flush=True)

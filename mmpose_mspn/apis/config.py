@@ -40,7 +40,7 @@ def load_config(path: str, cfg_options: Optional[dict] = None, data_root: Option
     file = str(config_path(path))
     try:
         cfg = Config.fromfile(file)
-    except Exception as error:  # a config is code, which may raise anything
+    except (Exception, SystemExit) as error:  # a config is code, which may raise anything
         if isinstance(error, OSError) and error.errno in FULL:  # mmengine copies a config before it reads it
             raise
         raise ConfigError(f'config {path} cannot be read: {type(error).__name__}: {error}') from error
