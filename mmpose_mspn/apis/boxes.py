@@ -11,7 +11,6 @@ from mmcv.transforms import Compose
 from mmengine.dataset import pseudo_collate
 from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
-from mmpose.apis.inferencers.utils import default_det_models
 from mmpose.evaluation.functional import nms
 
 from mmpose_mspn.apis.inputs import Detector, Frame, Images, check_boxes, outside
@@ -183,6 +182,7 @@ def open_detector(detector: Any, device: str, category: str = PERSON) -> Callabl
     if not isinstance(detector, (str, Path)):
         config, checkpoint = detector
         return DetectorBoxes(config, checkpoint, device, category)
+    from mmpose.apis.inferencers.utils import default_det_models  # imports mmdet, which takes seconds
     if detector not in default_det_models:
         raise UserError(f'detector {detector} is none of the default detectors of mmpose: name one, or give a config '
                         f'and a checkpoint of mmdet{near_matches(str(detector), default_det_models)}')

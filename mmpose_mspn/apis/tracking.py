@@ -1,9 +1,9 @@
 """Ids that follow people through the frames of a video, by the greedy trackers of mmpose."""
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, List, Optional, Sequence
 
 import numpy as np
-from mmpose.apis import _track_by_iou, _track_by_oks
 
 THRESHOLD = 0.3
 """Similarity above which two people of neighboring frames can be the same person: the default of mmpose's demos."""
@@ -21,7 +21,9 @@ class Tracker:
     """
 
     def __init__(self, sigmas: Optional[Sequence[float]] = None) -> None:
-        self.sigmas = None if sigmas is None else np.asarray(sigmas, np.float64)
+        from mmpose.apis import _track_by_iou, _track_by_oks  # imports mmdet, which takes seconds
+        follow_by_oks = partial(_track_by_oks, sigmas=np.asarray(sigmas, np.float64)) if sigmas is not None else None
+        self._follow = follow_by_oks or _track_by_iou
         self._last: List[Any] = []
         self._next_id = 0
 
@@ -44,10 +46,8 @@ class Tracker:
         for index, person in enumerate(people):
             if ids is not None:
                 person.track_id = ids[index]
-            elif self.sigmas is None:
-                person.track_id, free, _ = _track_by_iou(person, free, THRESHOLD)
             else:
-                person.track_id, free, _ = _track_by_oks(person, free, THRESHOLD, self.sigmas)
+                person.track_id, free, _ = self._follow(person, free, THRESHOLD)
             if person.track_id < 0:
                 person.track_id = self._next_id
             self._next_id = max(self._next_id, person.track_id + 1)

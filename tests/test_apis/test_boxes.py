@@ -14,9 +14,9 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from mmpose.apis import Pose2DInferencer
+from mmpose.apis.inferencers.utils import default_det_models
 
 import mmpose_mspn
-from mmpose_mspn.apis import boxes as boxes_module
 from mmpose_mspn.apis import load
 from mmpose_mspn.apis.boxes import open_detector
 from mmpose_mspn.apis.load import detector_device
@@ -53,7 +53,7 @@ def test_detections_by_file_name(setup, tmp_path):
 def test_detections_by_id(setup):
     people = setup.root / 'people'
     ann_file = people / 'annotations' / 'person_keypoints_val2017.json'
-    detections, = (people / 'person_detection_results').iterdir()
+    detections, = (people / 'person_detection_results').glob('*.json')
     counts = setup.infer(setup.images, boxes=detections, ann_file=ann_file, bbox_thr=0)
     entries = json.loads(detections.read_text())
     ids = {image['id']: image['file_name'] for image in json.loads(ann_file.read_text())['images']}
@@ -258,7 +258,7 @@ def named(tmp_path, monkeypatch) -> dict:
     """A detector in the place of mmpose's default one for people; it takes bicycles too."""
     config, checkpoint = write_detector(tmp_path)
     entry = dict(model=str(config), weights=str(checkpoint), cat_ids=(0, 1))
-    monkeypatch.setitem(boxes_module.default_det_models, 'human', entry)
+    monkeypatch.setitem(default_det_models, 'human', entry)
     return entry
 
 
