@@ -1,4 +1,5 @@
 """Every config builds, trains a step and tests a step on generated data."""
+import re
 from pathlib import Path
 from typing import Dict
 
@@ -102,7 +103,7 @@ def predict_and_evaluate(cfg: Config, model: nn.Module, folder: Path) -> None:
 @pytest.mark.parametrize('path', CONFIGS)
 def test_a_variant_states_only_what_differs(path):
     """A config has no path besides data_root, and is not a copy of another."""
-    text = (ROOT / path).read_text()
+    text = re.sub("^data_root = '.*'$", '', (ROOT / path).read_text(), flags=re.M)
     assert len(text.splitlines()) <= 70
     assert "'/" not in text and 'data/' not in text
 

@@ -26,7 +26,6 @@ from mmpose_mspn.apis.options import use_amp
 from mmpose_mspn.apis.run_check import build_runner, check_run
 from mmpose_mspn.diagnosis.report import find_logs
 from mmpose_mspn.engine.optim_wrappers import computes_in_bf16
-from mmpose_mspn.synthetic_people import generate
 from mmpose_mspn.utils.config_types import type_name
 from mmpose_mspn.utils.files import prepare_output_folder
 from mmpose_mspn.utils.outputs import check_outputs, record_output, refuse_empty, write_json_output
@@ -69,6 +68,7 @@ def training_precision(runner: Runner) -> str:
 
 def draw_missing_people(cfg: Config) -> None:
     """Draw the synthetic people where the demo's configs read them, if they are not there."""
+    from mmpose_mspn.synthetic_people import generate  # here, since nothing else of this module draws
     annotations = Path(SYNTHETIC_ROOT, cfg.train_dataloader.dataset.ann_file)
     if cfg.data_root == SYNTHETIC_ROOT and not annotations.exists():
         generate(SYNTHETIC_ROOT)

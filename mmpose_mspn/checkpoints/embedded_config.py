@@ -232,7 +232,7 @@ def other_crops(checkpoint: Mapping, model: nn.Module, name: object) -> Optional
     Returns:
         A sentence; ``None`` if the sizes are the same, or one of them is not known.
     """
-    trained = _codec(checkpoint).get('input_size')
+    trained = _codec(checkpoint).get('input_size') if isinstance(checkpoint, Mapping) else None
     decoder = getattr(getattr(model, 'head', None), 'decoder', None)
     own = getattr(decoder, 'input_size', None)
     if own is None or not _is_size(trained) or tuple(trained) == tuple(own):

@@ -201,8 +201,8 @@ def within_limits(content: Any) -> Any:
     meta = content.get('meta')
     for name in ('iter', 'epoch'):
         count = meta.get(name, 0) if isinstance(meta, Mapping) else 0
-        if not isinstance(count, (int, np.integer)) or not 0 <= count <= MOST_ITERATIONS:
-            raise CheckpointError(f'its meta.{name} is {count!r}, not a number from 0 to {MOST_ITERATIONS}')
+        if isinstance(count, (int, float)) and count > MOST_ITERATIONS:  # the rest counts when it is resumed
+            raise CheckpointError(f'its meta.{name} is {count!r}, more than {MOST_ITERATIONS}')
     for weights in (content, content.get('state_dict'), content.get('model')):
         for name, value in weights.items() if isinstance(weights, Mapping) else ():
             if isinstance(value, torch.Tensor) and isinstance(name, str):

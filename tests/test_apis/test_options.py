@@ -3,6 +3,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from mmpose_mspn.apis import options
 from mmpose_mspn.apis.config import load_config
 from mmpose_mspn.apis.options import (
     use_amp,
@@ -40,6 +41,7 @@ def gpu(request, monkeypatch) -> tuple:
     """A GPU of this compute capability, as far as configs depend on it."""
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda device=None: request.param)
+    monkeypatch.setattr(options, 'can_fuse', lambda optimizer: True)
     return request.param
 
 

@@ -18,7 +18,8 @@ MSPN = COCO + 'td-hm_{}mspn50_8xb32-210e_coco-256x192.py'
 # Each config of mmpose's recipe, and mmpose's own config of the same dataset and head.
 COUNTERPARTS = {
     **{MSPN.format(stages): MSPN.format(stages) for stages in ('', '2x', '3x', '4x')},
-    COCO + 'td-hm_rsn50-mspnhead_8xb32-210e_coco-256x192.py': COCO + 'td-hm_rsn50_8xb32-210e_coco-256x192.py',
+    **{f'{COCO}td-hm_{rsn}-mspnhead_8xb32-210e_coco-256x192.py': f'{COCO}td-hm_{rsn}_8xb32-210e_coco-256x192.py'
+       for rsn in ('rsn18', 'rsn50', '2xrsn50', '3xrsn50')},
     COCO + 'td-hm_hrnet-w32-mspncodec_8xb32-210e_coco-256x192.py': COCO + 'td-hm_hrnet-w32_8xb64-210e_coco-256x192.py',
     'body_2d_keypoint/simcc/coco/simcc_2xmspn50-rtmcc_8xb32-210e_coco-256x192.py':
         'body_2d_keypoint/simcc/coco/simcc_res50_8xb64-210e_coco-256x192.py',

@@ -65,7 +65,7 @@ def test_it_prints_what_it_is(model, dtype):
     assert shown.startswith(f'AcceleratedPoseEstimator(\n  dtype={dtype or torch.float32}, pixels_per_piece=')
     assert '(estimator): TopdownPoseEstimator(' in shown
     if can_pack(torch.device('cpu'), dtype):
-        assert 'PackedConv(64, kernel_size=(7, 7), stride=[2, 2]' in shown
+        assert 'PackedConv(16, kernel_size=(7, 7), stride=[2, 2]' in shown
 
 
 @packed_only

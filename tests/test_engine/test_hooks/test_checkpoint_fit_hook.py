@@ -6,15 +6,22 @@ from typing import Callable
 import pytest
 import torch
 from mmengine.optim import OptimWrapper
-from mmengine.runner import Runner
+from mmengine.runner import CheckpointLoader, Runner
 from torch import nn
 
-from mmpose_mspn.checkpoints import CheckpointError, read_checkpoint
+from mmpose_mspn.checkpoints import CheckpointError, read_checkpoint, use_safe_loading
 from tests.planted import plant
 from tests.test_engine.toy import Points, Toy, runner
 
 FIT = dict(type='mmpose_mspn.CheckpointFitHook')
 ATOMIC = dict(type='mmpose_mspn.AtomicCheckpointHook')
+
+
+@pytest.fixture(autouse=True)
+def safe_loading(monkeypatch) -> None:
+    """As in the tools."""
+    monkeypatch.setattr(CheckpointLoader, '_schemes', dict(CheckpointLoader._schemes))
+    use_safe_loading()
 
 
 def run(work_dir: Path, iterations: int = 2, **changes) -> Runner:
