@@ -178,7 +178,7 @@ def test_fewer_than_16_people_are_no_calibration(model, tmp_path):
 def test_without_test_data_the_file_is_checked_on_random_images(model, tmp_path):
     compared = export(model, tmp_path / 'model.onnx')
     assert compared['people'] == 16 and compared['largest_px'] <= 1e-3
-    chosen = _pictures_to_check(model, PICTURES)
+    chosen = _pictures_to_check(model, PICTURES, 16)
     assert list(chosen) == PICTURES  # those of a calibration
 
 
