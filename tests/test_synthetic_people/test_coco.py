@@ -21,7 +21,7 @@ DETECTIONS = 'person_detection_results/COCO_val2017_detections_AP_H_56_person.js
 
 def digests(folder):
     return {path.relative_to(folder).as_posix(): hashlib.sha1(path.read_bytes()).hexdigest()
-            for path in folder.rglob('*') if path.is_file()}
+            for path in folder.rglob('*') if path.is_file() and not path.name.startswith('.')}
 
 
 def make(folder, **changes):
