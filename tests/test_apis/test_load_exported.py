@@ -86,6 +86,6 @@ def test_options_of_checkpoints_are_refused(files, options, message):
 
 def test_other_files_are_refused(tmp_path):
     (tmp_path / 'broken.onnx').write_bytes(b'no model')
-    with pytest.raises(ValueError, match='broken.onnx cannot be read as a model of mmpose_mspn.export') as error:
+    with pytest.raises(ValueError, match='broken.onnx cannot be opened as a .onnx file of tools/export.py') as error:
         mmpose_mspn.load(tmp_path / 'broken.onnx')
     assert '\n' not in str(error.value)

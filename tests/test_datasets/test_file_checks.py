@@ -32,7 +32,7 @@ def change(root: Path, **fields) -> None:
 
 @pytest.mark.parametrize('content, message', [
     ('', 'ann_file .*people.json is empty: fetch'),
-    ('{"images": [', "ann_file .*people.json is not in COCO's format"),
+    ('{"images": [', 'ann_file .*people.json is not JSON'),
     ('[1, 2]', "ann_file .*people.json is not in COCO's format"),
     ('{}', 'people.json holds no person to train on: it needs "images" and people'),
 ])

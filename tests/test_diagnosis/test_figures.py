@@ -67,7 +67,7 @@ def test_truncation_is_a_box_at_the_border(tmp_path):
 
 def test_without_the_images_sizes_truncation_is_not_looked_at(tmp_path):
     planted = Planted(COCO)
-    planted.person(planted.image(), (0, 0))
+    planted.person(planted.image(), (1, 1))
     truth = read_coco_truth(str(planted.write(tmp_path)[0]), '', COCO)
     truth = replace(truth, images=(replace(truth.images[0], width=None), ))  # as MPII's files give none
     assert truncated(truth) is None and not members(groups(truth, COCO), 'truncation')
@@ -79,7 +79,7 @@ def test_labels_are_counted_in_quarters_that_hold_every_number(keypoints, ranges
     planted = Planted(keypoints)
     image = planted.image()
     for labeled in range(1, len(keypoints) + 1):
-        planted.person(image, (0, 0), [2] * labeled + [0] * (len(keypoints) - labeled))
+        planted.person(image, (1, 1), [2] * labeled + [0] * (len(keypoints) - labeled))
     truth = read_coco_truth(str(planted.write(tmp_path)[0]), '', keypoints)
     found = members(groups(truth, keypoints), 'labeled keypoints')
     assert list(found) == ranges
