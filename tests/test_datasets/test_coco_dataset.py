@@ -55,6 +55,10 @@ def test_a_conversion_leaves_the_flip_indices_of_other_samples_alone(tmp_path, c
     step = TRANSFORMS.build(dict(type=converter, num_keypoints=3, mapping=[((5, 6), 0), (9, 1), (10, 2)]))
     first, second = (step(people.get_data_info(0))['flip_indices'] for _ in range(2))
     assert first == second
+    if converter == 'KeypointConverter':
+        assert first != before[:3]
+    else:
+        assert first == [0, 2, 1]  # between the shoulders, and both wrists
     assert people.metainfo['flip_indices'] == before
 
 
